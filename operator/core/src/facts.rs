@@ -1,0 +1,313 @@
+//! What was observed, with its age. A missing or old fact is unknown, never false.
+
+use crate::health::HealthBook;
+use crate::ids::{ClaimKey, Epoch, HolderId, ItemName, Owner, Position, RegionName, RunName, Seq, Term};
+use crate::time::{Millis, Stamp, Tick};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A value and when its observation *began* (receiver's clock): what happened at the target after `at` may be
+/// missing from it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Fact<T> {
+    /// What was seen.
+    pub value: T,
+    /// When looking began.
+    pub at: Tick,
+}
+
+impl<T> Fact<T> {
+    /// A fact seen at `at`.
+    pub const fn new(value: T, at: Tick) -> Self {
+        Self { value, at }
+    }
+    /// The value, if it is at most `max` old. A negative age is unknown.
+    pub fn fresh(&self, now: Tick, max: Millis) -> Option<&T> {
+        now.since(self.at).filter(|age| *age <= max).map(|_| &self.value)
+    }
+}
+
+/// Seen, or a reason why not. "Could not look" never means "is not so".
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Seen<T> {
+    /// The target answered.
+    Known(T),
+    /// It did not; the text is for people.
+    Unknown(String),
+}
+
+impl<T> Seen<T> {
+    /// The value, if the target answered.
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Who wrote last, as a target keeps it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Witness {
+    /// The policy's UID.
+    pub owner: Owner,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its term.
+    pub term: Term,
+    /// The effect's number; grows with an undo too, so that no old value ever comes back.
+    pub seq: Seq,
+}
+
+impl Witness {
+    /// The order that targets compare by.
+    pub const fn order(&self) -> (Epoch, Term, Seq) {
+        (self.epoch, self.term, self.seq)
+    }
+}
+
+/// Whether a data node takes writes, by its own word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum DataRole {
+    /// Accepts writes (a fence may still refuse the application's role, see [`ClosedView`]).
+    Writable,
+    /// In recovery: replays another node's log.
+    Standby,
+}
+
+/// What speaks for a catalogue fence (safety rules, section 3): all of it together is Closed, any less is not.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct ClosedView {
+    /// `Some(true)`: a real write as the application's own role was refused; `Some(false)`: it was accepted.
+    pub app_write_refused: Option<bool>,
+    /// Sessions that could still write.
+    pub sessions: u32,
+    /// Prepared transactions.
+    pub prepared: u32,
+    /// Logical-replication apply workers.
+    pub apply_workers: u32,
+    /// The write position did not move between two looks.
+    pub position_still: bool,
+}
+
+impl ClosedView {
+    /// Whether it is the proof class Closed.
+    pub fn is_closed(&self) -> bool {
+        self.app_write_refused == Some(true)
+            && self.sessions == 0
+            && self.prepared == 0
+            && self.apply_workers == 0
+            && self.position_still
+    }
+}
+
+/// Synchronous replication as a writer declares it (safety rules, section 6).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct SyncView {
+    /// Names on the list, in order; one may be `*`.
+    pub listed: Vec<String>,
+    /// How many must confirm (0: asynchronous).
+    pub needed: u32,
+    /// The level is `on` or `remote_apply`, fsync is on, and no role or database overrides it.
+    pub level_holds: bool,
+    /// No two connected standbys share a name of the list.
+    pub names_unique: bool,
+}
+
+/// The newest heartbeat row that a node has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct HeartbeatRow {
+    /// Which heartbeat probe wrote it.
+    pub writer: String,
+    /// Its sequence number.
+    pub seq: u64,
+    /// When it was acknowledged to its writer, by this controller's tick, if this controller's probe wrote it.
+    pub acked_at: Option<Tick>,
+}
+
+/// What one node of a data item says of itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Its role.
+    pub role: DataRole,
+    /// Identity of the data (PostgreSQL: system identifier). Two nodes with other identities never replace each other.
+    pub system: String,
+    /// Its timeline.
+    pub timeline: u64,
+    /// Written (writer) or received (standby).
+    pub position: Position,
+    /// Replayed (standby); equals `position` on a writer.
+    pub replayed: Position,
+    /// A standby that is streaming right now.
+    pub streaming: bool,
+    /// Which address a standby replicates from, without secrets.
+    pub upstream: Option<String>,
+    /// The witness row.
+    pub witness: Option<Witness>,
+    /// What speaks for a fence.
+    pub closed: ClosedView,
+    /// Synchronous settings, on a writer.
+    pub sync: SyncView,
+    /// The name under which a standby confirms.
+    pub sync_name: Option<String>,
+    /// Newest heartbeat present.
+    pub heartbeat: Option<HeartbeatRow>,
+}
+
+impl DataFacts {
+    /// Whether this node cannot acknowledge an application's write, as observed.
+    pub fn is_closed(&self) -> bool {
+        self.role == DataRole::Standby || self.closed.is_closed()
+    }
+}
+
+/// What all authoritative servers of a traffic item say.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct TrafficFacts {
+    /// Where the record points, if all servers that answered agree and it is one of the regions' targets.
+    pub points_to: Option<RegionName>,
+    /// Authoritative servers that answered with the same data, out of `servers`.
+    pub agree: u32,
+    /// All authoritative servers.
+    pub servers: u32,
+    /// The witness record.
+    pub witness: Option<Witness>,
+    /// The data is not what this witness wrote: another writer.
+    pub drift: Option<String>,
+}
+
+/// What a fence hook's `status` verb says.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum PowerState {
+    /// The region's writers run.
+    On,
+    /// They do not.
+    Off,
+}
+
+/// What one way to fence says of one region.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct FenceFacts {
+    /// The id that the hook speaks of (an instance, a host); a proof is about one id.
+    pub id: String,
+    /// On or off.
+    pub state: PowerState,
+}
+
+/// How an issued effect went. Never "done": that is for an observation to say.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Sent and taken; an external reference if there is one.
+    Issued(Option<String>),
+    /// The target was there already.
+    AlreadyDone,
+    /// The target refused: it has seen a newer number.
+    StaleEpoch(String),
+    /// The target is in another state than the effect expects, or another owner's.
+    Conflict(String),
+    /// It failed; what may be assumed follows from the class.
+    Failed(ErrorClass, String),
+}
+
+/// What a failed call means for the next step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ErrorClass {
+    /// Had no effect; try again.
+    Transient,
+    /// Had no effect; try again more slowly.
+    Throttled,
+    /// Had no effect; a permission is missing.
+    Denied,
+    /// Had no effect; the target is in another state.
+    Conflict,
+    /// Had no effect; it can never work as asked.
+    Invalid,
+    /// May have had its effect: observe before anything else.
+    UnknownOutcome,
+}
+
+/// Probes through the public name.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct PublicFacts {
+    /// Successes in a row up to now.
+    pub successes: u32,
+    /// Start of the first of them.
+    pub since: Option<Stamp>,
+    /// The newest result, for people.
+    pub last: String,
+}
+
+/// Heartbeats of one data item, as this controller's writer counts them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct HeartbeatFacts {
+    /// Name of this controller's writer.
+    pub writer: String,
+    /// Newest acknowledged.
+    pub acked_seq: u64,
+    /// When it was acknowledged.
+    pub acked_at: Option<Stamp>,
+    /// Sent without an answer since the newest acknowledged one.
+    pub in_flight: u64,
+    /// Acknowledgement times of recent sequence numbers, oldest first, bounded.
+    pub recent: Vec<(u64, Stamp)>,
+}
+
+/// The exact count of lost writes, from the old primary's log after the fork.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct LossFacts {
+    /// Commits on the old timeline after the fork, all writers together.
+    pub commits_after_fork: u64,
+    /// Acknowledged heartbeats of ours among them.
+    pub heartbeats_after_fork: u64,
+    /// Time between the newest commit kept and the newest commit lost.
+    pub span: Option<Millis>,
+}
+
+/// What the shell knows of the journal itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct JournalFacts {
+    /// A write was tried and went through, with the room that a run needs.
+    pub writable: Seen<()>,
+    /// Claims of this policy that others hold.
+    pub foreign_claims: BTreeMap<ClaimKey, Owner>,
+}
+
+impl Default for JournalFacts {
+    fn default() -> Self {
+        Self { writable: Seen::Unknown("not tried yet".into()), foreign_claims: BTreeMap::new() }
+    }
+}
+
+/// A map by item and region.
+pub type ByItemRegion<T> = BTreeMap<ItemName, BTreeMap<RegionName, Fact<Seen<T>>>>;
+
+/// All that one pass saw. Every part may be missing.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Observations {
+    /// This process, as the lease knows it.
+    pub holder: Option<HolderId>,
+    /// When this pass began to look; what promotion needs must be seen at or after it.
+    pub pass: Tick,
+    /// Probe results, folded.
+    pub health: HealthBook,
+    /// Data nodes.
+    pub data: ByItemRegion<DataFacts>,
+    /// Traffic records.
+    pub traffic: BTreeMap<ItemName, Fact<Seen<TrafficFacts>>>,
+    /// Fence hooks' `status`, by way and region.
+    pub fences: ByItemRegion<FenceFacts>,
+    /// Outcomes of effects that this process issued.
+    pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
+    /// Effects that this process has under way.
+    pub in_flight: std::collections::BTreeSet<Seq>,
+    /// Hooks that say by their `status` that they are done.
+    pub hooks: BTreeMap<ItemName, Fact<Seen<bool>>>,
+    /// The public name.
+    pub public: Option<Fact<PublicFacts>>,
+    /// Heartbeats by data item.
+    pub heartbeats: BTreeMap<ItemName, HeartbeatFacts>,
+    /// Old logs that were read, by data item and run.
+    pub losses: BTreeMap<ItemName, BTreeMap<RunName, LossFacts>>,
+    /// The journal.
+    pub journal: JournalFacts,
+}

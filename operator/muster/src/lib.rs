@@ -1,0 +1,9 @@
+//! The `muster` binary's library: everything between the pure core and the world.
+
+pub mod cli;
+pub mod clock;
+pub mod convert;
+pub mod demo;
+pub mod execute;
+pub mod local;
+pub mod store;

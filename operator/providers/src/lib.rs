@@ -1,0 +1,80 @@
+//! Capability traits, and one module per adapter.
+//!
+//! A mutating verb never says "done": it says how the *call* went ([`Outcome`]), and a later observation tells
+//! what it did. Each adapter's module doc has the table of its calls: what makes it idempotent, what the target
+//! checks, what is not protected.
+//!
+//! Every verb returns by its deadline: `observe` by the one it is given, the others by [`OpCtx::not_after`].
+
+#![forbid(unsafe_code)]
+
+mod ctx;
+
+pub use ctx::{LeaseLost, OpCtx, SendGuard};
+
+use async_trait::async_trait;
+use muster_core::facts::{DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
+use muster_core::ids::RegionName;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// A replicated data store with one node per region.
+#[async_trait]
+pub trait DataControl: Send + Sync + Debug {
+    /// What the region's node says of itself. Unreachable, refused, too late: `Unknown` with the reason.
+    async fn observe(&self, region: &RegionName, deadline: Duration) -> Seen<DataFacts>;
+    /// First write on a writer: raises the witness, undoes a replicated catalogue fence, clears a synchronous list
+    /// that nobody could confirm. Refused with `StaleEpoch` below the witness.
+    async fn open_writer(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Refuses the application's role, ends its sessions. Proved later by [`DataControl::observe`].
+    async fn fence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Undoes [`DataControl::fence`].
+    async fn unfence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Stops a standby from confirming.
+    async fn stop_receiving(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Undoes [`DataControl::stop_receiving`].
+    async fn resume_receiving(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Makes a standby the writer, guarded by the replicated witness and the target's own clock.
+    async fn promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Makes the old primary in `region` a standby of `follow`, through the user's hook.
+    async fn rejoin(&self, region: &RegionName, follow: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Reads the old primary's log after the fork and counts what the new one does not have. Only before rejoin.
+    async fn read_loss(
+        &self,
+        old: &RegionName,
+        new: &RegionName,
+        heartbeat_writer: &str,
+        deadline: Duration,
+    ) -> Seen<LossFacts>;
+}
+
+/// A public name.
+#[async_trait]
+pub trait TrafficControl: Send + Sync + Debug {
+    /// What every authoritative server answers.
+    async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts>;
+    /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
+    async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
+}
+
+/// Something that can switch a region's writers off, and say so by a separate verb.
+#[async_trait]
+pub trait FenceControl: Send + Sync + Debug {
+    /// What the status verb says.
+    async fn status(&self, region: &RegionName, deadline: Duration) -> Seen<FenceFacts>;
+    /// Switches off.
+    async fn fence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Switches on again.
+    async fn unfence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+}
+
+/// A user's own step.
+#[async_trait]
+pub trait HookControl: Send + Sync + Debug {
+    /// Whether it declares a `status` verb.
+    fn has_status(&self) -> bool;
+    /// Whether the step is done for this run, by its `status` verb.
+    async fn status(&self, ctx: &OpCtx, deadline: Duration) -> Seen<bool>;
+    /// Runs it.
+    async fn run(&self, from: &RegionName, to: &RegionName, ctx: &OpCtx) -> Outcome;
+}
