@@ -1,5 +1,6 @@
 //! The `muster` binary's library: everything between the pure core and the world.
 
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod convert;
