@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod ctx;
+pub mod hook;
+pub mod rfc2136;
 
 pub use ctx::{LeaseLost, OpCtx, SendGuard};
 
