@@ -10,9 +10,12 @@
 
 mod ctx;
 pub mod hook;
+mod owners;
+pub mod postgres;
 pub mod rfc2136;
 
 pub use ctx::{LeaseLost, OpCtx, SendGuard};
+pub use owners::AdoptedOwners;
 
 use async_trait::async_trait;
 use muster_core::facts::{DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
