@@ -2,6 +2,7 @@
 
 use super::config::{Rfc2136Config, Target, TsigAlgorithm, TsigConfig};
 use super::data::Datum;
+use crate::AdoptedOwners;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hickory_proto::rr::rdata::tsig;
@@ -107,7 +108,7 @@ pub(super) struct Checked {
     pub(super) ttl: u32,
     pub(super) signer: TSigner,
     pub(super) targets: BTreeMap<RegionName, Datum>,
-    pub(super) adopt: BTreeSet<Owner>,
+    pub(super) adopted: AdoptedOwners,
 }
 
 impl Checked {
@@ -137,7 +138,17 @@ impl Checked {
         }
         let ttl = check_ttl(config.ttl)?;
         let signer = make_signer(&config.tsig)?;
-        Ok(Self { owner, servers, zone, record, witness, ttl, signer, targets, adopt: config.adopt.clone() })
+        Ok(Self {
+            owner,
+            servers,
+            zone,
+            record,
+            witness,
+            ttl,
+            signer,
+            targets,
+            adopted: config.adopted.clone(),
+        })
     }
 
     /// The server that takes updates.

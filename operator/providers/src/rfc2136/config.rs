@@ -1,8 +1,9 @@
 //! What an RFC 2136 traffic item needs to know.
 
+use crate::AdoptedOwners;
 use muster_core::ids::{ItemName, Owner, RegionName};
 use muster_core::secret::Secret;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -26,8 +27,8 @@ pub struct Rfc2136Config {
     pub tsig: TsigConfig,
     /// Where the name points for each region; all of one kind.
     pub targets: BTreeMap<RegionName, Target>,
-    /// Owners whose witness may be replaced, because a person said so (`muster adopt`).
-    pub adopt: BTreeSet<Owner>,
+    /// Foreign owners whose witness may be replaced, because a person said so.
+    pub adopted: AdoptedOwners,
 }
 
 /// A shared key for transaction signatures (RFC 8945).

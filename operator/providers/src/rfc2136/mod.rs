@@ -110,10 +110,11 @@ impl Rfc2136 {
         under_way: &AtomicBool,
     ) -> Result<Outcome, FlipError> {
         let mut connection = Connection::open(self.checked.primary()).await?;
+        let adopt = self.checked.adopted.get();
         for _ in 0..ROUNDS {
             let before = self.read_settled(&mut connection, true).await?;
             let targets: Vec<_> = self.checked.targets.values().collect();
-            let rules = FlipRules { wanted, targets: &targets, adopt: &self.checked.adopt };
+            let rules = FlipRules { wanted, targets: &targets, adopt: &adopt };
             match decide_flip(&before, self.checked.kind(), &rules) {
                 Verdict::AlreadyDone => return Ok(Outcome::AlreadyDone),
                 Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),
