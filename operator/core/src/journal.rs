@@ -1,6 +1,7 @@
 //! What must survive: the policy's state and its active run. The stores keep exactly this, conditionally.
 
 use crate::effect::Action;
+use crate::facts::{SyncView, Witness};
 use crate::health::HealthMarks;
 use crate::ids::{Epoch, HolderId, ItemName, Owner, Position, RegionName, RunName, Seq, Term};
 use crate::policy::{Policy, ProofClass};
@@ -165,7 +166,7 @@ pub struct Step {
     pub seq: Option<Seq>,
     /// Attempts of the present way.
     pub attempts: u32,
-    /// FenceOld: index of the way in use.
+    /// FenceOld: index of the way in use; past the last one, what NoAck needs.
     pub way: usize,
     /// First intent.
     pub started: Option<Stamp>,
@@ -173,6 +174,8 @@ pub struct Step {
     pub issued: Option<Stamp>,
     /// Seen done.
     pub ended: Option<Stamp>,
+    /// FenceOld: every effect recorded so far that an abort has to undo, oldest first.
+    pub tried: Vec<Action>,
     /// What was seen, for people.
     pub saw: String,
 }
@@ -190,6 +193,7 @@ impl Step {
             started: None,
             issued: None,
             ended: None,
+            tried: Vec::new(),
             saw: String::new(),
         }
     }
@@ -331,12 +335,12 @@ pub struct Run {
     pub term: Term,
     /// The process that drives it.
     pub holder: HolderId,
-    /// Effects recorded so far.
-    pub seq: Seq,
     /// Consent.
     pub approval: Option<Approval>,
     /// A person asked to abort; cannot be taken back.
     pub abort: Option<String>,
+    /// The abort's own term was taken: undoing is under way.
+    pub undoing: bool,
     /// Where it is.
     pub phase: Phase,
     /// Since when.
@@ -431,7 +435,7 @@ pub struct PolicyState {
     pub epoch: Epoch,
     /// The newest term used within it.
     pub term: Term,
-    /// Effects recorded outside runs within this epoch go on counting here.
+    /// Effects recorded so far, in runs and between them; never starts again.
     pub seq: Seq,
     /// The run that acts.
     pub active_run: Option<ActiveRun>,
@@ -443,15 +447,19 @@ pub struct PolicyState {
     pub cooldown: Option<Cooldown>,
     /// Automation stands still until a person says `ack`; the text says why.
     pub needs_ack: Option<String>,
-    /// A witness above the journal that a person has acknowledged.
-    pub acked_witness: Epoch,
+    /// The highest witness seen above this journal (a restored backup); cleared by `ack`.
+    pub behind: Option<Witness>,
     /// A foreign owner that a person has said `adopt` to.
     pub adopted_from: BTreeSet<Owner>,
     /// Who paused, and why.
     pub paused: Option<String>,
+    /// Ids for which a fence hook has said `on`, by way and region: only about such an id may it attest `off`.
+    pub fence_ids: BTreeMap<ItemName, BTreeMap<RegionName, String>>,
+    /// Synchronous settings of the active region's writer, as last seen.
+    pub sync_seen: BTreeMap<ItemName, SyncView>,
     /// Streaks that survive a restart.
     pub marks: HealthMarks,
-    /// The first write of the witness, or fencing and flipping away in a split brain.
+    /// The first write of the witness on the active region, between runs.
     pub work: Option<Step>,
     /// Conditions by type.
     pub conditions: BTreeMap<String, Condition>,
@@ -473,9 +481,11 @@ impl PolicyState {
             outcasts: BTreeMap::new(),
             cooldown: None,
             needs_ack: None,
-            acked_witness: Epoch(0),
+            behind: None,
             adopted_from: BTreeSet::new(),
             paused: None,
+            fence_ids: BTreeMap::new(),
+            sync_seen: BTreeMap::new(),
             marks: HealthMarks::default(),
             work: None,
             conditions: BTreeMap::new(),

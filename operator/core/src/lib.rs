@@ -19,13 +19,24 @@
 
 pub mod decide;
 pub mod decision;
+mod draft;
 pub mod effect;
 pub mod facts;
+mod gates;
 pub mod health;
 pub mod ids;
 pub mod journal;
+mod measure;
+mod plan;
 pub mod policy;
+pub mod predict;
+mod proof;
+mod retry;
 pub mod rules;
+mod run;
 pub mod secret;
+pub mod seeded;
+mod sight;
+mod standing;
 pub mod time;
 pub mod wish;

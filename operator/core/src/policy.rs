@@ -126,6 +126,8 @@ pub struct DataItem {
     pub capability: Capability,
     /// Whether the engine can rejoin an old primary (a hook is given).
     pub can_rejoin: bool,
+    /// Deadline of one attempt to rejoin.
+    pub rejoin_timeout: Millis,
     /// The policy declares that clients never lower the commit level and nobody edits the standby list.
     pub no_ack_declared: bool,
 }

@@ -1,0 +1,210 @@
+//! Conditions that must hold before a step. Evaluated when the fence and when the promotion are recorded.
+
+use crate::facts::DataRole;
+use crate::health::VerdictKind;
+use crate::ids::RegionName;
+use crate::journal::{Approval, Gate, Run, RunKind, Severity, Trigger};
+use crate::measure::estimate_loss;
+use crate::policy::ProofClass;
+use crate::sight::Sight;
+use crate::time::Millis;
+use crate::{journal::Cooldown, time::Stamp};
+
+/// What a gate is asked about: a run that is open, or one that would be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intent<'a> {
+    pub(crate) kind: RunKind,
+    pub(crate) from: &'a RegionName,
+    pub(crate) to: &'a RegionName,
+    pub(crate) by_verdict: bool,
+    pub(crate) approval: Option<&'a Approval>,
+    /// Already fenced without a proof: the loss is then bounded from below only.
+    pub(crate) unproven: bool,
+}
+
+impl<'a> Intent<'a> {
+    pub(crate) fn of(run: &'a Run, now: Stamp) -> Self {
+        Self {
+            kind: run.kind,
+            from: &run.from,
+            to: &run.to,
+            by_verdict: run.trigger == Trigger::Verdict,
+            approval: run.approval.as_ref().filter(|a| is_valid(a, now)),
+            unproven: run.proofs.get(&run.from).is_some_and(|p| p.class == ProofClass::Waived),
+        }
+    }
+}
+
+/// Whether an approval's time is not over; over a reboot nobody can say, so it is.
+pub(crate) fn is_valid(approval: &Approval, now: Stamp) -> bool {
+    approval.valid_until.since(&now).is_some()
+}
+
+/// What is left of a cool-down. Over a reboot the remainder starts again.
+pub(crate) fn cooldown_left(cooldown: &Cooldown, now: Stamp) -> Millis {
+    match now.since(&cooldown.from) {
+        Some(passed) => Millis(cooldown.left.0.saturating_sub(passed.0)),
+        None => cooldown.left,
+    }
+}
+
+fn gate(name: &str, severity: Severity, ok: bool, saw: impl Into<String>, needs: impl Into<String>) -> Gate {
+    Gate { name: name.to_owned(), ok, saw: saw.into(), needs: needs.into(), severity, waived: false }
+}
+
+/// All gates of an intent, with what an approval waives.
+pub(crate) fn evaluate(sight: &Sight<'_>, intent: &Intent<'_>) -> Vec<Gate> {
+    let mut gates = vec![journal_writable(sight), claims_held(sight), target_fit(sight, intent)];
+    if intent.kind.is_planned() {
+        gates.push(source_writable(sight, intent));
+        gates.push(target_streams(sight, intent));
+    } else {
+        gates.push(most_advanced(sight, intent));
+        gates.push(primary_unhealthy(sight, intent));
+        gates.push(observers_suffice(sight, intent));
+        gates.extend(estimated_loss(sight, intent));
+    }
+    gates.push(cooldown_over(sight, intent));
+    gates.push(acknowledged(sight, intent));
+    if let Some(approval) = intent.approval {
+        for gate in &mut gates {
+            gate.waived = gate.severity == Severity::Block && approval.waives.contains(&gate.name);
+        }
+    }
+    gates
+}
+
+/// The first gate that stops, if one does.
+pub(crate) fn stopping(gates: &[Gate], at_least: Severity) -> Option<&Gate> {
+    gates.iter().find(|g| !g.ok && !g.waived && g.severity >= at_least)
+}
+
+/// Severity of a gate that guards automation, and only informs a person who decided.
+fn for_automation(intent: &Intent<'_>) -> Severity {
+    if intent.by_verdict { Severity::Block } else { Severity::Warn }
+}
+
+fn journal_writable(sight: &Sight<'_>) -> Gate {
+    let writable = &sight.seen.journal.writable;
+    let saw = match writable {
+        crate::facts::Seen::Known(()) => "a write with room for the run went through".to_owned(),
+        crate::facts::Seen::Unknown(why) => why.clone(),
+    };
+    gate("JournalWritable", Severity::Law, writable.known().is_some(), saw, "room for the run's records")
+}
+
+fn claims_held(sight: &Sight<'_>) -> Gate {
+    let foreign: Vec<String> =
+        sight.seen.journal.foreign_claims.iter().map(|(key, owner)| format!("{key} by {owner}")).collect();
+    let ok = foreign.is_empty() || crate::seeded::active(crate::seeded::Bug::IgnoreClaims);
+    let saw = if foreign.is_empty() { "all held".to_owned() } else { foreign.join(", ") };
+    gate("ClaimsHeld", Severity::Law, ok, saw, "no other policy steers the same targets")
+}
+
+fn target_fit(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let needs = "a seen, healthy standby with a passing probe";
+    match sight.fitness(intent.to) {
+        Ok((timeline, at)) => {
+            let saw = format!("{} is a standby on timeline {timeline} at {at}", intent.to);
+            gate("TargetFit", Severity::Law, true, saw, needs)
+        }
+        Err(why) => gate("TargetFit", Severity::Law, false, why, needs),
+    }
+}
+
+fn most_advanced(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let best = sight.best_candidate(intent.from);
+    let ok = best.as_ref() == Some(intent.to)
+        || best.as_ref().is_none_or(|b| sight.fitness(b).ok() == sight.fitness(intent.to).ok());
+    let saw = best.map_or_else(|| "no candidate".to_owned(), |b| format!("{b} has the most"));
+    gate("MostAdvanced", Severity::Block, ok, saw, "the standby with the highest received position")
+}
+
+fn primary_unhealthy(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let verdict = sight.verdict(intent.from);
+    let saw = format!("{}: {}", intent.from, verdict.saw);
+    let ok = verdict.kind == VerdictKind::Unhealthy;
+    gate("PrimaryUnhealthy", for_automation(intent), ok, saw, "a quorum of vantages outside it sees it fail")
+}
+
+fn observers_suffice(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let detection = &sight.policy.detection;
+    let outside =
+        sight.seen.health.vantages.values().filter(|stands| stands.as_ref() != Some(intent.from)).count();
+    let probes = sight.probes_at(intent.from, Some(intent.from)).len();
+    let needed = if crate::seeded::active(crate::seeded::Bug::NoQuorum) { 1 } else { 2 };
+    let ok = detection.anchors > 0 && outside >= needed && probes > 0 && detection.quorum as usize >= needed;
+    let saw = format!(
+        "{} anchors, {outside} vantages outside {}, quorum of {}, {probes} probes",
+        detection.anchors, intent.from, detection.quorum
+    );
+    gate(
+        "ObserversSuffice",
+        for_automation(intent),
+        ok,
+        saw,
+        "an anchor, a probe, and a quorum of two vantages outside the region",
+    )
+}
+
+fn estimated_loss(sight: &Sight<'_>, intent: &Intent<'_>) -> Option<Gate> {
+    let approved = intent.approval.and_then(|a| a.max_loss);
+    let limit = approved.or(sight.policy.safety.max_estimated_loss)?;
+    let needs = format!("at most {limit}");
+    let estimate = estimate_loss(sight, intent.to);
+    // Without a fence nothing bounds the loss from above: what is judged is what is known to be lost so far.
+    let judged = |loss: &crate::measure::Loss| if intent.unproven { loss.at_least } else { loss.at_most };
+    let ok = estimate.as_ref().is_some_and(|loss| judged(loss) <= limit);
+    let saw = match &estimate {
+        Some(loss) => {
+            format!("between {} and {} ({} heartbeats)", loss.at_least, loss.at_most, loss.heartbeats)
+        }
+        None => "unknown: no heartbeat to compare".to_owned(),
+    };
+    Some(gate("EstimatedLoss", Severity::Block, ok, saw, needs))
+}
+
+fn cooldown_over(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let left = sight.journal.state.cooldown.as_ref().map_or(Millis(0), |c| cooldown_left(c, sight.now));
+    let saw = if left.0 == 0 { "over".to_owned() } else { format!("{left} left") };
+    gate("CooldownOver", for_automation(intent), left.0 == 0, saw, "no run within the cool-down")
+}
+
+fn acknowledged(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let open = sight.journal.state.needs_ack.as_ref();
+    let saw = open.map_or_else(|| "nothing open".to_owned(), Clone::clone);
+    gate("Acknowledged", for_automation(intent), open.is_none(), saw, "a person says ack")
+}
+
+fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let needs = "the present primary answers and takes writes: a planned run loses nothing";
+    let silent = sight.policy.data.iter().find(|item| {
+        sight.data(&item.name, intent.from).is_none_or(|facts| facts.role != DataRole::Writable)
+    });
+    match silent {
+        None => gate("SourceWritable", Severity::Law, true, format!("{} is writable", intent.from), needs),
+        Some(item) => {
+            let saw = match sight.data(&item.name, intent.from) {
+                Some(_) => format!("{} in {} is in recovery", item.name, intent.from),
+                None => sight.why_unknown(&item.name, intent.from),
+            };
+            gate("SourceWritable", Severity::Law, false, saw, needs)
+        }
+    }
+}
+
+fn target_streams(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let needs = "the target streams from the present primary";
+    let idle = sight
+        .policy
+        .data
+        .iter()
+        .find(|item| !sight.data(&item.name, intent.to).is_some_and(|facts| facts.streaming));
+    match idle {
+        None => gate("TargetStreams", Severity::Law, true, format!("{} streams", intent.to), needs),
+        Some(item) => {
+            let saw = format!("{} in {} does not stream", item.name, intent.to);
+            gate("TargetStreams", Severity::Law, false, saw, needs)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The plan of a run: its steps in order, fixed when it opens, and a hash that an approval binds to.
+
+use crate::ids::{HolderId, RegionName, RunName};
+use crate::journal::{
+    ActiveRun, Approval, Journal, Measured, Phase, Run, RunClock, RunKind, Step, StepKey, Trigger,
+};
+use crate::policy::{HookPoint, Policy};
+use crate::predict::predict;
+use crate::time::Stamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+
+/// What opens a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) name: RunName,
+    pub(crate) kind: RunKind,
+    pub(crate) from: RegionName,
+    pub(crate) to: RegionName,
+    pub(crate) trigger: Trigger,
+    pub(crate) reason: String,
+    pub(crate) approval: Option<Approval>,
+    pub(crate) holder: HolderId,
+    pub(crate) first_failure: Option<Stamp>,
+}
+
+/// Every region that has to be fenced before `to` may be promoted.
+fn regions_to_fence(journal: &Journal, from: &RegionName, to: &RegionName) -> BTreeSet<RegionName> {
+    let mut regions = journal.state.may_be_writable.clone();
+    regions.insert(from.clone());
+    regions.remove(to);
+    regions
+}
+
+fn steps(policy: &Policy, fence: &BTreeSet<RegionName>, kind: RunKind) -> Vec<Step> {
+    let hooks = |at: HookPoint| {
+        policy.hooks.iter().filter(move |h| h.at == at).map(|h| StepKey::Hook(h.name.clone()))
+    };
+    let mut keys: Vec<StepKey> = Vec::new();
+    keys.extend(policy.data.iter().map(|d| StepKey::RaiseWitness(d.name.clone())));
+    keys.extend(hooks(HookPoint::BeforeFence));
+    keys.extend(fence.iter().cloned().map(StepKey::FenceOld));
+    if kind.is_planned() {
+        keys.extend(policy.data.iter().map(|d| StepKey::CatchUp(d.name.clone())));
+    }
+    keys.extend(policy.data.iter().map(|d| StepKey::PromoteData(d.name.clone())));
+    keys.extend(policy.data.iter().map(|d| StepKey::OpenWriter(d.name.clone())));
+    keys.extend(hooks(HookPoint::AfterPromote));
+    keys.extend(policy.traffic.iter().map(|t| StepKey::FlipTraffic(t.name.clone())));
+    keys.extend(hooks(HookPoint::AfterTraffic));
+    keys.push(StepKey::Verify);
+    keys.into_iter().map(Step::new).collect()
+}
+
+/// Makes a run with the next epoch; nothing is recorded yet.
+pub(crate) fn open(policy: &Policy, journal: &Journal, opening: Opening, now: Stamp) -> Run {
+    let fence = regions_to_fence(journal, &opening.from, &opening.to);
+    Run {
+        name: opening.name,
+        kind: opening.kind,
+        from: opening.from,
+        to: opening.to,
+        trigger: opening.trigger,
+        reason: opening.reason,
+        steps: steps(policy, &fence, opening.kind),
+        predicted: predict(policy, opening.kind),
+        policy: policy.clone(),
+        epoch: journal.state.epoch.next(),
+        term: journal.state.term.next(),
+        holder: opening.holder,
+        approval: opening.approval,
+        abort: None,
+        undoing: false,
+        phase: Phase::Pending,
+        phase_since: now,
+        message: "claimed".to_owned(),
+        gates: Vec::new(),
+        proofs: BTreeMap::new(),
+        clock: RunClock { first_failure: opening.first_failure, detected: Some(now), ..RunClock::default() },
+        measured: Measured::default(),
+        outcome: None,
+        acked_at_pivot: BTreeMap::new(),
+    }
+}
+
+/// Takes the policy for a run: the compare-and-swap that lets one run act.
+pub(crate) fn claim(journal: &mut Journal, run: Run) {
+    journal.state.epoch = run.epoch;
+    journal.state.term = run.term;
+    journal.state.active_run = Some(ActiveRun { name: run.name.clone(), epoch: run.epoch, term: run.term });
+    journal.run = Some(run);
+}
+
+/// 64-bit FNV-1a, so that a hash means the same in every process of this version.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+/// What an approval binds to: kind, regions, steps and the policy as it stands.
+pub(crate) fn plan_hash(run: &Run) -> String {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    (run.kind, &run.from, &run.to, &run.policy).hash(&mut hasher);
+    for step in &run.steps {
+        step.key.hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,124 @@
+//! Whether a region is proven to take no writes (safety rules, sections 3 and 6). Silence proves nothing.
+
+use crate::ids::{ItemName, RegionName};
+use crate::journal::Proof;
+use crate::policy::{DataItem, ProofClass};
+use crate::sight::Sight;
+use crate::time::Tick;
+use std::collections::BTreeMap;
+
+/// The best proof about `region` from observations that began at `since` or later.
+pub(crate) fn judge(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+    closed(sight, region, since)
+        .or_else(|| attested(sight, region, since))
+        .or_else(|| no_ack(sight, region, since))
+}
+
+fn proof(sight: &Sight<'_>, class: ProofClass, saw: String) -> Proof {
+    Proof { class, saw, at: sight.now, positions: BTreeMap::new() }
+}
+
+fn closed(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+    let mut seen = Vec::new();
+    let mut positions = BTreeMap::new();
+    for item in &sight.policy.data {
+        let facts = sight.data_since(&item.name, region, since).filter(|f| f.is_closed())?;
+        seen.push(match facts.role {
+            crate::facts::DataRole::Standby => format!("{} is in recovery", item.name),
+            crate::facts::DataRole::Writable => {
+                format!("{} refuses the application's write, no session left", item.name)
+            }
+        });
+        positions.insert(item.name.clone(), facts.position);
+    }
+    // No data item: nothing in the region can be proven closed by looking at data.
+    (!seen.is_empty()).then(|| Proof { positions, ..proof(sight, ProofClass::Closed, seen.join("; ")) })
+}
+
+fn attested(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+    let (way, id) = sight.attested_off(region, since)?;
+    Some(proof(sight, ProofClass::Attested, format!("{way} says that {id} is off")))
+}
+
+fn no_ack(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+    if !sight.policy.accepts(ProofClass::NoAck) || sight.policy.data.is_empty() {
+        return None;
+    }
+    let mut seen = Vec::new();
+    for item in &sight.policy.data {
+        let (stopped, listed, needed) = no_ack_of(sight, item, region, since).ok()?;
+        seen.push(format!(
+            "{}: {stopped} of {listed} listed standbys stopped, {needed} must confirm",
+            item.name
+        ));
+    }
+    Some(proof(sight, ProofClass::NoAck, seen.join("; ")))
+}
+
+/// How NoAck stands for one item: `(stopped, listed, needed)`, or why it can never hold.
+fn no_ack_of(
+    sight: &Sight<'_>,
+    item: &DataItem,
+    region: &RegionName,
+    since: Tick,
+) -> Result<(usize, usize, usize), String> {
+    if !item.no_ack_declared {
+        return Err(format!("{}: the policy does not declare noAck", item.name));
+    }
+    if sight.journal.state.active_region.as_ref() != Some(region) {
+        return Err(format!("{region} is not the active region"));
+    }
+    let sync = sight
+        .journal
+        .state
+        .sync_seen
+        .get(&item.name)
+        .ok_or_else(|| format!("{}: the writer's synchronous settings were never seen", item.name))?;
+    let (listed, needed) = (sync.listed.len(), usize::try_from(sync.needed).unwrap_or(usize::MAX));
+    if needed == 0 || listed < needed || sync.listed.iter().any(|n| n == "*") {
+        return Err(format!("{}: no list of named synchronous standbys", item.name));
+    }
+    if !sync.level_holds || !sync.names_unique {
+        return Err(format!("{}: the commit level or the names do not hold", item.name));
+    }
+    let stopped = sync
+        .listed
+        .iter()
+        .filter(|name| standby_named(sight, item, name, since).is_some_and(|(_, streaming)| !streaming))
+        .count();
+    if stopped > listed - needed {
+        Ok((stopped, listed, needed))
+    } else {
+        Err(format!("{}: {stopped} of {listed} listed standbys stopped", item.name))
+    }
+}
+
+fn standby_named<'a>(
+    sight: &Sight<'a>,
+    item: &DataItem,
+    name: &str,
+    since: Tick,
+) -> Option<(&'a RegionName, bool)> {
+    sight.policy.regions.iter().find_map(|region| {
+        let facts = sight.data_since(&item.name, region, since)?;
+        let is_it = facts.sync_name.as_deref() == Some(name);
+        is_it.then_some((region, facts.streaming || facts.upstream.is_some()))
+    })
+}
+
+/// The next standby to stop so that NoAck may come to hold, if it can.
+pub(crate) fn next_to_stop(sight: &Sight<'_>, from: &RegionName) -> Option<(ItemName, RegionName)> {
+    if !sight.policy.accepts(ProofClass::NoAck) {
+        return None;
+    }
+    sight.policy.data.iter().find_map(|item| {
+        if !item.no_ack_declared || sight.journal.state.active_region.as_ref() != Some(from) {
+            return None;
+        }
+        let sync = sight.journal.state.sync_seen.get(&item.name)?;
+        sync.listed.iter().find_map(|name| {
+            let (region, streaming) = standby_named(sight, item, name, Tick(0))?;
+            streaming.then(|| (item.name.clone(), region.clone()))
+        })
+    })
+}

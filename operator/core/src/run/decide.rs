@@ -1,0 +1,97 @@
+//! Before the first effect: gates and consent.
+
+use crate::draft::Draft;
+use crate::gates::{self, Intent};
+use crate::journal::{Phase, Severity, Trigger};
+use crate::plan::plan_hash;
+use crate::policy::Mode;
+use crate::rules::Rule;
+use crate::time::Millis;
+
+/// How often an unmet gate is looked at again.
+const LOOK_AGAIN: Millis = Millis(500);
+
+/// Evaluates the gates; true once the run may act.
+pub(super) fn drive(d: &mut Draft<'_>) -> bool {
+    if approval_expired(d) {
+        return false;
+    }
+    let gates = evaluate(d);
+    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
+        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
+        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
+        return ask(d, &format!("{} is not met: {} (needs {})", block.name, block.saw, block.needs));
+    }
+    if needs_consent(d) {
+        return ask(d, "the policy's mode is Approve");
+    }
+    let now = d.sight.now;
+    let run = d.run();
+    run.clock.decided = Some(now);
+    if run.approval.is_some() {
+        run.clock.approved = Some(now);
+    }
+    d.phase(Phase::Executing, "gates hold");
+    true
+}
+
+/// Takes the gates' present state into the run and the blockers; the figures in it move, so it is written only
+/// when one opens or closes.
+pub(super) fn evaluate(d: &mut Draft<'_>) -> Vec<crate::journal::Gate> {
+    let now = d.sight.now;
+    let sight = d.sight;
+    let run = d.run();
+    let gates = gates::evaluate(&sight, &Intent::of(run, now));
+    let state = |gates: &[crate::journal::Gate]| {
+        gates.iter().map(|g| (g.name.clone(), g.ok, g.waived)).collect::<Vec<_>>()
+    };
+    if state(&run.gates) != state(&gates) {
+        run.gates.clone_from(&gates);
+    }
+    for gate in gates.iter().filter(|g| !g.ok && !g.waived && g.severity > Severity::Warn) {
+        d.block(&gate.name, gate.saw.clone(), gate.needs.clone());
+    }
+    gates
+}
+
+fn needs_consent(d: &mut Draft<'_>) -> bool {
+    let now = d.sight.now;
+    let mode = d.sight.policy.mode;
+    let run = d.run();
+    let consents =
+        run.approval.as_ref().is_some_and(|a| gates::is_valid(a, now) && a.plan_hash == plan_hash(run));
+    let asked_by_person = matches!(run.trigger, Trigger::Person(_));
+    !consents && !asked_by_person && mode == Mode::Approve
+}
+
+/// Waits for a person.
+pub(super) fn ask(d: &mut Draft<'_>, why: &str) -> bool {
+    if d.run().phase != Phase::AwaitingApproval {
+        let name = d.run().name.clone();
+        d.event(true, "AwaitingApproval", format!("{name}: {why}"));
+    }
+    d.phase(Phase::AwaitingApproval, why);
+    d.block("Approval", why, "muster approve");
+    d.fire(Rule::AwaitingApproval, why);
+    d.wake_in(LOOK_AGAIN);
+    false
+}
+
+/// A waiting run ends with the time of the consent that it was given.
+fn approval_expired(d: &mut Draft<'_>) -> bool {
+    let now = d.sight.now;
+    let run = d.run();
+    let expired = run.approval.as_ref().is_some_and(|a| !gates::is_valid(a, now));
+    if !expired {
+        return false;
+    }
+    let why = "the approval's time is over";
+    run.abort = Some(why.to_owned());
+    d.event(true, "Withdrawn", why);
+    d.fire(Rule::ApprovalExpired, why);
+    true
+}

@@ -1,0 +1,91 @@
+//! How a run ends.
+
+use crate::draft::Draft;
+use crate::journal::{Cooldown, OutcomeKind, Phase, RunKind, Trigger};
+use crate::measure;
+use crate::policy::ProofClass;
+use crate::rules::Rule;
+
+fn release(d: &mut Draft<'_>, outcome: OutcomeKind, phase: Phase, message: &str) {
+    let name = d.run().name.clone();
+    d.run().outcome = Some(outcome);
+    d.phase(phase, message);
+    d.next.state.active_run = None;
+    d.next.state.last_run = Some(name);
+}
+
+fn cool_down(d: &mut Draft<'_>) {
+    d.next.state.cooldown = Some(Cooldown { from: d.sight.now, left: d.sight.policy.safety.cooldown });
+}
+
+/// Every step was seen done.
+pub(super) fn complete(d: &mut Draft<'_>) {
+    let bound = measure::error_bound(&d.sight);
+    let run = d.run();
+    let (rto, from_decision) = measure::measure_rto(run);
+    run.measured.rto = rto;
+    run.measured.rto_from_decision = from_decision;
+    run.measured.error_bound = bound;
+    let to = run.to.clone();
+    let waived: Vec<String> = run
+        .proofs
+        .iter()
+        .filter(|(_, p)| matches!(p.class, ProofClass::Waived | ProofClass::NoAck))
+        .map(|(region, _)| region.to_string())
+        .collect();
+    let message = match rto {
+        Some(rto) => format!("{to} serves, RTO {rto}"),
+        None => format!("{to} serves"),
+    };
+    let automatic_failover = run.kind == RunKind::Failover && run.trigger == Trigger::Verdict;
+    release(d, OutcomeKind::Succeeded, Phase::Completed, &message);
+    d.next.state.active_region = Some(to);
+    if automatic_failover {
+        cool_down(d);
+    }
+    if !waived.is_empty() {
+        d.next.state.needs_ack = Some(format!("{} was not fenced", waived.join(", ")));
+    }
+    d.event(false, "Completed", message.clone());
+    d.fire(Rule::RunCompleted, message);
+}
+
+/// Everything was undone.
+pub(super) fn abort(d: &mut Draft<'_>, why: &str) {
+    let by_verdict = d.run().trigger == Trigger::Verdict;
+    release(d, OutcomeKind::Aborted, Phase::Aborted, why);
+    if by_verdict {
+        // Else the same verdict would open the next run at once.
+        cool_down(d);
+    }
+    d.event(true, "Aborted", why);
+    d.fire(Rule::RunAborted, why);
+}
+
+/// The target can never be promoted any more: the next run goes to the next candidate.
+pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
+    let run = d.run();
+    let (to, pivot) = (run.to.clone(), run.clock.pivot.unwrap_or_default());
+    let Some((way, id)) = d.sight.attested_off(&to, pivot.tick) else { return false };
+    let silent = d.sight.policy.data.iter().all(|item| d.sight.data(&item.name, &to).is_none());
+    if !silent {
+        return false;
+    }
+    let why = format!("{to} was lost after the point of no return: {way} says that {id} is off");
+    release(d, OutcomeKind::TargetLost, Phase::Failed, &why);
+    d.event(true, "TargetLost", why.clone());
+    d.fire(Rule::TargetLost, why);
+    true
+}
+
+/// The journal turned out to be older than its targets: what it says of the run is no longer true.
+pub(crate) fn end_behind(journal: &mut crate::journal::Journal, now: crate::time::Stamp) {
+    if let Some(run) = journal.run.as_mut().filter(|r| !r.phase.is_final()) {
+        run.phase = Phase::Failed;
+        run.phase_since = now;
+        run.outcome = Some(OutcomeKind::Failed);
+        run.message = "the journal was older than its targets".to_owned();
+        journal.state.last_run = Some(run.name.clone());
+    }
+    journal.state.active_run = None;
+}

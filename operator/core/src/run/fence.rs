@@ -1,0 +1,201 @@
+//! The fence: the configured ways in order, then what NoAck needs, then consent, and only then the next step.
+
+use super::{decide, seen, steps};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::gates::{self, Intent};
+use crate::ids::{ItemName, RegionName};
+use crate::journal::{Gate, Outcast, Phase, Proof, Severity, Step, StepState};
+use crate::measure::estimate_loss;
+use crate::policy::{FenceKind, ProofClass};
+use crate::proof;
+use crate::retry::{self, Next};
+use crate::rules::Rule;
+use crate::time::{Millis, Tick};
+
+/// Attempts to stop one standby from confirming.
+const STOP_ATTEMPTS: u32 = 3;
+/// How often proofs and consent are looked for once every way was tried.
+const LOOK_AGAIN: Millis = Millis(500);
+
+/// Begins to fence a region, or takes a proof that is there already.
+pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
+    let gates = decide::evaluate(d);
+    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
+        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
+        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
+        return decide::ask(d, &format!("{} is not met: {}", block.name, block.saw));
+    }
+    step.started.get_or_insert(d.sight.now);
+    let pass = d.sight.seen.pass;
+    if let Some(proof) = accepted(d, region, pass) {
+        return proven(d, step, region, proof);
+    }
+    next_way(d, step, region)
+}
+
+/// The best accepted proof. A planned run takes Closed only: it must lose nothing.
+fn accepted(d: &mut Draft<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+    let planned = d.run().kind.is_planned();
+    proof::judge(&d.sight, region, since)
+        .filter(|p| if planned { p.class == ProofClass::Closed } else { d.sight.policy.accepts(p.class) })
+}
+
+/// Records the next way from `step.way` on that can work now.
+fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
+    let planned = d.run().kind.is_planned();
+    while let Some(way) = d.sight.policy.fences.get(step.way) {
+        let silent = match &way.kind {
+            FenceKind::Data(item) => d.sight.data(item, region).is_none(),
+            FenceKind::Hook => planned,
+        };
+        if !silent {
+            let action = Action::Fence { way: way.name.clone(), region: region.clone() };
+            note_outcast(d, region, Some(way.name.clone()));
+            return steps::start(d, step, action);
+        }
+        step.way += 1;
+    }
+    if let Some((item, standby)) = (!planned).then(|| proof::next_to_stop(&d.sight, region)).flatten() {
+        note_outcast(d, region, None);
+        return steps::start(d, step, Action::StopReceiving { item, region: standby });
+    }
+    step.state = StepState::Intended;
+    step.issued.get_or_insert(d.sight.now);
+    without_proof(d, step, region)
+}
+
+/// From the first recorded fence on the region counts as cast out until it has rejoined.
+fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
+    let run = d.run().name.clone();
+    let outcast =
+        Outcast { run, way, work: None, rejoin_attempts: 0, message: "fenced, not rejoined yet".to_owned() };
+    d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+/// Looks for a proof; goes on to the next attempt or way when there is none.
+pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
+    if let Some(proof) = accepted(d, region, seen::since(step)) {
+        return proven(d, step, region, proof);
+    }
+    if seen::answered_counts(&d.sight, step) {
+        let proof = Proof {
+            class: ProofClass::Closed,
+            saw: "the call was answered".to_owned(),
+            at: d.sight.now,
+            positions: std::collections::BTreeMap::new(),
+        };
+        return proven(d, step, region, proof);
+    }
+    let exhausted = step.way >= d.sight.policy.fences.len();
+    let idle = !matches!(step.action, Some(Action::StopReceiving { .. }));
+    if exhausted && idle {
+        return without_proof(d, step, region);
+    }
+    let limit = d.sight.policy.fences.get(step.way).map_or(STOP_ATTEMPTS, |way| way.attempts);
+    match retry::judge(&d.sight, step) {
+        Next::Wait(pause, why) => {
+            d.fire(Rule::StepAwaited, why);
+            d.wake_in(pause);
+            false
+        }
+        Next::Superseded(why) => {
+            d.block("Superseded", why.clone(), "the newer holder goes on");
+            d.fire(Rule::Superseded, why);
+            d.wake_in(Millis(1_000));
+            false
+        }
+        Next::Repeat(why) if step.attempts < limit => {
+            d.fire(Rule::StepRepeated, format!("{why}; attempt {}", step.attempts + 1));
+            d.repeat(step);
+            true
+        }
+        Next::Repeat(why) => {
+            d.event(true, "FenceWayFailed", why);
+            step.way += 1;
+            step.action = None;
+            step.attempts = 0;
+            next_way(d, step, region)
+        }
+    }
+}
+
+/// A proof: the region leaves `mayBeWritable`.
+fn proven(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, proof: Proof) -> bool {
+    let now = d.sight.now;
+    let saw = format!("{:?}: {}", proof.class, proof.saw);
+    if !d.next.state.outcasts.contains_key(region) {
+        note_outcast(d, region, None);
+    }
+    d.next.state.may_be_writable.remove(region);
+    let run = d.run();
+    run.proofs.insert(region.clone(), proof);
+    run.clock.fenced = Some(now);
+    d.event(false, "Fenced", format!("{region}: {saw}"));
+    steps::observed(d, step, saw)
+}
+
+/// Every way was tried: consent given ahead of time, consent of a person, or wait.
+fn without_proof(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
+    let planned = d.run().kind.is_planned();
+    if planned {
+        let why = format!("{region} could not be proven closed");
+        step.state = StepState::Failed;
+        step.saw.clone_from(&why);
+        d.event(true, "StepFailed", why.clone());
+        d.run().abort = Some(format!("{why}; a planned run loses nothing"));
+        d.fire(Rule::StepFailed, why);
+        return false;
+    }
+    if let Some(saw) = consent(d, step) {
+        let proof = Proof {
+            class: ProofClass::Waived,
+            saw,
+            at: d.sight.now,
+            positions: std::collections::BTreeMap::new(),
+        };
+        d.event(true, "NotFenced", format!("{region}: going on without a fence"));
+        return proven(d, step, region, proof);
+    }
+    unmet_fence_gate(d, region);
+    decide::ask(d, &format!("{region} is not proven fenced; the loss grows until it is"))
+}
+
+fn unmet_fence_gate(d: &mut Draft<'_>, region: &RegionName) {
+    let gate = Gate {
+        name: "Fenced".to_owned(),
+        ok: false,
+        saw: format!("no accepted proof that {region} takes no writes"),
+        needs: "a proof, or a waiver of Fenced".to_owned(),
+        severity: Severity::Block,
+        waived: false,
+    };
+    d.block(&gate.name, gate.saw.clone(), gate.needs.clone());
+    let run = d.run();
+    if !run.gates.contains(&gate) {
+        run.gates.retain(|g| g.name != "Fenced");
+        run.gates.push(gate);
+    }
+}
+
+/// Who agreed to go on without a fence, and to what.
+pub(super) fn consent(d: &mut Draft<'_>, step: &Step) -> Option<String> {
+    let (now, sight) = (d.sight.now, d.sight);
+    let run = d.run();
+    let hash = crate::plan::plan_hash(run);
+    let intent = Intent { unproven: true, ..Intent::of(run, now) };
+    if let Some(approval) = intent.approval.filter(|a| a.waives.contains("Fenced") && a.plan_hash == hash) {
+        let gates = gates::evaluate(&sight, &intent);
+        let holds = gates::stopping(&gates, Severity::Block).is_none();
+        return holds.then(|| format!("waived by {}", approval.by));
+    }
+    let ahead = sight.policy.safety.without_fence.as_ref()?;
+    let tried_for = now.since(&step.started?)?;
+    let loss = estimate_loss(&sight, &run.to)?;
+    (tried_for >= ahead.after && loss.at_least <= ahead.max_loss)
+        .then(|| format!("waived by the policy after {tried_for}, {} known to be lost so far", loss.at_least))
+}

@@ -1,0 +1,112 @@
+//! An active run: take-over, abort, decision, and then one step after the other.
+
+mod decide;
+mod end;
+mod fence;
+mod promote;
+mod seen;
+mod steps;
+mod traffic;
+mod undo;
+
+use crate::draft::Draft;
+use crate::health::VerdictKind;
+use crate::journal::{Phase, Run, StepState, Trigger};
+use crate::policy::Mode;
+use crate::rules::Rule;
+use crate::seeded::{self, Bug};
+
+pub(crate) use end::end_behind;
+pub(crate) use seen::witness_raised;
+
+/// Whether the run is past the point of no return: the *recorded* intent to promote.
+fn past_pivot(run: &Run) -> bool {
+    if seeded::active(Bug::PivotAtObservation) {
+        return run.clock.promoted.is_some();
+    }
+    run.past_pivot()
+}
+
+/// One pass over the active run.
+pub(crate) fn drive(d: &mut Draft<'_>) {
+    if take_over(d) || hold_still(d) {
+        return;
+    }
+    let run = d.run();
+    let past_pivot = past_pivot(run);
+    if run.undoing || (run.abort.is_some() && !past_pivot) {
+        return undo::drive(d);
+    }
+    if !past_pivot && withdraw_on_recovery(d) {
+        return;
+    }
+    if past_pivot && end::target_lost(d) {
+        return;
+    }
+    if d.run().clock.decided.is_none() && !decide::drive(d) {
+        return;
+    }
+    steps::drive(d);
+}
+
+/// Another process's run: its number is raised before anything is done in its name.
+fn take_over(d: &mut Draft<'_>) -> bool {
+    let Some(me) = d.sight.seen.holder.clone() else {
+        d.fire(Rule::NoLease, "this process holds no lease");
+        return true;
+    };
+    if d.run().holder == me {
+        return false;
+    }
+    let term = d.next.state.term.next();
+    d.next.state.term = term;
+    if let Some(active) = d.next.state.active_run.as_mut() {
+        active.term = term;
+    }
+    let run = d.run();
+    let before = std::mem::replace(&mut run.holder, me);
+    run.term = term;
+    let message = format!("took over from {before}, term {term}");
+    d.event(false, "TookOver", message.clone());
+    d.fire(Rule::TookOver, message);
+    true
+}
+
+/// Pause and Observe: no new effect, nothing undone, the claim is kept.
+fn hold_still(d: &mut Draft<'_>) -> bool {
+    let (saw, needs) = if let Some(who) = &d.next.state.paused {
+        (format!("paused: {who}"), "muster resume")
+    } else if d.sight.policy.mode == Mode::Observe {
+        ("the policy's mode is Observe".to_owned(), "mode Approve or Automatic")
+    } else {
+        return false;
+    };
+    d.block("Paused", saw.clone(), needs);
+    let run = d.run();
+    run.message.clone_from(&saw);
+    d.fire(Rule::HeldStill, saw);
+    true
+}
+
+/// The region came back before the point of no return: what a verdict began, the verdict's end undoes.
+fn withdraw_on_recovery(d: &mut Draft<'_>) -> bool {
+    let run = d.run();
+    let (by_verdict, from) = (run.trigger == Trigger::Verdict, run.from.clone());
+    if !by_verdict || run.phase == Phase::Pending && run.gates.is_empty() {
+        return false;
+    }
+    let verdict = d.sight.verdict(&from);
+    if verdict.kind != VerdictKind::Healthy {
+        return false;
+    }
+    let why = format!("{from} recovered: {}", verdict.saw);
+    d.event(false, "Withdrawn", why.clone());
+    d.run().abort = Some(why.clone());
+    d.fire(Rule::RegionRecovered, why);
+    true
+}
+
+/// Whether any step has recorded an effect.
+fn has_effects(run: &Run) -> bool {
+    run.steps.iter().any(|s| s.state != StepState::Pending)
+}

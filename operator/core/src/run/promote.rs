@@ -1,0 +1,212 @@
+//! The point of no return, and the first write behind it.
+
+use super::{decide, fence, seen, steps};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::facts::DataRole;
+use crate::gates;
+use crate::ids::{ItemName, RegionName};
+use crate::journal::{Phase, Severity, Step, StepKey, StepState};
+use crate::measure;
+use crate::policy::{Capability, ProofClass};
+use crate::proof;
+use crate::rules::Rule;
+use crate::seeded::{self, Bug};
+use crate::time::Millis;
+
+/// How often a missing condition is looked at again.
+const LOOK_AGAIN: Millis = Millis(100);
+
+/// Records the promotion of `item`, if everything holds in this very pass.
+pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
+    let first = !d.run().past_pivot();
+    if first && !may_pass(d) {
+        return false;
+    }
+    let to = d.run().to.clone();
+    if d.sight.data_since(item, &to, d.sight.seen.pass).is_none() {
+        let why = d.sight.why_unknown(item, &to);
+        d.block("TargetFit", why.clone(), "the target answers in this pass");
+        d.fire(Rule::GateUnmet, why);
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    if first {
+        pass_pivot(d, &to);
+    }
+    steps::start(d, step, Action::Promote { item: item.clone(), region: to })
+}
+
+/// Proofs seen again, gates, and the set of regions that may be writable.
+fn may_pass(d: &mut Draft<'_>) -> bool {
+    if let Some(region) = lost_proof(d) {
+        return fence_again(d, &region);
+    }
+    let gates = decide::evaluate(d);
+    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
+        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
+        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
+        return decide::ask(d, &format!("{} is not met: {} (needs {})", block.name, block.saw, block.needs));
+    }
+    let to = d.run().to.clone();
+    let others: Vec<String> =
+        d.next.state.may_be_writable.iter().filter(|r| **r != to).map(ToString::to_string).collect();
+    if !others.is_empty() && !seeded::active(Bug::IgnoreMayBeWritable) {
+        let saw = format!("{} may be writable", others.join(", "));
+        d.block("SoleWriter", saw.clone(), "no region beside the target may be writable");
+        d.phase(Phase::Blocked, saw.clone());
+        d.fire(Rule::GateUnmet, saw);
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    true
+}
+
+/// The first fenced region whose proof cannot be seen again in this pass.
+fn lost_proof(d: &mut Draft<'_>) -> Option<RegionName> {
+    if seeded::active(Bug::StaleProof) {
+        return None;
+    }
+    let (sight, pass) = (d.sight, d.sight.seen.pass);
+    let planned = d.run().kind.is_planned();
+    let proofs = d.run().proofs.clone();
+    let mut lost = None;
+    for (region, proof) in proofs {
+        let holds = match proof.class {
+            ProofClass::Waived => {
+                let key = StepKey::FenceOld(region.clone());
+                let step = d.run().steps.iter().find(|s| s.key == key).cloned();
+                step.is_some_and(|s| fence::consent(d, &s).is_some())
+            }
+            _ => proof::judge(&sight, &region, pass).is_some_and(|again| {
+                if planned { again.class == ProofClass::Closed } else { sight.policy.accepts(again.class) }
+            }),
+        };
+        if !holds {
+            lost.get_or_insert(region);
+        }
+    }
+    lost
+}
+
+/// The proof is void: back to the fence.
+fn fence_again(d: &mut Draft<'_>, region: &RegionName) -> bool {
+    let why = format!("the proof that {region} takes no writes was not seen again");
+    d.next.state.may_be_writable.insert(region.clone());
+    let run = d.run();
+    run.proofs.remove(region);
+    let key = StepKey::FenceOld(region.clone());
+    if let Some(step) = run.steps.iter_mut().find(|s| s.key == key) {
+        let (started, tried) = (step.started, std::mem::take(&mut step.tried));
+        *step = Step { started, tried, saw: why.clone(), ..Step::new(key) };
+    }
+    d.event(true, "ProofLost", why.clone());
+    d.fire(Rule::ProofLost, why);
+    d.wake_in(LOOK_AGAIN);
+    false
+}
+
+/// The record that only goes forward from here.
+fn pass_pivot(d: &mut Draft<'_>, to: &RegionName) {
+    let now = d.sight.now;
+    let beats = &d.sight.seen.heartbeats;
+    let acked: std::collections::BTreeMap<_, _> =
+        beats.iter().map(|(item, b)| (item.clone(), (b.acked_seq, b.acked_at))).collect();
+    d.next.state.may_be_writable.insert(to.clone());
+    let run = d.run();
+    run.clock.pivot = Some(now);
+    run.acked_at_pivot = acked;
+    d.event(false, "PointOfNoReturn", format!("promoting {to}"));
+}
+
+/// Waits until the target has everything that the closed primary wrote.
+pub(super) fn look_at_catch_up(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
+    let (from, to) = (d.run().from.clone(), d.run().to.clone());
+    let pass = d.sight.seen.pass;
+    let written = d.sight.data_since(item, &from, pass).filter(|f| f.is_closed()).map(|f| f.position);
+    let replayed = d.sight.data_since(item, &to, pass).map(|f| f.replayed);
+    match (written, replayed) {
+        (Some(written), Some(replayed)) if replayed >= written => {
+            steps::observed(d, step, format!("{to} replayed {replayed}, {from} stands at {written}"))
+        }
+        _ => {
+            let show = |p: Option<crate::ids::Position>| p.map_or("unknown".to_owned(), |p| p.to_string());
+            let saw = format!("{from} at {}, {to} at {}", show(written), show(replayed));
+            let limit = deadline(d, item);
+            let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+            if waited >= limit {
+                let why = format!("{item} did not catch up within {limit}: {saw}");
+                step.state = StepState::Failed;
+                step.saw.clone_from(&why);
+                d.event(true, "StepFailed", why.clone());
+                d.run().abort = Some(why.clone());
+                d.fire(Rule::StepFailed, why);
+                return false;
+            }
+            d.block("CaughtUp", saw.clone(), "the target has replayed all of it");
+            d.fire(Rule::StepAwaited, saw);
+            d.wake_in(LOOK_AGAIN);
+            false
+        }
+    }
+}
+
+fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
+    let found = d.sight.policy.data.iter().find(|i| i.name == *item);
+    found.map_or(crate::draft::SHORT_CALL, |i| i.promote_deadline)
+}
+
+/// Looks for the promotion: the target takes writes.
+pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
+    let to = d.run().to.clone();
+    let facts = d.sight.data_since(item, &to, seen::since(step));
+    if facts.is_some_and(|f| f.role == DataRole::Writable) || seen::answered_counts(&d.sight, step) {
+        let sight = d.sight;
+        let run = d.run();
+        if let Some(measured) = measure::measure_rpo(&sight, run, item) {
+            run.measured = measured;
+        }
+        return steps::observed(d, step, format!("{item} in {to} takes writes"));
+    }
+    if facts.is_none() {
+        d.block("TargetSilent", d.sight.why_unknown(item, &to), "the target answers, or is attested off");
+    } else if grace_left(d, step, item) {
+        d.fire(Rule::StepAwaited, format!("{item} in {to}: an unchecked call may still land"));
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    steps::try_again(d, step, steps::Patience::Endless)
+}
+
+/// A target that checks nothing gets the same call again only after a while of unchanged reads.
+fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
+    const GRACE: Millis = Millis(15_000);
+    let unchecked =
+        d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
+    let since = step.issued.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+    unchecked && since < GRACE
+}
+
+/// Looks for the first write on the new primary.
+pub(super) fn look_at_open(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
+    let to = d.run().to.clone();
+    let Some(saw) = seen::witness_raised(d, step, item, &to, false) else {
+        return steps::try_again(d, step, steps::Patience::Endless);
+    };
+    steps::observed(d, step, saw);
+    let open = |s: &Step| matches!(s.key, StepKey::OpenWriter(_)) && !s.is_done() && s.key != step.key;
+    let now = d.sight.now;
+    let run = d.run();
+    if !run.steps.iter().any(open) {
+        run.clock.promoted = Some(now);
+        let gap = run.clock.first_failure.or(run.clock.fenced).map(|from| now.since_or_wall(&from));
+        run.measured.write_gap = gap;
+        // From here on heartbeats go to the new primary, and traffic belongs there.
+        d.next.state.active_region = Some(to);
+    }
+    true
+}

@@ -1,0 +1,218 @@
+//! The plan, one step at a time: begin it, look for its end, try again, or go round it.
+
+use super::{fence, promote, seen, traffic};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::facts::{DataRole, Outcome};
+use crate::journal::{Phase, Step, StepKey, StepState};
+use crate::policy::HookStep;
+use crate::retry::{self, Next};
+use crate::rules::Rule;
+use crate::time::Millis;
+
+/// Attempts of a step that may be passed over.
+const OPTIONAL_ATTEMPTS: u32 = 3;
+/// After this long a step past the point of no return is reported as overdue.
+const OVERDUE: Millis = Millis(60_000);
+
+/// Moves the run as far as this pass's observations carry it: at most one new effect.
+pub(super) fn drive(d: &mut Draft<'_>) {
+    while d.effects.is_empty() {
+        let Some(index) = d.run().current() else { return super::end::complete(d) };
+        let mut step = d.run().steps[index].clone();
+        let moved = match step.state {
+            StepState::Pending => begin(d, &mut step),
+            _ => look(d, &mut step),
+        };
+        if let Some(place) = d.next.run.as_mut().and_then(|run| run.steps.get_mut(index)) {
+            *place = step;
+        }
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// Begins a step. True if something changed and the next look may follow at once.
+fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
+    match step.key.clone() {
+        StepKey::RaiseWitness(item) => {
+            let from = d.run().from.clone();
+            match d.sight.data(&item, &from) {
+                Some(facts) if facts.role == DataRole::Writable => {
+                    start(d, step, Action::OpenWriter { item, region: from })
+                }
+                Some(_) => skip(d, step, format!("{item} in {from} takes no writes")),
+                None => {
+                    let why = d.sight.why_unknown(&item, &from);
+                    skip(d, step, why)
+                }
+            }
+        }
+        StepKey::Hook(name) => {
+            let (from, to) = (d.run().from.clone(), d.run().to.clone());
+            start(d, step, Action::Hook { name, from, to })
+        }
+        StepKey::FenceOld(region) => fence::begin(d, step, &region),
+        StepKey::CatchUp(_) | StepKey::Verify => {
+            step.started = Some(d.sight.now);
+            step.issued = Some(d.sight.now);
+            step.state = StepState::Intended;
+            if step.key == StepKey::Verify {
+                d.phase(Phase::Verifying, "waiting for successes through the public name");
+            }
+            true
+        }
+        StepKey::PromoteData(item) => promote::begin(d, step, &item),
+        StepKey::OpenWriter(item) => {
+            let to = d.run().to.clone();
+            start(d, step, Action::OpenWriter { item, region: to })
+        }
+        StepKey::FlipTraffic(item) => traffic::begin(d, step, item),
+    }
+}
+
+/// Records an effect as the step's next move.
+pub(super) fn start(d: &mut Draft<'_>, step: &mut Step, action: Action) -> bool {
+    d.fire(Rule::StepRecorded, action.to_string());
+    d.intend(step, action);
+    let message = step.action.as_ref().map_or_else(String::new, ToString::to_string);
+    if d.run().phase != Phase::Verifying {
+        d.phase(Phase::Executing, message);
+    }
+    true
+}
+
+/// Marks a step as seen done.
+pub(super) fn observed(d: &mut Draft<'_>, step: &mut Step, saw: String) -> bool {
+    step.state = StepState::Observed;
+    step.ended = Some(d.sight.now);
+    step.started.get_or_insert(d.sight.now);
+    d.fire(Rule::StepObserved, saw.clone());
+    step.saw = saw;
+    true
+}
+
+/// Passes a step over, and says why.
+pub(super) fn skip(d: &mut Draft<'_>, step: &mut Step, why: String) -> bool {
+    step.state = StepState::Skipped;
+    step.ended = Some(d.sight.now);
+    d.fire(Rule::StepSkipped, why.clone());
+    step.saw = why;
+    true
+}
+
+fn look(d: &mut Draft<'_>, step: &mut Step) -> bool {
+    match step.key.clone() {
+        StepKey::RaiseWitness(item) => {
+            let from = d.run().from.clone();
+            match seen::witness_raised(d, step, &item, &from, true) {
+                Some(saw) => observed(d, step, saw),
+                None => try_again(d, step, Patience::Optional(OPTIONAL_ATTEMPTS)),
+            }
+        }
+        StepKey::Hook(name) => look_at_hook(d, step, &name),
+        StepKey::FenceOld(region) => fence::look(d, step, &region),
+        StepKey::CatchUp(item) => promote::look_at_catch_up(d, step, &item),
+        StepKey::PromoteData(item) => promote::look(d, step, &item),
+        StepKey::OpenWriter(item) => promote::look_at_open(d, step, &item),
+        StepKey::FlipTraffic(item) => traffic::look(d, step, &item),
+        StepKey::Verify => traffic::look_at_public(d, step),
+    }
+}
+
+fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &crate::ids::ItemName) -> bool {
+    let Some(hook) = d.sight.policy.hooks.iter().find(|h| h.name == *name).cloned() else {
+        return skip(d, step, format!("{name} is not in the policy"));
+    };
+    let issued = step.issued.unwrap_or_default();
+    let said = d.sight.seen.hooks.get(name).filter(|f| f.at >= issued.tick).and_then(|f| f.value.known());
+    let answered = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(|o| o.at >= issued.tick);
+    let accepted = answered.is_some_and(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
+    match said {
+        Some(true) => observed(d, step, format!("{name} says done")),
+        // Without a status verb the answer is all there is; validation lets only repeatable hooks through.
+        None if accepted && !d.sight.seen.hooks.contains_key(name) => {
+            observed(d, step, format!("{name} answered"))
+        }
+        _ => try_again(d, step, patience_of(d.sight.policy.hooks.iter(), &hook)),
+    }
+}
+
+fn patience_of<'a>(_: impl Iterator<Item = &'a HookStep>, hook: &HookStep) -> Patience {
+    if hook.required { Patience::Required(hook.attempts) } else { Patience::Optional(hook.attempts) }
+}
+
+/// How a step that does not come to its end goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Patience {
+    /// Passed over after so many attempts; a planned run is given up before the point of no return.
+    Optional(u32),
+    /// The run is given up after so many attempts before the point of no return; passed over after it.
+    Required(u32),
+    /// Tried for ever, ever more slowly; reported when overdue.
+    Endless,
+}
+
+/// Waits, repeats, or gives up as `patience` says.
+pub(super) fn try_again(d: &mut Draft<'_>, step: &mut Step, patience: Patience) -> bool {
+    match retry::judge(&d.sight, step) {
+        Next::Wait(pause, why) => {
+            d.fire(Rule::StepAwaited, why);
+            d.wake_in(pause);
+            report_overdue(d, step, patience);
+            false
+        }
+        Next::Superseded(why) => {
+            d.block("Superseded", why.clone(), "the newer holder goes on");
+            d.phase(Phase::Blocked, why.clone());
+            d.fire(Rule::Superseded, why);
+            d.wake_in(Millis(1_000));
+            false
+        }
+        Next::Repeat(why) => {
+            let limit = match patience {
+                Patience::Optional(n) | Patience::Required(n) => n,
+                Patience::Endless => u32::MAX,
+            };
+            if step.attempts < limit {
+                d.fire(Rule::StepRepeated, format!("{why}; attempt {}", step.attempts + 1));
+                d.repeat(step);
+                report_overdue(d, step, patience);
+                return true;
+            }
+            give_up(d, step, patience, why)
+        }
+    }
+}
+
+fn give_up(d: &mut Draft<'_>, step: &mut Step, patience: Patience, why: String) -> bool {
+    let run = d.run();
+    let planned = run.kind.is_planned();
+    let reversible = !super::past_pivot(run);
+    let stop = reversible && (planned || matches!(patience, Patience::Required(_)));
+    d.event(true, "StepFailed", why.clone());
+    if !stop {
+        return skip(d, step, format!("given up: {why}"));
+    }
+    step.state = StepState::Failed;
+    step.saw.clone_from(&why);
+    d.run().abort = Some(format!("{why} (given up before the point of no return)"));
+    d.fire(Rule::StepFailed, why);
+    false
+}
+
+fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
+    let started = step.started.unwrap_or(d.sight.now);
+    let long = d.sight.now.since(&started).unwrap_or_default();
+    if patience != Patience::Endless || long < OVERDUE {
+        return;
+    }
+    let what = step.action.as_ref().map_or_else(|| "a step".to_owned(), ToString::to_string);
+    let saw = format!("{what} has not been seen done; attempts go on");
+    d.block("StepOverdue", format!("{what}: {long}"), "the target answers");
+    if d.run().phase != Phase::Blocked {
+        d.event(true, "StepOverdue", saw.clone());
+    }
+    d.phase(Phase::Blocked, saw);
+}

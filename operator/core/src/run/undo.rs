@@ -1,0 +1,160 @@
+//! An abort before the point of no return: everything that was recorded is undone, newest first, and seen undone.
+
+use super::{has_effects, seen, steps};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::facts::{DataRole, PowerState};
+use crate::ids::RegionName;
+use crate::journal::{Phase, Step, StepKey, StepState};
+use crate::policy::FenceKind;
+use crate::rules::Rule;
+use crate::time::Millis;
+
+/// An undo not seen for so long is an alert: nobody takes writes.
+const NO_WRITER_AFTER: Millis = Millis(30_000);
+
+/// One pass of undoing.
+pub(super) fn drive(d: &mut Draft<'_>) {
+    if take_term(d) {
+        return;
+    }
+    if d.sight.seen.in_flight.iter().any(|seq| is_forward(d, *seq)) {
+        d.fire(Rule::Undoing, "waiting for the effect that is under way to end");
+        d.wake_in(Millis(50));
+        return;
+    }
+    let open = d.run().steps.iter().rposition(|s| s.state == StepState::Undoing || !s.tried.is_empty());
+    let Some(index) = open else { return finish(d) };
+    let mut step = d.run().steps[index].clone();
+    if step.state == StepState::Undoing {
+        look(d, &mut step);
+    } else {
+        begin(d, &mut step);
+    }
+    if let Some(place) = d.next.run.as_mut().and_then(|run| run.steps.get_mut(index)) {
+        *place = step;
+    }
+}
+
+fn is_forward(d: &Draft<'_>, seq: crate::ids::Seq) -> bool {
+    d.sight
+        .journal
+        .run
+        .as_ref()
+        .is_some_and(|run| run.steps.iter().any(|s| s.seq == Some(seq) && s.state != StepState::Undoing))
+}
+
+/// The abort's own number, so that whatever still lands of the run is older than the undo.
+fn take_term(d: &mut Draft<'_>) -> bool {
+    if d.run().undoing {
+        return false;
+    }
+    let term = d.next.state.term.next();
+    d.next.state.term = term;
+    if let Some(active) = d.next.state.active_run.as_mut() {
+        active.term = term;
+    }
+    let run = d.run();
+    run.term = term;
+    run.undoing = true;
+    let why = run.abort.clone().unwrap_or_default();
+    if !has_effects(run) {
+        finish(d);
+        return true;
+    }
+    d.phase(Phase::Executing, format!("aborting: {why}"));
+    d.event(true, "Aborting", why.clone());
+    d.fire(Rule::AbortBegun, why);
+    d.wake_in(Millis(0));
+    true
+}
+
+fn inverse(action: &Action) -> Option<Action> {
+    match action.clone() {
+        Action::Fence { way, region } => Some(Action::Unfence { way, region }),
+        Action::StopReceiving { item, region } => Some(Action::ResumeReceiving { item, region }),
+        _ => None,
+    }
+}
+
+/// Records the undo of the newest effect. Recording it voids the proof.
+fn begin(d: &mut Draft<'_>, step: &mut Step) {
+    let Some(undo) = step.tried.last().and_then(inverse) else {
+        step.tried.pop();
+        d.wake_in(Millis(0));
+        d.fire(Rule::Undoing, "nothing to undo");
+        return;
+    };
+    if let StepKey::FenceOld(region) = &step.key {
+        d.next.state.may_be_writable.insert(region.clone());
+        d.run().proofs.remove(region);
+    }
+    d.fire(Rule::Undoing, undo.to_string());
+    d.intend(step, undo);
+}
+
+fn look(d: &mut Draft<'_>, step: &mut Step) {
+    let Some(action) = step.action.clone() else { return };
+    if let Some(saw) = seen_undone(d, step, &action) {
+        step.tried.pop();
+        step.state = if step.tried.is_empty() { StepState::Undone } else { StepState::Intended };
+        step.ended = Some(d.sight.now);
+        d.fire(Rule::Undoing, saw.clone());
+        step.saw = saw;
+        d.wake_in(Millis(0));
+        return;
+    }
+    let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+    if waited >= NO_WRITER_AFTER {
+        let saw = format!("{action} is not seen");
+        d.block("NoWriter", saw.clone(), "the old primary takes writes again");
+        if d.run().phase != Phase::Blocked {
+            d.event(true, "NoWriter", saw.clone());
+        }
+        d.phase(Phase::Blocked, saw);
+    }
+    steps::try_again(d, step, steps::Patience::Endless);
+}
+
+fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option<String> {
+    let since = seen::since(step);
+    match action {
+        Action::Unfence { way, region } => {
+            let way = d.sight.policy.fences.iter().find(|w| w.name == *way)?;
+            match &way.kind {
+                FenceKind::Data(item) => {
+                    let facts = d.sight.data_since(item, region, since)?;
+                    let open =
+                        facts.role == DataRole::Standby || facts.closed.app_write_refused != Some(true);
+                    open.then(|| format!("{item} in {region} is open again"))
+                }
+                FenceKind::Hook => {
+                    let facts = d.sight.fence_since(&way.name, region, since)?;
+                    (facts.state == PowerState::On).then(|| format!("{} says on", way.name))
+                }
+            }
+        }
+        Action::ResumeReceiving { item, region } => {
+            let facts = d.sight.data_since(item, region, since)?;
+            (facts.streaming || facts.upstream.is_some())
+                .then(|| format!("{item} in {region} receives again"))
+        }
+        _ => Some("nothing to see".to_owned()),
+    }
+}
+
+fn finish(d: &mut Draft<'_>) {
+    let why = d.run().abort.clone().unwrap_or_default();
+    let fenced: Vec<RegionName> = d
+        .run()
+        .steps
+        .iter()
+        .filter_map(|s| match &s.key {
+            StepKey::FenceOld(region) => Some(region.clone()),
+            _ => None,
+        })
+        .collect();
+    let name = d.run().name.clone();
+    d.next.state.outcasts.retain(|region, o| !(fenced.contains(region) && o.run == name));
+    super::end::abort(d, &why);
+}

@@ -1,0 +1,156 @@
+//! One pass's arguments together, with the questions that the rules ask of them.
+
+use crate::facts::{ByItemRegion, DataFacts, DataRole, Fact, FenceFacts, PowerState, Seen, TrafficFacts};
+use crate::health::{Verdict, VerdictKind};
+use crate::ids::{ItemName, Position, RegionName};
+use crate::policy::{DataItem, On, Policy, ProbePlan};
+use crate::time::{Millis, Stamp, Tick};
+use crate::{facts::Observations, journal::Journal};
+
+/// How old an observation of a target may be and still speak for now.
+pub(crate) const FRESH: Millis = Millis(10_000);
+
+/// Policy, journal, observations and time, read only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) journal: &'a Journal,
+    pub(crate) seen: &'a Observations,
+    pub(crate) now: Stamp,
+}
+
+impl<'a> Sight<'a> {
+    fn looked_up<T>(
+        &self,
+        map: &'a ByItemRegion<T>,
+        item: &ItemName,
+        region: &RegionName,
+        since: Tick,
+    ) -> Option<&'a T> {
+        let fact = map.get(item)?.get(region)?;
+        let young = fact.fresh(self.now.tick, FRESH)?;
+        (fact.at >= since).then(|| young.known()).flatten()
+    }
+
+    /// A data node, if it answered lately.
+    pub(crate) fn data(&self, item: &ItemName, region: &RegionName) -> Option<&'a DataFacts> {
+        self.data_since(item, region, Tick(0))
+    }
+
+    /// A data node, if it answered a look that began at `since` or later.
+    pub(crate) fn data_since(
+        &self,
+        item: &ItemName,
+        region: &RegionName,
+        since: Tick,
+    ) -> Option<&'a DataFacts> {
+        self.looked_up(&self.seen.data, item, region, since)
+    }
+
+    /// Why a data node is not known, for people.
+    pub(crate) fn why_unknown(&self, item: &ItemName, region: &RegionName) -> String {
+        match self.seen.data.get(item).and_then(|by| by.get(region)).map(|f| &f.value) {
+            Some(Seen::Unknown(why)) => format!("{item} in {region}: {why}"),
+            Some(Seen::Known(_)) => format!("{item} in {region}: last seen too long ago"),
+            None => format!("{item} in {region}: not looked at yet"),
+        }
+    }
+
+    /// What a fence way says of a region, from a look at `since` or later.
+    pub(crate) fn fence_since(
+        &self,
+        way: &ItemName,
+        region: &RegionName,
+        since: Tick,
+    ) -> Option<&'a FenceFacts> {
+        self.looked_up(&self.seen.fences, way, region, since)
+    }
+
+    /// A traffic item, if it answered a look that began at `since` or later.
+    pub(crate) fn traffic_since(&self, item: &ItemName, since: Tick) -> Option<&'a TrafficFacts> {
+        let fact: &Fact<Seen<TrafficFacts>> = self.seen.traffic.get(item)?;
+        let young = fact.fresh(self.now.tick, FRESH)?;
+        (fact.at >= since).then(|| young.known()).flatten()
+    }
+
+    /// The probes that run against `region` while `active` takes the writes.
+    pub(crate) fn probes_at(&self, region: &RegionName, active: Option<&RegionName>) -> Vec<&'a ProbePlan> {
+        let is_active = active == Some(region);
+        let runs = |on: On| match on {
+            On::Both => true,
+            On::Primary => is_active,
+            On::Standby => !is_active,
+        };
+        self.policy.probes.iter().filter(|p| runs(p.on)).collect()
+    }
+
+    /// The verdict on a region.
+    pub(crate) fn verdict(&self, region: &RegionName) -> Verdict {
+        let probes = self.probes_at(region, self.journal.state.active_region.as_ref());
+        self.seen.health.verdict(region, &probes, &self.policy.detection, self.now.tick)
+    }
+
+    /// Whether a fence hook attests that a region is off: of an id that it has called on before, and where the
+    /// policy accepts such a proof.
+    pub(crate) fn attested_off(&self, region: &RegionName, since: Tick) -> Option<(&'a ItemName, &'a str)> {
+        use crate::policy::ProofClass;
+        if !self.policy.accepts(ProofClass::Attested) {
+            return None;
+        }
+        self.policy.fences.iter().filter(|way| way.proof == ProofClass::Attested).find_map(|way| {
+            let facts = self.fence_since(&way.name, region, since)?;
+            let known_id = self.journal.state.fence_ids.get(&way.name)?.get(region)?;
+            (facts.state == PowerState::Off && *known_id == facts.id)
+                .then_some((&way.name, facts.id.as_str()))
+        })
+    }
+
+    /// Why a region could not take over, or its rank: newest timeline, then highest received position.
+    pub(crate) fn fitness(&self, region: &RegionName) -> Result<(u64, Position), String> {
+        let mut rank = (0, Position(0));
+        for (index, item) in self.policy.data.iter().enumerate() {
+            let facts = self.data(&item.name, region).ok_or_else(|| self.why_unknown(&item.name, region))?;
+            if facts.role != DataRole::Standby {
+                return Err(format!("{} in {region} is writable, not a standby", item.name));
+            }
+            if let Some(why) = self.foreign_system(item, region, facts) {
+                return Err(why);
+            }
+            if index == 0 {
+                rank = (facts.timeline, facts.position);
+            }
+        }
+        let verdict = self.verdict(region);
+        if verdict.kind == VerdictKind::Unhealthy {
+            return Err(format!("{region} is unhealthy too: {}", verdict.saw));
+        }
+        let probes = self.probes_at(region, self.journal.state.active_region.as_ref());
+        if !self.seen.health.any_passes(region, &probes, self.now.tick) {
+            return Err(format!("no probe passes at {region}"));
+        }
+        Ok(rank)
+    }
+
+    fn foreign_system(&self, item: &DataItem, region: &RegionName, facts: &DataFacts) -> Option<String> {
+        let active = self.journal.state.active_region.as_ref()?;
+        let writer = self.data(&item.name, active)?;
+        (writer.system != facts.system).then(|| {
+            format!(
+                "{} in {region} holds other data ({}) than {active} ({})",
+                item.name, facts.system, writer.system
+            )
+        })
+    }
+
+    /// The region that could take over from `from`: the most advanced one; by preference where equal.
+    pub(crate) fn best_candidate(&self, from: &RegionName) -> Option<RegionName> {
+        let mut best: Option<((u64, Position), &RegionName)> = None;
+        for region in self.policy.regions.iter().filter(|r| *r != from) {
+            let Ok(rank) = self.fitness(region) else { continue };
+            if best.as_ref().is_none_or(|(top, _)| rank > *top) {
+                best = Some((rank, region));
+            }
+        }
+        best.map(|(_, region)| region.clone())
+    }
+}
