@@ -33,7 +33,7 @@ pub struct Decision {
 /// An unmet condition: says what it saw and what it needs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Blocker {
-    /// PascalCase; the name of a gate or rule, and of a page in runbooks/.
+    /// `PascalCase`; the name of a gate or rule, and of a page in runbooks/.
     pub name: String,
     /// What was seen.
     pub saw: String,
@@ -46,7 +46,7 @@ pub struct Blocker {
 pub struct Event {
     /// Whether a person should look.
     pub warning: bool,
-    /// PascalCase, bounded set.
+    /// `PascalCase`, bounded set.
     pub reason: String,
     /// With values.
     pub message: String,

@@ -166,7 +166,7 @@ pub struct Step {
     pub seq: Option<Seq>,
     /// Attempts of the present way.
     pub attempts: u32,
-    /// FenceOld: index of the way in use; past the last one, what NoAck needs.
+    /// `FenceOld`: index of the way in use; past the last one, what NoAck needs.
     pub way: usize,
     /// First intent.
     pub started: Option<Stamp>,
@@ -174,7 +174,7 @@ pub struct Step {
     pub issued: Option<Stamp>,
     /// Seen done.
     pub ended: Option<Stamp>,
-    /// FenceOld: every effect recorded so far that an abort has to undo, oldest first.
+    /// `FenceOld`: every effect recorded so far that an abort has to undo, oldest first.
     pub tried: Vec<Action>,
     /// What was seen, for people.
     pub saw: String,
@@ -416,7 +416,7 @@ pub struct Outcast {
 pub struct Condition {
     /// True, or false with the reason.
     pub ok: bool,
-    /// PascalCase; a page in runbooks/.
+    /// `PascalCase`; a page in runbooks/.
     pub reason: String,
     /// For people.
     pub message: String,

@@ -17,7 +17,7 @@ macro_rules! rules {
             pub const fn number(self) -> u16 {
                 self as u16
             }
-            /// Its PascalCase name.
+            /// Its `PascalCase` name.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }

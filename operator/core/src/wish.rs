@@ -58,7 +58,7 @@ pub enum Wish {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// PascalCase.
+    /// `PascalCase`.
     pub reason: String,
     /// For people, with what to do instead.
     pub message: String,

@@ -84,7 +84,7 @@ pub(crate) fn end_behind(journal: &mut crate::journal::Journal, now: crate::time
         run.phase = Phase::Failed;
         run.phase_since = now;
         run.outcome = Some(OutcomeKind::Failed);
-        run.message = "the journal was older than its targets".to_owned();
+        "the journal was older than its targets".clone_into(&mut run.message);
         journal.state.last_run = Some(run.name.clone());
     }
     journal.state.active_run = None;

@@ -32,7 +32,8 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> 
     }
     step.started.get_or_insert(d.sight.now);
     let pass = d.sight.seen.pass;
-    if let Some(proof) = accepted(d, region, pass) {
+    // What attests does so about an intent; only a look at the data itself needs none.
+    if let Some(proof) = accepted(d, region, pass).filter(|p| p.class == ProofClass::Closed) {
         return proven(d, step, region, proof);
     }
     next_way(d, step, region)

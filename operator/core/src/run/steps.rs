@@ -135,11 +135,11 @@ fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &crate::ids::ItemName)
         None if accepted && !d.sight.seen.hooks.contains_key(name) => {
             observed(d, step, format!("{name} answered"))
         }
-        _ => try_again(d, step, patience_of(d.sight.policy.hooks.iter(), &hook)),
+        _ => try_again(d, step, patience_of(&hook)),
     }
 }
 
-fn patience_of<'a>(_: impl Iterator<Item = &'a HookStep>, hook: &HookStep) -> Patience {
+fn patience_of(hook: &HookStep) -> Patience {
     if hook.required { Patience::Required(hook.attempts) } else { Patience::Optional(hook.attempts) }
 }
 
@@ -190,9 +190,9 @@ fn give_up(d: &mut Draft<'_>, step: &mut Step, patience: Patience, why: String) 
     let run = d.run();
     let planned = run.kind.is_planned();
     let reversible = !super::past_pivot(run);
-    let stop = reversible && (planned || matches!(patience, Patience::Required(_)));
+    let gives_up = reversible && (planned || matches!(patience, Patience::Required(_)));
     d.event(true, "StepFailed", why.clone());
-    if !stop {
+    if !gives_up {
         return skip(d, step, format!("given up: {why}"));
     }
     step.state = StepState::Failed;

@@ -1,0 +1,118 @@
+//! Who takes writes: learned once by observation, watched for a second one ever after.
+
+use super::LOOK_AGAIN;
+use crate::draft::Draft;
+use crate::facts::DataRole;
+use crate::ids::RegionName;
+use crate::rules::Rule;
+use std::collections::BTreeSet;
+
+/// Who takes writes, by observation: exactly one region for every data item. True while it is not known.
+pub(crate) fn learn_active(d: &mut Draft<'_>) -> bool {
+    if d.next.state.active_region.is_some() {
+        return false;
+    }
+    match find_active(d) {
+        Ok((active, may_be_writable)) => {
+            let message = format!("{active} takes the writes");
+            d.next.state.active_region = Some(active);
+            d.next.state.may_be_writable = may_be_writable;
+            d.event(false, "ActiveRegionLearned", message.clone());
+            d.fire(Rule::ActiveRegionLearned, message);
+        }
+        Err(saw) => {
+            d.block("ActiveRegionKnown", saw.clone(), "exactly one region is seen to take writes");
+            d.condition("Ready", false, "ActiveRegionUnknown", "no single region is seen to take writes");
+            d.fire(Rule::ActiveRegionUnknown, saw);
+            d.wake_in(LOOK_AGAIN);
+        }
+    }
+    true
+}
+
+fn find_active(d: &Draft<'_>) -> Result<(RegionName, BTreeSet<RegionName>), String> {
+    let policy = d.sight.policy;
+    let mut writable: BTreeSet<RegionName> = BTreeSet::new();
+    let mut unknown: BTreeSet<RegionName> = BTreeSet::new();
+    for item in &policy.data {
+        for region in &policy.regions {
+            match d.sight.data(&item.name, region) {
+                Some(facts) if facts.role == DataRole::Writable => writable.insert(region.clone()),
+                Some(_) => false,
+                None => unknown.insert(region.clone()),
+            };
+        }
+    }
+    if policy.data.is_empty() {
+        let pointed = policy.traffic.iter().find_map(|t| {
+            d.sight.traffic_since(&t.name, crate::time::Tick(0)).and_then(|f| f.points_to.clone())
+        });
+        let active = pointed.ok_or("no traffic item points to a region")?;
+        return Ok((active.clone(), BTreeSet::from([active])));
+    }
+    let active = match writable.len() {
+        1 => writable.first().cloned().ok_or("nobody")?,
+        0 => return Err("no region is seen to take writes".to_owned()),
+        _ => {
+            let names: Vec<_> = writable.iter().map(ToString::to_string).collect();
+            return Err(format!("{} all take writes", names.join(", ")));
+        }
+    };
+    unknown.insert(active.clone());
+    Ok((active, unknown))
+}
+
+/// A region leaves `mayBeWritable` once every data item in it is seen in recovery.
+pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
+    let active = d.next.state.active_region.clone();
+    let policy = d.sight.policy;
+    let sight = d.sight;
+    let in_recovery = |region: &RegionName| {
+        !policy.data.is_empty()
+            && policy.data.iter().all(|item| {
+                sight
+                    .data_since(&item.name, region, sight.seen.pass)
+                    .is_some_and(|f| f.role == DataRole::Standby)
+            })
+    };
+    d.next.state.may_be_writable.retain(|region| Some(region) == active.as_ref() || !in_recovery(region));
+}
+
+/// Regions beside the active one that are seen to take the application's writes.
+pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
+    let active = d.next.state.active_region.as_ref();
+    let policy = d.sight.policy;
+    let writes = |region: &RegionName| {
+        policy.data.iter().any(|item| d.sight.data(&item.name, region).is_some_and(|f| !f.is_closed()))
+    };
+    let promoted = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to);
+    policy
+        .regions
+        .iter()
+        .filter(|r| Some(*r) != active && Some(*r) != promoted && writes(r))
+        .cloned()
+        .chain(promoted.and(active).filter(|a| Some(*a) != promoted && writes(a)).cloned())
+        .collect()
+}
+
+/// Two regions that take writes: automation stands still until a person says `ack`; outcasts among them are
+/// fenced again by [`tend_outcasts`].
+pub(crate) fn watch_split_brain(d: &mut Draft<'_>) {
+    let second = second_writers(d);
+    if second.is_empty() {
+        if d.next.state.conditions.contains_key("SplitBrain") {
+            d.condition("SplitBrain", true, "SingleWriter", "at most one region takes writes");
+        }
+        return;
+    }
+    let names: Vec<_> = second.iter().map(ToString::to_string).collect();
+    let active = d.next.state.active_region.clone().map_or_else(|| "nobody".to_owned(), |a| a.to_string());
+    let message = format!("{} takes writes beside {active}", names.join(", "));
+    let known = d.next.state.conditions.get("SplitBrain").is_some_and(|c| !c.ok);
+    if !known {
+        d.event(true, "SplitBrain", message.clone());
+        d.next.state.needs_ack.get_or_insert_with(|| message.clone());
+    }
+    d.condition("SplitBrain", false, "SplitBrain", message.clone());
+    d.block("SingleWriter", message, "one region takes writes");
+}

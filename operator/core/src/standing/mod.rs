@@ -1,0 +1,30 @@
+//! Between runs: learn who takes writes, keep the witness raised, keep outcasts closed and bring them back, and
+//! open the next run.
+
+mod active;
+mod loss;
+mod open;
+mod outcasts;
+mod witness;
+
+pub(crate) use active::{forget_standbys, learn_active, watch_split_brain};
+pub(crate) use loss::finish_loss;
+pub(crate) use open::{open_by_verdict, take_request};
+pub(crate) use outcasts::tend_outcasts;
+pub(crate) use witness::raise_first_witness;
+
+use crate::draft::Draft;
+use crate::policy::Mode;
+use crate::time::Millis;
+
+/// How often an unmet condition is looked at again.
+const LOOK_AGAIN: Millis = Millis(1_000);
+
+/// Whether anything may be started outside of a run: not paused, not Observe, the claims held, a lease.
+fn may_act(d: &mut Draft<'_>) -> bool {
+    let free = d.sight.seen.journal.foreign_claims.is_empty();
+    d.next.state.paused.is_none()
+        && d.sight.policy.mode != Mode::Observe
+        && free
+        && d.sight.seen.holder.is_some()
+}

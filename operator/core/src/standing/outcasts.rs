@@ -1,0 +1,164 @@
+//! Fenced regions: kept closed, and brought back as standbys.
+
+use super::{LOOK_AGAIN, may_act};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::facts::DataRole;
+use crate::ids::RegionName;
+use crate::journal::{Outcast, Step, StepKey};
+use crate::retry::{self, Next};
+use crate::rules::Rule;
+
+/// Attempts to bring an outcast back before a person is asked.
+const REJOIN_ATTEMPTS: u32 = 10;
+
+/// Keeps fenced regions closed and brings them back, one effect at a time. Goes on during a run that is past its
+/// point of no return; before that the run itself owns the fence.
+pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
+    let Some(active) = d.next.state.active_region.clone() else { return };
+    let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
+    let owned_by_run = running.is_some_and(|r| !r.past_pivot());
+    if owned_by_run {
+        return;
+    }
+    let in_run = running.is_some();
+    let names: Vec<RegionName> = d.next.state.outcasts.keys().cloned().collect();
+    for region in names {
+        if region == active && !in_run {
+            d.next.state.outcasts.remove(&region);
+            continue;
+        }
+        if !in_run && has_rejoined(d, &region, &active) {
+            d.next.state.outcasts.remove(&region);
+            d.event(false, "Rejoined", format!("{region} follows {active}"));
+            d.fire(Rule::Rejoined, format!("{region} follows {active} again"));
+            continue;
+        }
+        tend(d, &region, &active, in_run);
+    }
+}
+
+fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool {
+    let policy = d.sight.policy;
+    !policy.data.is_empty()
+        && policy.data.iter().all(|item| {
+            let (Some(back), Some(writer)) =
+                (d.sight.data(&item.name, region), d.sight.data(&item.name, active))
+            else {
+                return false;
+            };
+            back.role == DataRole::Standby
+                && back.streaming
+                && back.system == writer.system
+                && back.timeline == writer.timeline
+        })
+}
+
+fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, in_run: bool) {
+    if !may_act(d) {
+        return;
+    }
+    let Some(mut outcast) = d.next.state.outcasts.get(region).cloned() else { return };
+    let writes = d
+        .sight
+        .policy
+        .data
+        .iter()
+        .any(|item| d.sight.data(&item.name, region).is_some_and(|f| !f.is_closed()));
+    let refencing = outcast.work.as_ref().is_some_and(|s| matches!(s.action, Some(Action::Fence { .. })));
+    if writes && !refencing {
+        fence_again(d, region, &mut outcast);
+    } else if !writes && refencing {
+        outcast.work = None;
+        "fenced again, not rejoined yet".clone_into(&mut outcast.message);
+        d.fire(Rule::FencedAgain, format!("{region} is closed again"));
+    } else if writes {
+        repeat_fence(d, region, &mut outcast);
+    } else if !in_run {
+        rejoin(d, region, active, &mut outcast);
+    }
+    d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+fn fence_again(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
+    let Some(way) = d.sight.policy.fences.first() else {
+        d.block("Fenced", format!("{region} takes writes again"), "a fence in the policy");
+        return;
+    };
+    let mut step = Step::new(StepKey::FenceOld(region.clone()));
+    let action = Action::Fence { way: way.name.clone(), region: region.clone() };
+    d.event(true, "OutcastWrites", format!("{region} takes writes again; fencing it"));
+    d.fire(Rule::FencedAgain, format!("{region} takes writes again; fencing it"));
+    d.intend(&mut step, action);
+    outcast.work = Some(step);
+}
+
+fn repeat_fence(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
+    let Some(mut step) = outcast.work.take() else { return };
+    match retry::judge(&d.sight, &step) {
+        Next::Wait(pause, why) => {
+            d.fire(Rule::StepAwaited, why);
+            d.wake_in(pause);
+        }
+        Next::Superseded(why) => d.fire(Rule::Superseded, why),
+        Next::Repeat(why) => {
+            let ways = &d.sight.policy.fences;
+            let attempts = ways.get(step.way).map_or(1, |w| w.attempts);
+            if step.attempts < attempts || ways.len() < 2 {
+                d.fire(Rule::StepRepeated, why);
+                d.repeat(&mut step);
+            } else {
+                step.way = (step.way + 1) % ways.len();
+                let action = Action::Fence { way: ways[step.way].name.clone(), region: region.clone() };
+                d.fire(Rule::StepRepeated, why);
+                d.intend(&mut step, action);
+            }
+        }
+    }
+    outcast.work = Some(step);
+}
+
+/// Lets the user's hook make the region a standby of the active one.
+fn rejoin(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, outcast: &mut Outcast) {
+    if let Some(mut step) = outcast.work.take() {
+        match retry::judge(&d.sight, &step) {
+            Next::Wait(pause, why) => {
+                d.fire(Rule::RejoinAwaited, why);
+                d.wake_in(pause.max(LOOK_AGAIN));
+            }
+            Next::Superseded(why) => d.fire(Rule::Superseded, why),
+            Next::Repeat(why) if step.attempts >= REJOIN_ATTEMPTS => {
+                d.event(true, "RejoinFailed", format!("{region}: {why}"));
+                outcast.rejoin_attempts = step.attempts;
+                "could not rejoin by itself: rejoin it by hand, or say ack".clone_into(&mut outcast.message);
+                return;
+            }
+            Next::Repeat(why) => {
+                d.fire(Rule::RejoinBegun, why);
+                d.repeat(&mut step);
+            }
+        }
+        outcast.work = Some(step);
+        return;
+    }
+    if outcast.rejoin_attempts >= REJOIN_ATTEMPTS {
+        return;
+    }
+    let waiting = d.sight.policy.data.iter().find(|item| {
+        let follows =
+            d.sight.data(&item.name, region).is_some_and(|f| f.role == DataRole::Standby && f.streaming);
+        item.can_rejoin && !follows
+    });
+    let writer_known = d
+        .sight
+        .policy
+        .data
+        .iter()
+        .all(|item| d.sight.data(&item.name, active).is_some_and(|f| f.role == DataRole::Writable));
+    let Some(item) = waiting.filter(|_| writer_known) else { return };
+    let mut step = Step::new(StepKey::FenceOld(region.clone()));
+    let action = Action::Rejoin { item: item.name.clone(), region: region.clone(), follow: active.clone() };
+    d.fire(Rule::RejoinBegun, action.to_string());
+    d.intend(&mut step, action);
+    outcast.work = Some(step);
+}

@@ -1,0 +1,394 @@
+//! Whole runs against a small world: what happens, what must not, and what is said about it.
+
+mod world;
+
+use muster_core::effect::Action;
+use muster_core::facts::*;
+use muster_core::ids::*;
+use muster_core::journal::*;
+use muster_core::policy::*;
+use muster_core::rules::Rule;
+use muster_core::time::*;
+use muster_core::wish::Wish;
+use world::*;
+
+#[test]
+fn a_stable_world_causes_no_writes() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let before = world.journal.clone();
+    world.run_for(20);
+    assert_eq!(world.journal, before);
+    assert_eq!(world.last().rule, Rule::Stable);
+}
+
+#[test]
+fn the_witness_stands_before_it_is_needed() {
+    let world = World::new(policy());
+    assert!(world.nodes[&region("west")].witness.is_some(), "replicated to the standby");
+    assert!(matches!(world.applied[0].action, Action::OpenWriter { .. }));
+}
+
+#[test]
+fn a_killed_primary_is_fenced_and_the_standby_promoted() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").running = false;
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
+    assert_eq!(run.proofs[&region("east")].class, ProofClass::Attested);
+    assert_eq!(world.writers(), [region("west")]);
+    assert_eq!(world.points_to, region("west"));
+    let rto = run.measured.rto.expect("measured");
+    assert!(rto <= Millis::from_secs(6), "{rto}");
+    assert_eq!(run.measured.lost_heartbeats, Some(0));
+    assert!(!run.measured.rpo.r#final, "the old log was not read yet");
+    world.run_for(10);
+    assert!(world.journal.state.outcasts.is_empty(), "rejoined: {:?}", world.journal.state.outcasts);
+}
+
+#[test]
+fn each_effect_of_an_undisturbed_run_happens_once() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.applied.clear();
+    world.node("east").running = false;
+    world.run_to_end();
+    world.run_for(10);
+    let kinds: Vec<_> = world.applied.iter().map(|e| e.action.kind()).collect();
+    assert_eq!(kinds, ["Fence", "Promote", "OpenWriter", "Flip", "Rejoin"]);
+}
+
+#[test]
+fn a_switchover_loses_nothing_and_fences_first() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.applied.clear();
+    world.request(RunKind::Switchover, None);
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
+    assert!(run.measured.rpo.r#final);
+    let kinds: Vec<_> = world.applied.iter().map(|e| e.action.kind()).collect();
+    assert_eq!(&kinds[..5], ["OpenWriter", "Fence", "Promote", "OpenWriter", "Flip"]);
+    world.run_for(10);
+    assert_eq!(world.nodes[&region("east")].follows, Some(region("west")));
+    world.request(RunKind::Failback, None);
+    world.run_for(1);
+    let run = world.run_to_end();
+    assert_eq!((run.phase, &run.to), (Phase::Completed, &region("east")), "{}", run.message);
+}
+
+#[test]
+fn blind_vantages_start_nothing() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.blind = true;
+    world.node("east").running = false;
+    world.run_for(60);
+    assert!(world.journal.run.is_none());
+    assert_eq!(world.last().rule, Rule::NoVerdict);
+}
+
+#[test]
+fn a_single_vantage_never_fails_over_automatically() {
+    let mut world =
+        World::new(Policy { detection: Detection { quorum: 1, ..policy().detection }, ..policy() });
+    world.vantages = 1;
+    world.book.streaks.clear();
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(30);
+    assert!(world.journal.run.is_none());
+    assert!(world.blocked().contains(&"ObserversSuffice"), "{:?}", world.blocked());
+}
+
+#[test]
+fn both_regions_down_is_refused_with_the_gate() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").running = false;
+    world.node("west").running = false;
+    world.run_for(30);
+    assert!(world.journal.run.is_none());
+    assert_eq!(world.last().rule, Rule::NoCandidate);
+    assert!(world.blocked().contains(&"TargetFit"));
+}
+
+#[test]
+fn a_lagging_standby_is_refused_with_the_figures() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("west").follows = None;
+    world.run_for(40);
+    world.node("east").running = false;
+    world.run_for(30);
+    assert!(world.journal.run.is_none());
+    assert!(world.blocked().contains(&"EstimatedLoss"), "{:?}", world.last());
+}
+
+#[test]
+fn without_any_proof_a_person_is_asked_and_nothing_is_promoted() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").reachable = false;
+    world.power_reachable = false;
+    world.run_for(20);
+    assert_eq!(world.run().phase, Phase::AwaitingApproval, "{}", world.run().message);
+    assert!(world.blocked().contains(&"Fenced"));
+    assert_eq!(world.writers(), [region("east")]);
+}
+
+fn approval(world: &World, waives: &[&str], max_loss: Millis) -> Wish {
+    let preview = muster_core::decide::preview(
+        &world.policy,
+        &world.journal,
+        &world.observe(),
+        world.now,
+        RunKind::Failover,
+        None,
+    )
+    .expect("a plan");
+    Wish::Approve {
+        run: world.run().name.clone(),
+        approval: Approval {
+            plan_hash: preview.plan_hash,
+            max_loss: Some(max_loss),
+            waives: waives.iter().map(ToString::to_string).collect(),
+            by: "kim".into(),
+            valid_until: world.now.plus(Millis::from_secs(600)),
+        },
+    }
+}
+
+#[test]
+fn a_waiver_promotes_and_says_not_fenced() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").reachable = false;
+    world.power_reachable = false;
+    world.run_for(20);
+    let wish = approval(&world, &["Fenced"], Millis::from_secs(30));
+    world.wish(&wish).unwrap();
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
+    assert_eq!(run.proofs[&region("east")].class, ProofClass::Waived);
+    assert_eq!(run.measured.rpo.at_most, None, "without a proof nothing bounds the loss");
+    assert!(world.journal.state.needs_ack.is_some());
+    // The old side comes back writable: it is fenced, nothing else moves.
+    world.node("east").reachable = true;
+    world.run_for(3);
+    assert_eq!(world.writers(), [region("west")]);
+}
+
+#[test]
+fn an_approval_of_another_plan_is_refused() {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..policy() });
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(10);
+    assert_eq!(world.run().phase, Phase::AwaitingApproval);
+    let Wish::Approve { run, mut approval } = approval(&world, &[], Millis::from_secs(30)) else {
+        unreachable!()
+    };
+    approval.plan_hash = "something else".into();
+    let refusal = world.wish(&Wish::Approve { run, approval }).unwrap_err();
+    assert_eq!(refusal.reason, "PlanChanged");
+}
+
+#[test]
+fn approve_mode_asks_and_withdraws_when_the_region_recovers() {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..policy() });
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(10);
+    assert_eq!(world.run().phase, Phase::AwaitingApproval);
+    assert!(world.applied.iter().all(|e| !matches!(e.action, Action::Fence { .. })));
+    world.node("east").running = true;
+    world.run_for(10);
+    assert_eq!(world.run().phase, Phase::Aborted, "{}", world.run().message);
+    assert_eq!(world.writers(), [region("east")]);
+}
+
+#[test]
+fn an_abort_before_the_pivot_undoes_the_fence() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Promote { .. }));
+    world.request(RunKind::Switchover, None);
+    // Stop right after the fence was seen: the standby falls behind, so that it cannot catch up.
+    world.node("west").follows = None;
+    world.node("west").position = 1;
+    for _ in 0..10 {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+    }
+    if world.journal.run.as_ref().is_some_and(|r| r.phase.is_final()) {
+        return;
+    }
+    let run = world.run().name.clone();
+    let _ = world.wish(&Wish::Abort { run, by: "kim".into(), reason: "no".into() });
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Aborted, "{}", run.message);
+    assert_eq!(world.writers(), [region("east")]);
+}
+
+#[test]
+fn an_abort_after_the_recorded_pivot_is_refused() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Promote { .. }));
+    world.node("east").running = false;
+    world.run_for(15);
+    assert!(world.run().past_pivot());
+    let run = world.run().name.clone();
+    let refusal = world.wish(&Wish::Abort { run, by: "kim".into(), reason: "no".into() }).unwrap_err();
+    assert_eq!(refusal.reason, "PastPointOfNoReturn");
+}
+
+#[test]
+fn a_take_over_raises_the_term_before_anything_else() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Promote { .. }));
+    world.node("east").running = false;
+    world.run_for(10);
+    let term = world.run().term;
+    world.holder = "two".into();
+    world.in_flight.clear();
+    world.outcomes.clear();
+    world.hang = None;
+    world.pass();
+    assert_eq!(world.last().rule, Rule::TookOver);
+    assert!(world.last().effects.is_empty());
+    assert_eq!(world.run().term, term.next());
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+}
+
+#[test]
+fn a_foreign_mark_stops_everything_until_adopted() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let mark = Witness { owner: "other".into(), epoch: Epoch(9), term: Term(1), seq: Seq(1) };
+    world.node("east").witness = Some(mark);
+    world.run_for(2);
+    assert_eq!(world.last().rule, Rule::ForeignOwner);
+    world.wish(&Wish::Adopt { owner: "other".into(), by: "kim".into() }).unwrap();
+    world.run_for(3);
+    assert_ne!(world.last().rule, Rule::ForeignOwner);
+}
+
+#[test]
+fn a_journal_from_yesterday_does_nothing_until_acknowledged() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let yesterday = world.journal.clone();
+    world.request(RunKind::Switchover, None);
+    world.run_for(1);
+    world.run_to_end();
+    world.run_for(10);
+    world.journal = yesterday;
+    world.applied.clear();
+    world.run_for(5);
+    assert_eq!(world.last().rule, Rule::JournalBehindTargets);
+    assert!(world.applied.is_empty());
+    world.wish(&Wish::Ack { by: "kim".into() }).unwrap();
+    world.run_for(5);
+    assert_eq!(world.journal.state.active_region, Some(region("west")));
+    assert_eq!(world.last().rule, Rule::Stable);
+}
+
+#[test]
+fn a_lost_target_after_the_pivot_goes_to_the_third_region() {
+    let three = vec![region("east"), region("west"), region("north")];
+    let mut world = World::new(Policy { regions: three, ..policy() });
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Promote { .. }));
+    world.node("east").running = false;
+    world.run_for(10);
+    assert!(world.run().past_pivot());
+    let first = world.run().to.clone();
+    world.node(first.as_str()).running = false;
+    world.hang = None;
+    world.run_for(3);
+    let third = if first == region("west") { region("north") } else { region("west") };
+    world.run_for(5);
+    let run = world.run_to_end().clone();
+    assert_eq!((run.phase, &run.to), (Phase::Completed, &third), "{}", run.message);
+    assert!(run.proofs.contains_key(&first), "the lost target was fenced too");
+    assert_eq!(world.writers(), [third]);
+}
+
+#[test]
+fn a_lying_power_switch_is_believed_only_about_an_id_that_was_on() {
+    let mut world = World::new(policy());
+    world.journal.state.fence_ids.clear();
+    world.power_lies = true;
+    world.run_for(5);
+    world.node("east").reachable = false;
+    world.run_for(20);
+    assert!(!world.journal.run.as_ref().is_some_and(Run::past_pivot), "{:?}", world.journal.run);
+}
+
+#[test]
+fn the_cool_down_holds_the_next_verdict_back() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_to_end();
+    world.run_for(10);
+    world.node("west").running = false;
+    world.run_for(10);
+    assert!(world.blocked().contains(&"CooldownOver"), "{:?}", world.blocked());
+}
+
+#[test]
+fn the_dns_server_down_holds_the_flip_but_not_forever() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.dns_up = false;
+    world.node("east").running = false;
+    world.run_for(20);
+    assert!(world.run().clock.promoted.is_some());
+    assert!(!world.run().phase.is_final());
+    world.dns_up = true;
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+}
+
+#[test]
+fn observe_mode_only_says_what_it_would_do() {
+    let mut world = World::new(policy());
+    world.policy.mode = Mode::Observe;
+    world.run_for(5);
+    world.applied.clear();
+    world.node("east").running = false;
+    world.run_for(20);
+    assert_eq!(world.last().rule, Rule::WouldFailOver);
+    assert!(world.applied.is_empty() && world.journal.run.is_none());
+}
+
+#[test]
+fn a_full_journal_and_a_foreign_claim_are_law() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.journal_writable = Seen::Unknown("disk full".into());
+    world.foreign_claims.insert("dns/shop".into(), "other".into());
+    world.node("east").running = false;
+    world.run_for(20);
+    assert!(world.journal.run.is_none());
+    let blocked = world.blocked();
+    assert!(blocked.contains(&"JournalWritable") && blocked.contains(&"ClaimsHeld"), "{blocked:?}");
+}
+
+#[test]
+fn two_writers_raise_split_brain_and_stop_automation() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let west = world.node("west");
+    (west.writable, west.follows) = (true, None);
+    world.run_for(2);
+    assert_eq!(world.journal.state.conditions["SplitBrain"].reason, "SplitBrain");
+    assert!(world.journal.state.needs_ack.is_some());
+    world.node("east").running = false;
+    world.run_for(20);
+    assert!(world.journal.run.is_none());
+}

@@ -1,0 +1,503 @@
+//! A small world to decide about: databases, a name, a power switch, and time that moves only when asked.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::wildcard_imports,
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines
+)]
+
+use muster_core::decide::decide;
+use muster_core::decision::Decision;
+use muster_core::effect::{Action, Effect};
+use muster_core::facts::*;
+use muster_core::health::{HealthBook, ProbeResult, Sample};
+use muster_core::ids::*;
+use muster_core::journal::*;
+use muster_core::policy::*;
+use muster_core::time::*;
+use muster_core::wish::{Refusal, Wish, take_in};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub fn region(name: &str) -> RegionName {
+    RegionName::new(name)
+}
+pub fn item(name: &str) -> ItemName {
+    ItemName::new(name)
+}
+
+/// Two regions, one database, one name, both fences, Automatic.
+pub fn policy() -> Policy {
+    let threshold = |count, secs| Threshold { count, min: Millis::from_secs(secs) };
+    Policy {
+        name: "shop/checkout".into(),
+        owner: "owner-1".into(),
+        generation: 1,
+        mode: Mode::Automatic,
+        objectives: Objectives::default(),
+        regions: vec![region("east"), region("west")],
+        probes: vec![
+            ProbePlan { name: "order".into(), on: On::Primary, every: Millis(1000), timeout: Millis(500) },
+            ProbePlan { name: "api".into(), on: On::Both, every: Millis(1000), timeout: Millis(500) },
+        ],
+        public_probe: Some(PublicProbe { every: Millis(1000), timeout: Millis(500), successes: 2 }),
+        detection: Detection {
+            trip: threshold(3, 2),
+            reset: threshold(2, 1),
+            aggregate: Aggregate::AnyOf(BTreeSet::from(["order".into()])),
+            quorum: 2,
+            anchors: 2,
+        },
+        data: vec![DataItem {
+            name: item("orders"),
+            engine: "postgres".to_owned(),
+            claims: BTreeSet::from(["pg/orders".into()]),
+            expected_promote: Millis(1000),
+            promote_deadline: Millis::from_secs(10),
+            capability: Capability::Checked,
+            can_rejoin: true,
+            rejoin_timeout: Millis::from_secs(60),
+            no_ack_declared: false,
+        }],
+        traffic: vec![TrafficItem {
+            name: item("shop"),
+            engine: "rfc2136".to_owned(),
+            claims: BTreeSet::from(["dns/shop".into()]),
+            ttl: Millis(1000),
+            deadline: Millis::from_secs(5),
+        }],
+        fences: vec![
+            FenceWay {
+                name: item("logins"),
+                kind: FenceKind::Data(item("orders")),
+                proof: ProofClass::Closed,
+                timeout: Millis::from_secs(2),
+                attempts: 2,
+            },
+            FenceWay {
+                name: item("power"),
+                kind: FenceKind::Hook,
+                proof: ProofClass::Attested,
+                timeout: Millis::from_secs(2),
+                attempts: 2,
+            },
+        ],
+        hooks: vec![],
+        safety: Safety {
+            cooldown: Millis::from_secs(60),
+            max_estimated_loss: Some(Millis::from_secs(30)),
+            accept: BTreeSet::from([ProofClass::Attested]),
+            without_fence: None,
+        },
+    }
+}
+
+/// One database node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub running: bool,
+    pub reachable: bool,
+    pub writable: bool,
+    pub logins: bool,
+    pub timeline: u64,
+    pub position: u64,
+    pub follows: Option<RegionName>,
+    pub witness: Option<Witness>,
+    pub beat: u64,
+}
+
+/// The world as it is, not as it is seen.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub policy: Policy,
+    pub journal: Journal,
+    pub now: Stamp,
+    pub holder: HolderId,
+    pub nodes: BTreeMap<RegionName, Node>,
+    pub points_to: RegionName,
+    pub dns_witness: Option<Witness>,
+    pub dns_up: bool,
+    pub power_reachable: bool,
+    pub power_lies: bool,
+    pub book: HealthBook,
+    pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
+    pub in_flight: BTreeSet<Seq>,
+    pub beats: HeartbeatFacts,
+    pub public_ok: u32,
+    pub public_since: Option<Stamp>,
+    pub losses: BTreeMap<ItemName, BTreeMap<RunName, LossFacts>>,
+    pub foreign_claims: BTreeMap<ClaimKey, Owner>,
+    pub journal_writable: Seen<()>,
+    /// Every effect that reached a target.
+    pub applied: Vec<Effect>,
+    /// Effects whose call hangs.
+    pub hang: Option<fn(&Action) -> bool>,
+    pub decisions: Vec<Decision>,
+    /// Views that the vantages have, if other than the truth.
+    pub blind: bool,
+    pub vantages: usize,
+}
+
+impl World {
+    /// East takes writes, everything healthy.
+    pub fn new(policy: Policy) -> Self {
+        let now = Stamp { boot: BootId(7), tick: Tick(100_000), wall: Wall(1_700_000_000_000) };
+        let node = |first: bool| Node {
+            running: true,
+            reachable: true,
+            writable: first,
+            logins: true,
+            timeline: 1,
+            position: 1000,
+            follows: (!first).then(|| region("east")),
+            witness: None,
+            beat: 10,
+        };
+        let nodes = policy.regions.iter().enumerate().map(|(i, r)| (r.clone(), node(i == 0))).collect();
+        let mut world = Self {
+            journal: Journal { state: PolicyState::new(policy.owner.clone()), run: None, requests: vec![] },
+            policy,
+            now,
+            holder: "one".into(),
+            nodes,
+            points_to: region("east"),
+            dns_witness: None,
+            dns_up: true,
+            power_reachable: true,
+            power_lies: false,
+            book: HealthBook::default(),
+            outcomes: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
+            beats: HeartbeatFacts {
+                writer: "controller".into(),
+                acked_seq: 10,
+                acked_at: Some(now),
+                in_flight: 0,
+                recent: vec![(10, now)],
+            },
+            public_ok: 0,
+            public_since: None,
+            losses: BTreeMap::new(),
+            foreign_claims: BTreeMap::new(),
+            journal_writable: Seen::Known(()),
+            applied: vec![],
+            hang: None,
+            decisions: vec![],
+            blind: false,
+            vantages: 3,
+        };
+        world.run_for(5);
+        world
+    }
+
+    pub fn node(&mut self, name: &str) -> &mut Node {
+        self.nodes.get_mut(&region(name)).expect("the test names a region of its policy")
+    }
+
+    fn serves(&self, name: &RegionName) -> bool {
+        let node = &self.nodes[name];
+        node.running && node.reachable
+    }
+
+    fn takes_writes(&self, name: &RegionName) -> bool {
+        self.serves(name) && self.nodes[name].writable && self.nodes[name].logins
+    }
+
+    pub fn writers(&self) -> Vec<RegionName> {
+        let open = |n: &Node| n.running && n.writable && n.logins;
+        self.nodes.iter().filter(|(_, n)| open(n)).map(|(r, _)| r.clone()).collect()
+    }
+
+    pub fn run(&self) -> &Run {
+        self.journal.run.as_ref().expect("the test has a run")
+    }
+
+    pub fn last(&self) -> &Decision {
+        self.decisions.last().expect("a pass was made")
+    }
+
+    pub fn blocked(&self) -> Vec<&str> {
+        self.last().blocked.iter().map(|b| b.name.as_str()).collect()
+    }
+
+    pub fn wish(&mut self, wish: &Wish) -> Result<(), Refusal> {
+        self.journal = take_in(&self.journal, wish, self.now)?;
+        Ok(())
+    }
+
+    pub fn request(&mut self, kind: RunKind, to: Option<&str>) {
+        let request = RunRequest {
+            name: RunName::new(format!("asked-{}", self.journal.state.epoch.0)),
+            kind,
+            to: to.map(region),
+            reason: "a test".into(),
+            by: "kim".into(),
+            at: self.now,
+            approval: None,
+        };
+        self.wish(&Wish::Run(request)).expect("the wish is taken");
+    }
+
+    /// Seconds of probes, heartbeats and passes.
+    pub fn run_for(&mut self, secs: u64) {
+        for _ in 0..secs {
+            self.probe();
+            for _ in 0..10 {
+                self.now = self.now.plus(Millis(100));
+                self.pass();
+            }
+        }
+    }
+
+    /// Until the active run has ended, at most a minute.
+    pub fn run_to_end(&mut self) -> &Run {
+        for _ in 0..60 {
+            self.run_for(1);
+            if self.journal.run.as_ref().is_some_and(|r| r.phase.is_final()) {
+                break;
+            }
+        }
+        self.run()
+    }
+
+    fn probe(&mut self) {
+        let active = self.journal.state.active_region.clone();
+        self.book.vantages = (0..self.vantages).map(|i| (VantageName::new(format!("v{i}")), None)).collect();
+        for name in self.policy.regions.clone() {
+            for vantage in self.book.vantages.keys().cloned().collect::<Vec<_>>() {
+                for plan in self.policy.probes.clone() {
+                    let primary = active.as_ref() == Some(&name);
+                    let runs = match plan.on {
+                        On::Primary => primary,
+                        On::Standby => !primary,
+                        On::Both => true,
+                    };
+                    let good =
+                        if plan.on == On::Primary { self.takes_writes(&name) } else { self.serves(&name) };
+                    if !runs {
+                        continue;
+                    }
+                    let result = match (self.blind, good) {
+                        (true, _) => ProbeResult::Error,
+                        (false, true) => ProbeResult::Pass,
+                        (false, false) => ProbeResult::Fail,
+                    };
+                    let sample = Sample {
+                        region: name.clone(),
+                        vantage: vantage.clone(),
+                        probe: plan.name.clone(),
+                        result,
+                        at: self.now,
+                        detail: String::new(),
+                    };
+                    self.book.fold(&sample, &self.policy.detection);
+                }
+            }
+        }
+        self.beat();
+        let works = self.takes_writes(&self.points_to.clone());
+        if works {
+            self.public_ok += 1;
+            self.public_since.get_or_insert(self.now);
+        } else {
+            self.public_ok = 0;
+            self.public_since = None;
+        }
+    }
+
+    fn beat(&mut self) {
+        let Some(active) = self.journal.state.active_region.clone() else { return };
+        // Heartbeats write as Muster's own role: a fence of the application's role does not stop them.
+        if !(self.serves(&active) && self.nodes[&active].writable) {
+            return;
+        }
+        let seq = self.beats.acked_seq + 1;
+        self.beats.acked_seq = seq;
+        self.beats.acked_at = Some(self.now);
+        self.beats.recent.push((seq, self.now));
+        let writer = self.nodes.get_mut(&active).expect("active is a region");
+        writer.beat = seq;
+        if writer.logins {
+            writer.position += 10;
+        }
+        let (position, timeline, witness) = (writer.position, writer.timeline, writer.witness.clone());
+        for node in self.nodes.values_mut() {
+            if node.running && node.reachable && node.follows.as_ref() == Some(&active) {
+                (node.position, node.timeline, node.witness, node.beat) =
+                    (position, timeline, witness.clone(), seq);
+            }
+        }
+    }
+
+    fn data_facts(&self, name: &RegionName) -> Seen<DataFacts> {
+        let node = &self.nodes[name];
+        if !self.serves(name) {
+            return Seen::Unknown("no answer".into());
+        }
+        let fenced = node.writable && !node.logins;
+        Seen::Known(DataFacts {
+            role: if node.writable { DataRole::Writable } else { DataRole::Standby },
+            system: "sys".into(),
+            timeline: node.timeline,
+            position: Position(node.position),
+            replayed: Position(node.position),
+            streaming: !node.writable && node.follows.as_ref().is_some_and(|f| self.serves(f)),
+            upstream: node.follows.as_ref().map(ToString::to_string),
+            witness: node.witness.clone(),
+            closed: ClosedView {
+                app_write_refused: fenced.then_some(true),
+                position_still: true,
+                ..ClosedView::default()
+            },
+            sync: SyncView::default(),
+            sync_name: None,
+            heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
+        })
+    }
+
+    pub fn observe(&self) -> Observations {
+        let at = self.now.tick;
+        let fact = |value| Fact::new(value, at);
+        let data = self.policy.regions.iter().map(|r| (r.clone(), fact(self.data_facts(r)))).collect();
+        let power = |r: &RegionName| {
+            if !self.power_reachable {
+                return Fact::new(Seen::Unknown("no answer".to_owned()), at);
+            }
+            let on = self.nodes[r].running && !self.power_lies;
+            let state = if on { PowerState::On } else { PowerState::Off };
+            Fact::new(Seen::Known(FenceFacts { id: format!("i-{r}"), state }), at)
+        };
+        let traffic = if self.dns_up {
+            Seen::Known(TrafficFacts {
+                points_to: Some(self.points_to.clone()),
+                agree: 1,
+                servers: 1,
+                witness: self.dns_witness.clone(),
+                drift: None,
+            })
+        } else {
+            Seen::Unknown("no answer".to_owned())
+        };
+        Observations {
+            holder: Some(self.holder.clone()),
+            pass: at,
+            health: self.book.clone(),
+            data: BTreeMap::from([(item("orders"), data)]),
+            traffic: BTreeMap::from([(item("shop"), Fact::new(traffic, at))]),
+            fences: BTreeMap::from([(
+                item("power"),
+                self.policy.regions.iter().map(|r| (r.clone(), power(r))).collect(),
+            )]),
+            outcomes: self.outcomes.clone(),
+            in_flight: self.in_flight.clone(),
+            hooks: BTreeMap::new(),
+            public: Some(Fact::new(
+                PublicFacts { successes: self.public_ok, since: self.public_since, last: String::new() },
+                at,
+            )),
+            heartbeats: BTreeMap::from([(item("orders"), self.beats.clone())]),
+            losses: self.losses.clone(),
+            journal: JournalFacts {
+                writable: self.journal_writable.clone(),
+                foreign_claims: self.foreign_claims.clone(),
+            },
+        }
+    }
+
+    /// One pass: observe, decide, record, act.
+    pub fn pass(&mut self) {
+        let decision = self.decide();
+        self.journal = decision.next.clone();
+        for effect in decision.effects.clone() {
+            if self.hang.is_some_and(|hangs| hangs(&effect.action)) {
+                self.in_flight.insert(effect.seq);
+                continue;
+            }
+            let outcome = self.apply(&effect);
+            self.outcomes.insert(effect.seq, Fact::new(outcome, self.now.tick));
+        }
+        self.decisions.push(decision);
+    }
+
+    pub fn decide(&self) -> Decision {
+        decide(&self.policy, &self.journal, &self.observe(), self.now)
+    }
+
+    /// What a target does with an effect.
+    pub fn apply(&mut self, effect: &Effect) -> Outcome {
+        self.applied.push(effect.clone());
+        let mark =
+            Witness { owner: effect.owner.clone(), epoch: effect.epoch, term: effect.term, seq: effect.seq };
+        match &effect.action {
+            Action::OpenWriter { region, .. } => {
+                let node = self.nodes.get_mut(region).expect("known region");
+                if !(node.running && node.reachable && node.writable) {
+                    return Outcome::Failed(ErrorClass::Transient, "no writer".into());
+                }
+                if node.witness.as_ref().is_some_and(|w| w.order() > mark.order()) {
+                    return Outcome::StaleEpoch("newer witness".into());
+                }
+                node.witness = Some(mark.clone());
+                node.logins = true;
+                let from = region.clone();
+                for follower in self.nodes.values_mut().filter(|n| n.follows.as_ref() == Some(&from)) {
+                    if follower.running && follower.reachable {
+                        follower.witness = Some(mark.clone());
+                    }
+                }
+            }
+            Action::Fence { way, region } | Action::Unfence { way, region } => {
+                let fence = matches!(effect.action, Action::Fence { .. });
+                if way.as_str() == "power" {
+                    if !self.power_reachable {
+                        return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                    }
+                    self.nodes.get_mut(region).expect("known region").running = !fence;
+                } else {
+                    let node = self.nodes.get_mut(region).expect("known region");
+                    if !(node.running && node.reachable) {
+                        return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                    }
+                    node.logins = !fence;
+                }
+            }
+            Action::Promote { region, .. } => {
+                let node = self.nodes.get_mut(region).expect("known region");
+                if !(node.running && node.reachable) {
+                    return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                }
+                let stale = node.witness.as_ref().is_none_or(|w| w.epoch > effect.epoch);
+                if stale {
+                    return Outcome::StaleEpoch("guarded promotion refused".into());
+                }
+                if !node.writable {
+                    (node.writable, node.follows) = (true, None);
+                    node.timeline += 1;
+                }
+            }
+            Action::Rejoin { region, follow, .. } => {
+                let (timeline, position, witness, beat) = {
+                    let to = &self.nodes[follow];
+                    (to.timeline, to.position, to.witness.clone(), to.beat)
+                };
+                let node = self.nodes.get_mut(region).expect("known region");
+                if !node.reachable {
+                    return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                }
+                (node.running, node.writable, node.logins) = (true, false, true);
+                (node.timeline, node.position, node.witness, node.beat) = (timeline, position, witness, beat);
+                node.follows = Some(follow.clone());
+            }
+            Action::Flip { to, .. } => {
+                if !self.dns_up {
+                    return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                }
+                self.points_to = to.clone();
+                self.dns_witness = Some(mark);
+            }
+            Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
+        }
+        Outcome::Issued(None)
+    }
+}
