@@ -1,0 +1,383 @@
+//! Changes at one node. Each is one call into Muster's schema, guarded there by the witness and the node's own clock.
+
+use super::PostgresData;
+use super::error::PgError;
+use super::link::{Param, Session};
+use super::look;
+use super::setup::literal;
+use super::sync::parse_list;
+use crate::{LeaseLost, OpCtx};
+use muster_core::facts::{DataFacts, DataRole, ErrorClass, Outcome, Witness};
+use muster_core::ids::RegionName;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+
+/// Between two looks while waiting for something that takes milliseconds.
+const POLL: Duration = Duration::from_millis(20);
+/// Standbys that stream see a commit within one round trip and one replay; longer, and they are not worth waiting for.
+const SEEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// The functions of `setup.sql` that change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    RaiseWitness,
+    CloseLogins,
+    OpenLogins { older_only: bool },
+    Promote,
+}
+
+impl Change {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::RaiseWitness => "raise the witness",
+            Self::CloseLogins => "close logins",
+            Self::OpenLogins { .. } => "open logins",
+            Self::Promote => "promote",
+        }
+    }
+    fn sql(self, application: &str) -> String {
+        let numbers = "$1, $2, $3, $4, $5, $6::text::timestamptz + $7 * interval '1 millisecond'";
+        match self {
+            Self::RaiseWitness => format!("select muster.raise_witness({numbers})"),
+            Self::CloseLogins => format!("select muster.close_logins({numbers}, {})", literal(application)),
+            Self::OpenLogins { older_only } => format!("select muster.open_logins({numbers}, {older_only})"),
+            Self::Promote => format!("select muster.promote({numbers})"),
+        }
+    }
+}
+
+/// A session for an effect, with the node's clock read once.
+pub(super) struct Prepared<'a> {
+    pub(super) session: Session<'a>,
+    /// The node's clock, in its own words.
+    clock: String,
+    /// Ours when that answer was here: the deadline that the node gets is never later than ours.
+    read_at: Instant,
+}
+
+/// Text of a failed clock reading and so on never counts as sent.
+const NOT_SENT: bool = false;
+
+impl PostgresData {
+    /// Connects and reads the node's clock. Nothing here changes anything, so a dead idle connection is replaced.
+    pub(super) async fn prepare(&self, region: &RegionName, ctx: &OpCtx) -> Result<Prepared<'_>, Outcome> {
+        let outcome = |error: PgError| error.outcome(NOT_SENT);
+        if ctx.remaining().is_zero() {
+            return Err(Outcome::Failed(
+                ErrorClass::Transient,
+                "the deadline has passed: nothing was sent".into(),
+            ));
+        }
+        let link = self.link(region).map_err(outcome)?;
+        let session = link.session(ctx.not_after).await.map_err(outcome)?;
+        let was_idle = session.was_idle();
+        match read_clock(session).await {
+            Err(error) if was_idle && error.is_stale_connection() => {
+                let session = link.fresh_session(ctx.not_after).await.map_err(outcome)?;
+                read_clock(session).await.map_err(outcome)
+            }
+            other => other.map_err(outcome),
+        }
+    }
+
+    /// Calls one guarded function.
+    pub(super) async fn call(
+        &self,
+        prepared: &Prepared<'_>,
+        change: Change,
+        ctx: &OpCtx,
+    ) -> Result<String, PgError> {
+        let effect = &ctx.effect;
+        let [epoch, term, seq] =
+            [effect.epoch.0, effect.term.0, effect.seq.0].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        let adopted = self.config.adopted.get();
+        let adopted: Vec<&str> = adopted.iter().map(muster_core::ids::Owner::as_str).collect();
+        let owner = self.config.owner.as_str();
+        let left = ctx.not_after.saturating_duration_since(prepared.read_at).as_millis();
+        #[allow(clippy::cast_precision_loss)]
+        let left = left as f64;
+        let params: [Param<'_>; 7] = [
+            (&owner, Type::TEXT),
+            (&epoch, Type::INT8),
+            (&term, Type::INT8),
+            (&seq, Type::INT8),
+            (&adopted, Type::TEXT_ARRAY),
+            (&prepared.clock, Type::TEXT),
+            (&left, Type::FLOAT8),
+        ];
+        let sql = change.sql(&self.config.application.user);
+        let answer = prepared.session.text(change.verb(), &sql, &params).await?;
+        answer.ok_or_else(|| PgError::Unreadable {
+            node: prepared.session.node().to_owned(),
+            what: "no verdict".to_owned(),
+        })
+    }
+
+    /// One guarded function as a whole effect.
+    async fn change(&self, region: &RegionName, change: Change, ctx: &OpCtx) -> Outcome {
+        let prepared = match self.prepare(region, ctx).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
+        };
+        match ctx.send(self.call(&prepared, change, ctx)).await {
+            Err(LeaseLost) => lease_lost(),
+            Ok(Err(error)) => error.outcome(true),
+            Ok(Ok(verdict)) => {
+                let outcome = outcome_of(&verdict, prepared.session.node());
+                prepared.session.keep();
+                outcome
+            }
+        }
+    }
+
+    pub(super) async fn do_promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        self.change(region, Change::Promote, ctx).await
+    }
+
+    pub(super) async fn do_unfence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        self.change(region, Change::OpenLogins { older_only: false }, ctx).await
+    }
+
+    /// Closes logins, ends sessions until there are none, makes the log durable up to there, and waits a moment for
+    /// standbys to have it. What was not reached by the deadline is in the text; observing tells the rest.
+    pub(super) async fn do_fence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        let prepared = match self.prepare(region, ctx).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
+        };
+        let verdict = match ctx.send(self.call(&prepared, Change::CloseLogins, ctx)).await {
+            Err(LeaseLost) => return lease_lost(),
+            Ok(Err(error)) => return error.outcome(true),
+            Ok(Ok(verdict)) => verdict,
+        };
+        if verdict == "standby" {
+            return Outcome::AlreadyDone;
+        }
+        let outcome = outcome_of(&verdict, prepared.session.node());
+        if !matches!(outcome, Outcome::Issued(_)) {
+            return outcome;
+        }
+        let said = match self.end_sessions(&prepared, ctx).await {
+            Ok(()) => self.await_standbys(region, ctx).await,
+            Err(text) => Some(text),
+        };
+        prepared.session.keep();
+        Outcome::Issued(said)
+    }
+
+    async fn end_sessions(&self, prepared: &Prepared<'_>, ctx: &OpCtx) -> Result<(), String> {
+        loop {
+            let told = prepared.session.text("end sessions", "select muster.end_sessions()::text", &[]).await;
+            match told.map_err(|error| error.to_string())?.as_deref() {
+                Some("0") => break,
+                _ if ctx.remaining() < POLL * 2 => return Err("some sessions did not end in time".to_owned()),
+                _ => tokio::time::sleep(POLL).await,
+            }
+        }
+        // Its commit is flushed, and with it everything that the ended sessions had committed without waiting for it.
+        match self.call(prepared, Change::RaiseWitness, ctx).await {
+            Ok(verdict) if verdict == "ok" => Ok(()),
+            Ok(verdict) => Err(format!("the log may not be on disk yet ({verdict})")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Waits until every standby that can be reached and streams has this effect's witness; `None`: all have.
+    async fn await_standbys(&self, writer: &RegionName, ctx: &OpCtx) -> Option<String> {
+        let by = (Instant::now() + SEEN_WITHIN).min(Instant::now() + ctx.remaining() / 2);
+        let others = self.links.keys().filter(|region| *region != writer);
+        let waits =
+            others.map(|region| async move { (!self.has_witness(region, ctx, by).await).then_some(region) });
+        let missing: Vec<String> =
+            futures::future::join_all(waits).await.into_iter().flatten().map(ToString::to_string).collect();
+        (!missing.is_empty()).then(|| format!("not seen in {} yet", missing.join(", ")))
+    }
+
+    async fn has_witness(&self, region: &RegionName, ctx: &OpCtx, by: Instant) -> bool {
+        let effect = &ctx.effect;
+        let wanted = (effect.epoch, effect.term, effect.seq);
+        loop {
+            match self.look(region, by).await {
+                Ok(facts) if facts.role == DataRole::Standby && facts.streaming => {
+                    if facts.witness.is_some_and(|w| w.owner == effect.owner && w.order() >= wanted) {
+                        return true;
+                    }
+                }
+                // It cannot get it now.
+                _ => return false,
+            }
+            if Instant::now() + POLL >= by {
+                return false;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Raises the witness. On a node that was promoted since the last time, first clears a synchronous list that
+    /// nobody could confirm, and opens the logins that a fence closed elsewhere.
+    pub(super) async fn do_open_writer(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        let prepared = match self.prepare(region, ctx).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
+        };
+        let cleared = match self.list_to_clear(&prepared, ctx).await {
+            Ok(cleared) => cleared,
+            Err(outcome) => return outcome,
+        };
+        let change = Change::OpenLogins { older_only: true };
+        let sent = ctx.send(async {
+            if cleared.is_some() {
+                // Not in a transaction: PostgreSQL does not allow it. It comes first, because what comes second
+                // remembers that this node was opened, and then nobody would clear the list any more.
+                prepared
+                    .session
+                    .run("clear the list", "alter system set synchronous_standby_names = ''")
+                    .await?;
+                prepared.session.run("reload", "select pg_reload_conf()").await?;
+            }
+            self.call(&prepared, change, ctx).await
+        });
+        match sent.await {
+            Err(LeaseLost) => lease_lost(),
+            Ok(Err(error)) => error.outcome(true),
+            Ok(Ok(verdict)) => {
+                let outcome = outcome_of(&verdict, prepared.session.node());
+                prepared.session.keep();
+                match (outcome, cleared) {
+                    (Outcome::Issued(None), Some(list)) => Outcome::Issued(Some(format!(
+                        "cleared synchronous_standby_names, which nobody could confirm; it was {list}"
+                    ))),
+                    (other, _) => other,
+                }
+            }
+        }
+    }
+
+    /// The synchronous list, if this node is a new primary and too few of its standbys are there. Refuses a stale
+    /// effect before anything is changed.
+    async fn list_to_clear(&self, prepared: &Prepared<'_>, ctx: &OpCtx) -> Result<Option<String>, Outcome> {
+        #[derive(Deserialize)]
+        struct Opening {
+            promoted: bool,
+            confirming: u32,
+            list: String,
+        }
+        let sql = "select json_build_object(
+            'promoted', muster.timeline() > (select coalesce(max(timeline), muster.timeline())
+                        from (select timeline from muster.opened union all select timeline from muster.fence) t),
+            'confirming', (select count(*) from pg_stat_replication where sync_priority > 0 and state = 'streaming'),
+            'list', current_setting('synchronous_standby_names'))::text
+            where not pg_is_in_recovery()";
+        let failed = |error: PgError| error.outcome(NOT_SENT);
+        let answer = prepared.session.text("look at the list", sql, &[]).await.map_err(failed)?;
+        let Some(answer) = answer else { return Ok(None) };
+        let opening: Opening = serde_json::from_str(&answer)
+            .map_err(|error| Outcome::Failed(ErrorClass::Transient, error.to_string()))?;
+        // A list that cannot be read is cleared too: it was made for another primary.
+        let unconfirmed = parse_list(&opening.list).is_none_or(|list| opening.confirming < list.needed);
+        if !opening.promoted || !unconfirmed {
+            return Ok(None);
+        }
+        match self.refusal(prepared, ctx).await.map_err(failed)? {
+            None => Ok(Some(opening.list)),
+            Some(refusal) => Err(outcome_of(&refusal, prepared.session.node())),
+        }
+    }
+
+    /// Why the node would refuse this effect, by its witness; for changes that no function can guard.
+    pub(super) async fn refusal(
+        &self,
+        prepared: &Prepared<'_>,
+        ctx: &OpCtx,
+    ) -> Result<Option<String>, PgError> {
+        let facts = look::witness(&prepared.session, &self.look_for()).await?;
+        Ok(facts.and_then(|newest| self.refuses(&newest, ctx)))
+    }
+
+    fn refuses(&self, newest: &Witness, ctx: &OpCtx) -> Option<String> {
+        let effect = &ctx.effect;
+        if newest.owner != effect.owner && !self.config.adopted.get().contains(&newest.owner) {
+            return Some(format!("foreign {} at epoch {}", newest.owner, newest.epoch));
+        }
+        let stale = if newest.owner == effect.owner {
+            newest.order() > (effect.epoch, effect.term, effect.seq)
+        } else {
+            newest.epoch > effect.epoch
+        };
+        stale.then(|| format!("stale epoch {} term {} seq {}", newest.epoch, newest.term, newest.seq))
+    }
+
+    /// Looks at a region until `by`.
+    pub(super) async fn look(&self, region: &RegionName, by: Instant) -> Result<DataFacts, PgError> {
+        look::look(self.link(region)?, &self.look_for(), by).await
+    }
+}
+
+async fn read_clock(session: Session<'_>) -> Result<Prepared<'_>, PgError> {
+    let left = session.left().as_millis().max(1);
+    let sql =
+        format!("set statement_timeout = {left}; set lock_timeout = {left}; select clock_timestamp()::text");
+    let clock = session.texts("read the clock", &sql).await?.into_iter().next();
+    let read_at = Instant::now();
+    let clock = clock.ok_or_else(|| PgError::Unreadable {
+        node: session.node().to_owned(),
+        what: "no clock".to_owned(),
+    })?;
+    Ok(Prepared { session, clock, read_at })
+}
+
+/// The process may not act any more; another one goes on.
+pub(super) fn lease_lost() -> Outcome {
+    Outcome::Failed(ErrorClass::Transient, LeaseLost.to_string())
+}
+
+/// What a verdict of `setup.sql`'s functions means.
+pub(super) fn outcome_of(verdict: &str, node: &str) -> Outcome {
+    let said = |text: &str| format!("{node}: {text}");
+    match verdict.split(' ').next().unwrap_or_default() {
+        "ok" => Outcome::Issued(None),
+        "writable" => Outcome::AlreadyDone,
+        "stale" => Outcome::StaleEpoch(said(&format!(
+            "the witness is newer: {}",
+            verdict.trim_start_matches("stale ")
+        ))),
+        "foreign" => Outcome::Conflict(said(&format!(
+            "the witness is another policy's: {}; `muster adopt` takes it over",
+            verdict.trim_start_matches("foreign ")
+        ))),
+        "standby" => Outcome::Conflict(said("it is a standby and takes no writes")),
+        "unseen" => {
+            Outcome::Conflict(said("it has no witness of this policy, so it cannot refuse what is older"))
+        }
+        "late" => {
+            Outcome::Failed(ErrorClass::Transient, said("by its own clock the deadline has passed; refused"))
+        }
+        "unlisted" => Outcome::Failed(
+            ErrorClass::Invalid,
+            said("the application's role does not exist or is not in muster.fenced_role"),
+        ),
+        other => Outcome::Failed(ErrorClass::Transient, said(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_says_what_may_be_assumed() {
+        let outcome = |verdict| outcome_of(verdict, "n");
+        assert_eq!(outcome("ok"), Outcome::Issued(None));
+        assert_eq!(outcome("writable"), Outcome::AlreadyDone);
+        assert!(
+            matches!(outcome("stale epoch 3 term 1 seq 2"), Outcome::StaleEpoch(s) if s.contains("epoch 3"))
+        );
+        assert!(matches!(outcome("foreign u9 at epoch 4"), Outcome::Conflict(s) if s.contains("u9")));
+        assert!(matches!(outcome("unseen"), Outcome::Conflict(_)));
+        assert!(matches!(outcome("late"), Outcome::Failed(ErrorClass::Transient, _)));
+        assert!(matches!(outcome("unlisted"), Outcome::Failed(ErrorClass::Invalid, _)));
+        assert!(matches!(outcome("unsignalled"), Outcome::Failed(ErrorClass::Transient, _)));
+    }
+}
