@@ -27,6 +27,7 @@ on_each_server! {
     an_older_effect_is_refused
     the_same_effect_again_is_already_done
     an_update_that_was_stuck_changes_nothing_after_a_newer_one
+    an_update_changes_nothing_when_another_writer_came_in_between
     an_undo_does_not_let_an_old_update_through
     of_two_flips_at_once_the_newer_numbers_stay
     of_two_owners_at_once_one_gets_the_name
@@ -113,6 +114,19 @@ async fn an_update_that_was_stuck_changes_nothing_after_a_newer_one(kind: Kind) 
 
     assert_eq!(path.release().await, NXRRSET);
     assert_eq!(facts(&adapter).await, before);
+}
+
+async fn an_update_changes_nothing_when_another_writer_came_in_between(kind: Kind) {
+    let server = NameServer::start(kind);
+    let adapter = adapter(&[server.address]);
+    let mut path = StuckPath::to(server.address).await;
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "east").await, ISSUED);
+    flip_and_get_stuck(&path, Numbers(2, 0, 1), "west").await;
+    server.nsupdate("update delete shop.example.com A\nupdate add shop.example.com 60 A 127.0.9.9");
+    assert_eq!(path.release().await, NXRRSET);
+    let data = ask(server.address, "shop.example.com.", RecordType::A).expect("an answer");
+    assert_eq!(data.len(), 1);
+    assert_eq!(data[0].to_string(), "127.0.9.9");
 }
 
 async fn an_undo_does_not_let_an_old_update_through(kind: Kind) {

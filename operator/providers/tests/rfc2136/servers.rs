@@ -58,9 +58,10 @@ impl NameServer {
             Kind::Bind => ("named", bind_config(path, address, role), vec!["-g", "-n", "1", "-c"]),
         };
         std::fs::write(path.join("server.conf"), config).expect("the configuration is written");
-        // Where AppArmor ties a server to its packaged folders it does so by the program's path.
-        std::fs::copy(Path::new("/usr/sbin").join(program), path.join(program))
-            .unwrap_or_else(|e| panic!("{program} is not installed: {e}"));
+        // Where AppArmor ties a server to its packaged folders it does so by the program's path. A process of its own
+        // copies: written by this one, the file could be "busy" in a child that another test starts right now.
+        let copied = Command::new("cp").arg(Path::new("/usr/sbin").join(program)).arg(path).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{program} is not installed in /usr/sbin");
         let log = std::fs::File::create(path.join("log")).expect("a log file");
         let child = Command::new(path.join(program))
             .args(arguments)
