@@ -1,0 +1,127 @@
+//! Replicated data stores.
+
+use super::call::Rejoin;
+use super::request::SecretRef;
+use crate::duration::Duration;
+use crate::text::{Host, Identifier, Name};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One data store with a node in each region: exactly one engine.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.postgres)").message("exactly one engine is needed: postgres"))]
+pub struct DataItem {
+    /// Its name.
+    pub name: Name,
+    /// PostgreSQL with streaming replication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+}
+
+/// PostgreSQL with streaming replication.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("duration(self.promoteTimeout) >= duration('1s') && duration(self.promoteTimeout) <= duration('1h')")
+    .message("promoteTimeout must be between 1s and 1h").field_path(".promoteTimeout"))]
+pub struct Postgres {
+    /// The database.
+    pub database: Identifier,
+    /// Muster's own role.
+    pub user: Identifier,
+    /// Its password; absent: the server asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<SecretRef>,
+    /// The role that the application writes as. It is the one that is fenced, and a refused write as this role is
+    /// the proof.
+    pub application: ApplicationRole,
+    /// Whether and how connections are encrypted.
+    #[serde(default)]
+    pub tls: PostgresTls,
+    /// One for each region.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub nodes: Vec<PostgresNode>,
+    /// Your way to make an old primary follow the new one. Absent: you do it by hand, and Muster sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejoin: Option<Rejoin>,
+    /// What you declare about synchronous commit. Only with both may an unreachable primary that can acknowledge
+    /// nothing count as NoAck.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_ack: Option<NoAck>,
+    /// Deadline of one promotion.
+    #[serde(default = "half_a_minute")]
+    pub promote_timeout: Duration,
+}
+
+const fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
+}
+
+/// The application's own role.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApplicationRole {
+    /// The role.
+    pub user: Identifier,
+    /// Its password; absent: the server asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<SecretRef>,
+}
+
+/// A node of the store.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PostgresNode {
+    /// The region it stands in.
+    pub region: Name,
+    /// Its name or address, reachable from where Muster runs.
+    pub host: Host,
+    /// Its port.
+    #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+const fn postgres_port() -> u16 {
+    5432
+}
+
+/// How a connection is encrypted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PostgresTlsMode {
+    /// Not at all.
+    Disable,
+    /// Encrypted; the server's certificate is not looked at.
+    Require,
+    /// Encrypted; certificate and name are verified.
+    #[default]
+    VerifyFull,
+}
+
+/// Whether and how connections are encrypted.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("!has(self.caSecret) || self.mode == 'VerifyFull'")
+    .message("caSecret is only looked at with mode VerifyFull").field_path(".caSecret"))]
+pub struct PostgresTls {
+    /// How.
+    #[serde(default)]
+    pub mode: PostgresTlsMode,
+    /// Certificate authorities (PEM) that are trusted instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretRef>,
+}
+
+/// What you declare about synchronous commit; Muster cannot see it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NoAck {
+    /// No client lowers `synchronous_commit` in its own session.
+    pub clients_never_lower_commit: bool,
+    /// Nobody edits `synchronous_standby_names` during a run.
+    pub list_is_not_edited: bool,
+}

@@ -1,0 +1,110 @@
+//! Ways to make sure that the old primary takes no writes.
+
+use super::call::Command;
+use super::request::SecretRef;
+use crate::duration::Duration;
+use crate::text::{Name, Url};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One way to fence: exactly one of `sql`, `exec`, `webhook`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("[has(self.sql), has(self.exec), has(self.webhook)].filter(x, x).size() == 1")
+        .message("exactly one of sql, exec, webhook is needed"),
+    validation = Rule::new("!has(self.proof) || self.proof == (has(self.sql) ? 'Closed' : 'Attested')")
+        .message("a sql fence proves Closed, an exec or webhook fence proves Attested").field_path(".proof"),
+    validation = Rule::new("(!has(self.exec) || has(self.exec.status)) && (!has(self.webhook) || has(self.webhook.status))")
+        .message("a fence without status proves nothing: give status"),
+    validation = Rule::new("duration(self.timeout) >= duration('100ms') && duration(self.timeout) <= duration('1h')")
+        .message("timeout must be between 100ms and 1h").field_path(".timeout"),
+)]
+pub struct Fence {
+    /// Its name.
+    pub name: Name,
+    /// At a data item: the application's role may log in no more, its sessions end. Proved by a refused write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<FenceSql>,
+    /// Programs on Muster's machine. Local mode only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<FenceExec>,
+    /// Endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<FenceWebhook>,
+    /// What it can prove. Absent: `Closed` for sql, `Attested` for exec and webhook, which is accepted only where
+    /// `safety.accept` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<FenceProof>,
+    /// Of one attempt; a program is killed then, with everything that it started.
+    #[serde(default = "five_seconds")]
+    pub timeout: Duration,
+    /// Before the next way is tried.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: u32,
+}
+
+const fn five_seconds() -> Duration {
+    Duration::from_secs(5)
+}
+const fn two() -> u32 {
+    2
+}
+
+/// What a fence can prove.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FenceProof {
+    /// A real write as the application's own role was refused.
+    Closed,
+    /// The fence's separate `status` says off, for an id that it has said on for before.
+    Attested,
+}
+
+/// A fence at a data item.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FenceSql {
+    /// The data item, by name.
+    pub data: Name,
+}
+
+/// Programs on Muster's machine. Local mode only: in a cluster they are refused.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FenceExec {
+    /// Switches a region's writers off.
+    #[schemars(length(min = 1, max = 64))]
+    pub fence: Command,
+    /// Says whether they are: prints `{"id": "...", "state": "on"|"off"}`. Without it nothing is proved, and the
+    /// policy is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub status: Option<Command>,
+    /// Switches them on again. Without it an abort cannot undo this fence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub unfence: Option<Command>,
+}
+
+/// Endpoints that take JSON by POST.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FenceWebhook {
+    /// Switches a region's writers off.
+    pub fence: Url,
+    /// Says whether they are: answers `{"id": "...", "state": "on"|"off"}`. Without it nothing is proved, and the
+    /// policy is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Url>,
+    /// Switches them on again. Without it an abort cannot undo this fence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfence: Option<Url>,
+    /// Signs the body (HMAC-SHA256), so that the endpoint knows who calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_secret: Option<SecretRef>,
+    /// Certificate authorities (PEM) that are trusted instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretRef>,
+}

@@ -1,0 +1,33 @@
+//! `RegionFailoverPolicy`: the user's spec, one file per area.
+//!
+//! The schema is generated from these types, with defaults and CEL rules; `crds/generated` holds the result. What
+//! the API server cannot check (templates, expressions, addresses) is for the binary's conversion.
+
+// KubeSchema copies each public struct into a function, to derive the schema from the copy.
+#![expect(unreachable_pub, reason = "code made by KubeSchema")]
+
+mod call;
+mod data;
+mod detection;
+mod fence;
+mod hooks;
+mod probes;
+mod regions;
+mod request;
+mod safety;
+mod spec;
+mod traffic;
+
+pub use call::{Command, Exec, Rejoin, RejoinWebhook};
+pub use data::{ApplicationRole, DataItem, NoAck, Postgres, PostgresNode, PostgresTls, PostgresTlsMode};
+pub use detection::{Aggregate, Detection, Quorum, Reset, Trip};
+pub use fence::{Fence, FenceExec, FenceProof, FenceSql, FenceWebhook};
+pub use hooks::{Hook, HookExec, HookPoint, HookWebhook};
+pub use probes::{
+    DnsProbe, GrpcProbe, HeartbeatProbe, Probe, PublicHttp, PublicProbe, RecordType, Side, SqlProbe, TcpProbe,
+};
+pub use regions::{Region, Vantage};
+pub use request::{ClientTls, HttpProbe, SecretHeader, SecretRef, SuiteStep};
+pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
+pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec, RegionFailoverPolicyStatus};
+pub use traffic::{Rfc2136, Target, Traffic, Tsig, TsigAlgorithm};

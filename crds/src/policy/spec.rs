@@ -1,0 +1,136 @@
+//! The policy as a whole, and the rules that hold across its parts.
+
+use super::data::DataItem;
+use super::detection::Detection;
+use super::fence::Fence;
+use super::hooks::Hook;
+use super::probes::{Probe, PublicProbe};
+use super::regions::{Region, Vantage};
+use super::safety::{Mode, Objectives, Safety};
+use super::traffic::Traffic;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How an application moves out of a failed region.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[kube(
+    group = "muster.dev",
+    version = "v1alpha1",
+    kind = "RegionFailoverPolicy",
+    plural = "regionfailoverpolicies",
+    namespaced,
+    shortname = "rfp",
+    category = "muster",
+    status = "RegionFailoverPolicyStatus",
+    derive = "PartialEq",
+    doc = "How an application moves out of a failed region.",
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(
+        name = "Regions",
+        type_ = "string",
+        json_path = ".spec.regions[*].name",
+        description = "In order of preference."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.vantages) || self.vantages.all(v, !has(v.region) || self.regions.exists(r, r.name == v.region))")
+        .message("every vantage's region must be one of spec.regions").field_path(".vantages"),
+    validation = Rule::new("!has(self.vantages) || self.vantages.all(v, v.name != 'controller')")
+        .message("the vantage name 'controller' stands for the controller's own probes: choose another").field_path(".vantages"),
+    validation = Rule::new("!has(self.detection.aggregate.require) || (has(self.probes) && self.detection.aggregate.require.all(n, self.probes.exists(p, p.name == n && p.side != 'Standby')))")
+        .message("detection.aggregate.require must name probes whose side is Primary or Both").field_path(".detection.aggregate.require"),
+    validation = Rule::new("!has(self.probes) || !has(self.detection.aggregate.atLeast) || self.probes.filter(p, p.side != 'Standby').size() >= self.detection.aggregate.atLeast")
+        .message("detection.aggregate.atLeast must be at most the number of probes whose side is Primary or Both").field_path(".detection.aggregate.atLeast"),
+    validation = Rule::new("!has(self.probes) || self.probes.all(p, (!has(p.sql) || self.data.exists(d, d.name == p.sql.data)) && (!has(p.heartbeat) || self.data.exists(d, d.name == p.heartbeat.data)))")
+        .message("the data of a sql or heartbeat probe must be one of spec.data").field_path(".probes"),
+    validation = Rule::new("self.data.all(d, !has(d.postgres) || (d.postgres.nodes.size() == self.regions.size() && d.postgres.nodes.all(n, self.regions.exists(r, r.name == n.region))))")
+        .message("every data item needs exactly one node for each of spec.regions").field_path(".data"),
+    validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.rfc2136) || (t.rfc2136.targets.size() == self.regions.size() && t.rfc2136.targets.all(n, self.regions.exists(r, r.name == n.region))))")
+        .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
+    validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.sql) || self.data.exists(d, d.name == f.sql.data))")
+        .message("the data of a sql fence must be one of spec.data").field_path(".fence"),
+    validation = Rule::new("self.detection.quorum.vantages <= (has(self.vantages) ? self.vantages.size() : 0) + 1")
+        .message("detection.quorum.vantages must be at most the number of vantages plus one, the controller itself").field_path(".detection.quorum.vantages"),
+    validation = Rule::new("self.mode != 'Automatic' || (has(self.fence) && self.fence.size() > 0) || has(self.safety.withoutFence)")
+        .message("mode Automatic needs a fence, or safety.withoutFence").field_path(".mode"),
+    validation = Rule::new("self.mode != 'Automatic' || (has(self.probes) && self.probes.size() > 0)")
+        .message("mode Automatic needs at least one probe").field_path(".mode"),
+    validation = Rule::new("self.mode != 'Automatic' || self.detection.quorum.vantages >= 2")
+        .message("mode Automatic needs detection.quorum.vantages of at least 2").field_path(".mode"),
+    validation = Rule::new("self.mode != 'Automatic' || (has(self.detection.anchors) && self.detection.anchors.size() > 0)")
+        .message("mode Automatic needs at least one of detection.anchors").field_path(".mode"),
+    validation = Rule::new("self.mode != 'Automatic' || has(self.publicProbe)")
+        .message("mode Automatic needs publicProbe, which tells when users are served again").field_path(".mode"),
+)]
+pub struct RegionFailoverPolicySpec {
+    /// How far Muster goes by itself. `Observe` never acts, `Approve` asks at the decision, `Automatic` acts.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What is promised, for reports and warnings; no gate reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
+    /// Failure domains that can serve the application, in order of preference.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub regions: Vec<Region>,
+    /// Places that probe and report (`muster vantage`). The controller's own probes are one more, named `controller`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub vantages: Vec<Vantage>,
+    /// What shows whether a region works.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub probes: Vec<Probe>,
+    /// A probe through the public name, as users come; it ends the RTO clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_probe: Option<PublicProbe>,
+    /// What turns results into a verdict on a region.
+    #[serde(default)]
+    pub detection: Detection,
+    /// Replicated data stores, promoted in this order.
+    #[schemars(
+        length(min = 1, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub data: Vec<DataItem>,
+    /// Public names, moved in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub traffic: Vec<Traffic>,
+    /// Ways to make sure that the old primary takes no writes, tried in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub fence: Vec<Fence>,
+    /// Your own steps within a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub hooks: Vec<Hook>,
+    /// Limits that no run passes by itself.
+    #[serde(default)]
+    pub safety: Safety,
+}
+
+/// Nothing yet: what a controller writes here comes with the controller. The subresource is on from the start, so
+/// that only an edit of the spec raises `metadata.generation`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug, Default)]
+pub struct RegionFailoverPolicyStatus {}

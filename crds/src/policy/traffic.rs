@@ -1,0 +1,96 @@
+//! Public names.
+
+use super::request::SecretRef;
+use crate::duration::Duration;
+use crate::text::{Address, DomainName, Name};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One public name: exactly one engine.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.rfc2136)").message("exactly one engine is needed: rfc2136"))]
+pub struct Traffic {
+    /// Its name.
+    pub name: Name,
+    /// Name servers that take dynamic updates (RFC 2136), signed by TSIG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rfc2136: Option<Rfc2136>,
+}
+
+/// A record kept by dynamic updates.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.ttl).getMilliseconds() == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
+        .message("ttl must be whole seconds between 1s and 24h").field_path(".ttl"),
+    validation = Rule::new("duration(self.timeout) >= duration('100ms') && duration(self.timeout) <= duration('1h')")
+        .message("timeout must be between 100ms and 1h").field_path(".timeout"),
+)]
+pub struct Rfc2136 {
+    /// Authoritative name servers, `address:port`. The first takes the updates; every one is verified.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub servers: Vec<Address>,
+    /// The zone that is updated.
+    pub zone: DomainName,
+    /// The name that clients look up; in the zone.
+    pub record: DomainName,
+    /// How long resolvers may keep an answer; whole seconds. It is part of the RTO.
+    #[serde(default = "five_seconds")]
+    pub ttl: Duration,
+    /// The key that the first server accepts updates from.
+    pub tsig: Tsig,
+    /// Where the name points, one for each region; all IPv4, all IPv6, or all names.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub targets: Vec<Target>,
+    /// Deadline of one flip, with its verification at every server.
+    #[serde(default = "ten_seconds")]
+    pub timeout: Duration,
+}
+
+const fn five_seconds() -> Duration {
+    Duration::from_secs(5)
+}
+const fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// A shared key for transaction signatures (RFC 8945).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tsig {
+    /// Its name, as the server knows it.
+    pub key_name: DomainName,
+    /// The algorithm that the server knows it by.
+    #[serde(default)]
+    pub algorithm: TsigAlgorithm,
+    /// The key, in base64 as key files write it.
+    pub secret: SecretRef,
+}
+
+/// HMAC algorithms that every current server knows; older ones are not offered.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum TsigAlgorithm {
+    #[default]
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256,
+    #[serde(rename = "hmac-sha384")]
+    HmacSha384,
+    #[serde(rename = "hmac-sha512")]
+    HmacSha512,
+}
+
+/// Where the name points in one region.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Target {
+    /// The region.
+    pub region: Name,
+    /// An IPv4 address (A), an IPv6 address (AAAA) or a name (CNAME).
+    pub address: DomainName,
+}

@@ -1,0 +1,169 @@
+//! Bounded texts: each knows its longest length, and the schema says it.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+/// A text of 1 to `MAX` characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Text<const MAX: u32>(String);
+
+/// A text with `{{ region.name }}`, `{{ region.values.KEY }}` and, in a suite, saved values.
+pub type Template = Text<2048>;
+/// A CEL expression.
+pub type Expression = Text<1024>;
+/// `http://` or `https://`.
+pub type Url = Text<2048>;
+/// `host:port`.
+pub type Address = Text<300>;
+/// A host name or an IP address.
+pub type Host = Text<253>;
+/// A domain name.
+pub type DomainName = Text<255>;
+/// A database, a role: what PostgreSQL takes as an identifier.
+pub type Identifier = Text<63>;
+/// A header's value, a program's argument.
+pub type Value = Text<4096>;
+/// A request's body.
+pub type Body = Text<16384>;
+
+impl<const MAX: u32> Text<MAX> {
+    /// The bare text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: u32> Deref for Text<MAX> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: u32> From<&str> for Text<MAX> {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl<const MAX: u32> fmt::Display for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<const MAX: u32> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl<const MAX: u32> JsonSchema for Text<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": MAX})
+    }
+}
+
+macro_rules! patterned {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $pattern:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// What it must look like.
+            pub const PATTERN: &str = $pattern;
+            /// The bare text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0)
+            }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "minLength": 1, "maxLength": $max, "pattern": $pattern})
+            }
+        }
+    };
+}
+
+patterned!(
+    /// The name of a region, probe, vantage or item: a DNS label, since it becomes part of object names and labels.
+    Name,
+    63,
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+);
+patterned!(
+    /// The name of a Kubernetes Secret: a DNS subdomain.
+    SecretName,
+    253,
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+);
+patterned!(
+    /// A key within a Secret.
+    SecretKey,
+    253,
+    "^[-._a-zA-Z0-9]+$"
+);
+patterned!(
+    /// A header's name (RFC 9110, section 5.1).
+    HeaderName,
+    128,
+    "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"
+);
+
+/// What a pattern of the schema stands for, and how to write it, for messages.
+pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
+    match pattern {
+        crate::Duration::PATTERN => {
+            ("a duration", "write whole numbers with units h, m, s, ms in this order: 500ms, 30s, 1h30m")
+        }
+        Name::PATTERN => {
+            ("a name", "use lower-case letters, digits and `-`, beginning and ending with a letter or digit")
+        }
+        SecretName::PATTERN => (
+            "a Secret's name",
+            "use lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit",
+        ),
+        SecretKey::PATTERN => ("a key of a Secret", "use letters, digits, `-`, `_` and `.`"),
+        HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
+        _ => ("a text of the right form", "see the field's description"),
+    }
+}
