@@ -140,7 +140,7 @@ patterned!(
     /// A key within a Secret.
     SecretKey,
     253,
-    "^[-._a-zA-Z0-9]+$"
+    "^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
 );
 patterned!(
     /// A header's name (RFC 9110, section 5.1).

@@ -30,9 +30,8 @@ pub struct Postgres {
     pub database: Identifier,
     /// Muster's own role.
     pub user: Identifier,
-    /// Its password; absent: the server asks for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_secret: Option<SecretRef>,
+    /// Its password.
+    pub password_secret: SecretRef,
     /// The role that the application writes as. It is the one that is fenced, and a refused write as this role is
     /// the proof.
     pub application: ApplicationRole,
@@ -67,9 +66,8 @@ const fn half_a_minute() -> Duration {
 pub struct ApplicationRole {
     /// The role.
     pub user: Identifier,
-    /// Its password; absent: the server asks for none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_secret: Option<SecretRef>,
+    /// Its password: the refused write is tried with it.
+    pub password_secret: SecretRef,
 }
 
 /// A node of the store.

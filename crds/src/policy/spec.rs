@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
         .message("the vantage name 'controller' stands for the controller's own probes: choose another").field_path(".vantages"),
     validation = Rule::new("!has(self.detection.aggregate.require) || (has(self.probes) && self.detection.aggregate.require.all(n, self.probes.exists(p, p.name == n && p.side != 'Standby')))")
         .message("detection.aggregate.require must name probes whose side is Primary or Both").field_path(".detection.aggregate.require"),
-    validation = Rule::new("!has(self.probes) || !has(self.detection.aggregate.atLeast) || self.probes.filter(p, p.side != 'Standby').size() >= self.detection.aggregate.atLeast")
+    validation = Rule::new("!has(self.probes) || !has(self.detection.aggregate.atLeast) || self.detection.aggregate.atLeast == 1 || self.probes.filter(p, p.side != 'Standby').size() >= self.detection.aggregate.atLeast")
         .message("detection.aggregate.atLeast must be at most the number of probes whose side is Primary or Both").field_path(".detection.aggregate.atLeast"),
     validation = Rule::new("!has(self.probes) || self.probes.all(p, (!has(p.sql) || self.data.exists(d, d.name == p.sql.data)) && (!has(p.heartbeat) || self.data.exists(d, d.name == p.heartbeat.data)))")
         .message("the data of a sql or heartbeat probe must be one of spec.data").field_path(".probes"),
@@ -56,8 +56,10 @@ use serde::{Deserialize, Serialize};
         .message("detection.quorum.vantages must be at most the number of vantages plus one, the controller itself").field_path(".detection.quorum.vantages"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.fence) && self.fence.size() > 0) || has(self.safety.withoutFence)")
         .message("mode Automatic needs a fence, or safety.withoutFence").field_path(".mode"),
-    validation = Rule::new("self.mode != 'Automatic' || (has(self.probes) && self.probes.size() > 0)")
-        .message("mode Automatic needs at least one probe").field_path(".mode"),
+    validation = Rule::new("self.mode == 'Observe' || (has(self.probes) && self.probes.exists(p, p.side != 'Primary'))")
+        .message("a probe whose side is Standby or Both is needed: without one that passes there, no region can take over").field_path(".probes"),
+    validation = Rule::new("self.mode != 'Automatic' || (has(self.probes) && self.probes.exists(p, p.side != 'Standby'))")
+        .message("mode Automatic needs at least one probe whose side is Primary or Both").field_path(".mode"),
     validation = Rule::new("self.mode != 'Automatic' || self.detection.quorum.vantages >= 2")
         .message("mode Automatic needs detection.quorum.vantages of at least 2").field_path(".mode"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.detection.anchors) && self.detection.anchors.size() > 0)")

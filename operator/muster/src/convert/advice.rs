@@ -1,0 +1,131 @@
+//! What is allowed and probably not meant.
+
+use super::findings::Findings;
+use muster_core::journal::RunKind;
+use muster_core::policy::{Aggregate, Policy};
+use muster_core::predict::predict;
+use muster_crds::policy::{self as api, AcceptedProof, RegionFailoverPolicySpec};
+
+/// Finds what a person should look at.
+pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings: &mut Findings) {
+    advise_detection(spec, policy, findings);
+    advise_objectives(spec, policy, findings);
+    advise_proofs(spec, findings);
+    advise_loss(spec, findings);
+    for (index, item) in spec.data.iter().enumerate() {
+        if item.postgres.as_ref().is_some_and(|p| p.rejoin.is_none()) {
+            let message = "without rejoin an old primary stays out until you make it a standby by hand";
+            findings.warn(
+                format!("spec.data[{index}].postgres.rejoin"),
+                message,
+                "add rejoin with your own program or endpoint",
+            );
+        }
+    }
+}
+
+fn advise_detection(spec: &RegionFailoverPolicySpec, policy: &Policy, findings: &mut Findings) {
+    if spec.detection.anchors.len() == 1 {
+        let message = "with a single anchor, its own outage makes every silence undecidable";
+        findings.warn("spec.detection.anchors", message, "add a second one that fails independently");
+    }
+    let counts = |name: &muster_core::ids::ProbeName| match &policy.detection.aggregate {
+        Aggregate::AnyOf(names) => names.contains(name),
+        Aggregate::AtLeast(_) => true,
+    };
+    let min_outage = policy.detection.trip.min;
+    if let Some(slow) = policy.probes.iter().filter(|p| counts(&p.name)).find(|p| p.every > min_outage) {
+        let message = format!(
+            "{} is shorter than the {} between two runs of probe {}",
+            spec.detection.trip.min_outage, slow.every, slow.name
+        );
+        findings.warn("spec.detection.trip.minOutage", message, "raise minOutage, or probe more often");
+    }
+}
+
+fn advise_objectives(spec: &RegionFailoverPolicySpec, policy: &Policy, findings: &mut Findings) {
+    let predicted = predict(policy, RunKind::Failover).rto;
+    if let Some(rto) = policy.objectives.rto.filter(|rto| *rto < predicted) {
+        let message =
+            format!("the policy's own numbers predict an RTO of {predicted}, above the objective of {rto}");
+        let fix = "lower detection.trip (failures, minOutage), every, timeout or ttl, or raise the objective";
+        findings.warn("spec.objectives.rto", message, fix);
+    }
+    if let Some(item) = without_heartbeat(spec).filter(|_| policy.objectives.rpo.is_some()) {
+        let message =
+            format!("nothing measures the RPO of the data item `{item}`: no probe is its heartbeat");
+        findings.warn(
+            "spec.objectives.rpo",
+            message,
+            format!("add a probe with heartbeat: {{data: {item}}}"),
+        );
+    }
+}
+
+fn advise_proofs(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    let accepts = |proof| spec.safety.accept.contains(&proof);
+    for (index, fence) in spec.fence.iter().enumerate() {
+        if fence.sql.is_none() && !accepts(AcceptedProof::Attested) {
+            let message =
+                "its proof is Attested, which safety.accept does not take: it asks a person each time";
+            findings.warn(
+                format!("spec.fence[{index}].proof"),
+                message,
+                "add Attested to safety.accept if its status can be trusted",
+            );
+        }
+    }
+    let declares = |p: &api::Postgres| {
+        p.no_ack.as_ref().is_some_and(|d| d.clients_never_lower_commit && d.list_is_not_edited)
+    };
+    let all_declare = spec.data.iter().filter_map(|d| d.postgres.as_ref()).all(declares);
+    if accepts(AcceptedProof::NoAck) && !all_declare {
+        let message =
+            "NoAck is accepted, and not every data item declares what it rests on: it can never hold";
+        let fix =
+            "set noAck.clientsNeverLowerCommit and noAck.listIsNotEdited at each data item, if they are true";
+        findings.warn("spec.safety.accept", message, fix);
+    }
+}
+
+fn advise_loss(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    let silent = without_heartbeat(spec);
+    let without_fence = spec.safety.without_fence.as_ref();
+    let limits = [
+        ("spec.safety.maxEstimatedLoss", spec.safety.max_estimated_loss),
+        ("spec.safety.withoutFence.maxLoss", without_fence.map(|w| w.max_loss)),
+    ];
+    for (path, limit) in limits {
+        if let Some(item) = silent.filter(|_| limit.is_some()) {
+            let message = format!(
+                "the loss of `{item}` is unknown without a heartbeat, so this limit is never met and a person is asked"
+            );
+            findings.warn(path, message, format!("add a probe with heartbeat: {{data: {item}}}"));
+        }
+    }
+    let most = spec.safety.max_estimated_loss;
+    if let (Some(most), Some(without)) = (most, without_fence)
+        && without.max_loss > most
+    {
+        let message =
+            format!("{} is above safety.maxEstimatedLoss ({most}), which holds too", without.max_loss);
+        findings.warn("spec.safety.withoutFence.maxLoss", message, "use the same or a lower limit");
+    }
+    if without_fence.is_some_and(|w| w.after == muster_crds::Duration::from_millis(0))
+        && !spec.fence.is_empty()
+    {
+        let message = "with 0s no fence is ever tried";
+        findings.warn(
+            "spec.safety.withoutFence.after",
+            message,
+            "leave the fences some time, for example 30s",
+        );
+    }
+}
+
+/// A data item whose loss nothing measures.
+fn without_heartbeat(spec: &RegionFailoverPolicySpec) -> Option<&str> {
+    let beats =
+        |name: &str| spec.probes.iter().filter_map(|p| p.heartbeat.as_ref()).any(|h| h.data.as_str() == name);
+    spec.data.iter().map(|d| d.name.as_str()).find(|name| !beats(name))
+}
