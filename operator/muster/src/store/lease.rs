@@ -1,0 +1,264 @@
+//! One process acts at a time.
+//!
+//! ```text
+//! holder     renew(t0) ......... renew(t1) ....x killed          its right ends at t1 + duration
+//! candidate      sees a change   sees a change ...... no change for duration: takes over, number + 1
+//! ```
+//! Each side judges by its own monotonic clock, and only how long ago *it* saw the other's change: never by a
+//! time that the other wrote down, never by the wall clock. The holder counts from before it asks, the candidate
+//! from after it has looked, so the holder's right always ends first.
+//!
+//! The token's number only grows. A store refuses a record under an old number in the same transaction; for
+//! targets that check nothing, the holder asks [`LeaseToken::remaining`] right before it sends.
+
+use super::{Store, StoreError};
+use crate::clock::Clock;
+use muster_core::ids::HolderId;
+use muster_core::time::{Millis, Tick};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The right to act, until it runs out. Clones share a renewal and a loss.
+#[derive(Clone, Debug)]
+pub struct LeaseToken {
+    holder: HolderId,
+    number: u64,
+    duration: Millis,
+    clock: Clock,
+    state: Arc<TokenState>,
+}
+
+#[derive(Debug)]
+struct TokenState {
+    until: AtomicU64,
+    void: AtomicBool,
+}
+
+impl LeaseToken {
+    /// For stores: the lease as acquired by a call that began at `began`.
+    pub fn new(holder: HolderId, number: u64, duration: Millis, began: Tick, clock: Clock) -> Self {
+        let until = AtomicU64::new(began.plus(duration).0);
+        Self {
+            holder,
+            number,
+            duration,
+            clock,
+            state: Arc::new(TokenState { until, void: AtomicBool::new(false) }),
+        }
+    }
+
+    /// Who.
+    pub const fn holder(&self) -> &HolderId {
+        &self.holder
+    }
+    /// Grows with each acquisition, also by the same process.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+    /// How long a renewal lasts.
+    pub const fn duration(&self) -> Millis {
+        self.duration
+    }
+    /// How long this process may still act, by its own monotonic clock. Zero: not at all.
+    pub fn remaining(&self) -> Millis {
+        if self.state.void.load(Ordering::Acquire) {
+            return Millis(0);
+        }
+        let until = self.state.until.load(Ordering::Acquire);
+        Millis(until.saturating_sub(self.clock.now().tick.0))
+    }
+    /// Whether this process may act right now.
+    pub fn is_live(&self) -> bool {
+        self.remaining() > Millis(0)
+    }
+    /// For stores: a renewal that began at `began` went through.
+    pub fn prolong(&self, began: Tick) {
+        self.state.until.fetch_max(began.plus(self.duration).0, Ordering::AcqRel);
+    }
+    /// Ends the right to act for good, for all clones.
+    pub fn void(&self) {
+        self.state.void.store(true, Ordering::Release);
+    }
+}
+
+/// How asking for the lease went.
+#[derive(Clone, Debug)]
+pub enum Acquired {
+    /// This process may act.
+    Ours(LeaseToken),
+    /// Another one may.
+    Held {
+        /// Who.
+        by: HolderId,
+        /// Since when no change of it was seen here.
+        unchanged_for: Millis,
+    },
+}
+
+/// For stores: what was last seen of another's lease, and when it was first seen so.
+#[derive(Debug)]
+pub struct LeaseSight<T> {
+    seen: Mutex<Option<(T, Tick)>>,
+}
+
+impl<T> Default for LeaseSight<T> {
+    fn default() -> Self {
+        Self { seen: Mutex::new(None) }
+    }
+}
+
+impl<T: PartialEq> LeaseSight<T> {
+    /// Takes a look in; says for how long it has been the same. `now` must be read after the look.
+    pub fn unchanged_for(&self, look: T, now: Tick) -> Millis {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.as_ref() {
+            Some((same, since)) if *same == look => now.since(*since).unwrap_or(Millis(0)),
+            _ => {
+                *seen = Some((look, now));
+                Millis(0)
+            }
+        }
+    }
+}
+
+/// How the lease is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseSettings {
+    /// For how long the holder may rely on a renewal; a killed holder is replaced after it.
+    pub duration: Millis,
+    /// Between two renewals; at most a third of `duration`, so that two may fail.
+    pub renew_every: Millis,
+    /// Between two looks at another's lease.
+    pub look_every: Millis,
+}
+
+impl Default for LeaseSettings {
+    fn default() -> Self {
+        Self { duration: Millis(3_000), renew_every: Millis(1_000), look_every: Millis(250) }
+    }
+}
+
+/// Acquires the lease, renews it, and tells the rest of the process whether it may act.
+#[derive(Debug)]
+pub struct LeaseKeeper {
+    current: watch::Receiver<Option<LeaseToken>>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl LeaseKeeper {
+    /// Begins to ask for the lease.
+    pub fn start(store: Arc<dyn Store>, holder: HolderId, settings: LeaseSettings) -> Self {
+        let (tell, current) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let keeping = Keeping { store, holder, settings, tell, stop: stop.clone() };
+        Self { current, stop, task: Some(tokio::spawn(keeping.keep())) }
+    }
+
+    /// The token while this process holds the lease. Ask the token itself too: a frozen process learns late.
+    pub fn watch(&self) -> watch::Receiver<Option<LeaseToken>> {
+        self.current.clone()
+    }
+
+    /// The live token, if there is one.
+    pub fn token(&self) -> Option<LeaseToken> {
+        self.current.borrow().clone().filter(LeaseToken::is_live)
+    }
+
+    /// Gives the lease back and ends.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take()
+            && task.await.is_err()
+        {
+            tracing::warn!("failed to give the lease back: its keeper ended early");
+        }
+    }
+}
+
+impl Drop for LeaseKeeper {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Keeping {
+    store: Arc<dyn Store>,
+    holder: HolderId,
+    settings: LeaseSettings,
+    tell: watch::Sender<Option<LeaseToken>>,
+    stop: CancellationToken,
+}
+
+impl Keeping {
+    async fn keep(self) {
+        while let Some(token) = self.acquire().await {
+            tracing::info!(holder = %self.holder, number = token.number(), "lease acquired");
+            self.tell.send_replace(Some(token.clone()));
+            let ended = self.hold(&token).await;
+            self.tell.send_replace(None);
+            if let Err(error) = self.store.release(&token).await {
+                tracing::warn!(%error, "failed to give the lease back");
+            }
+            if ended == Ended::Asked {
+                return;
+            }
+        }
+    }
+
+    /// `None`: asked to stop.
+    async fn acquire(&self) -> Option<LeaseToken> {
+        loop {
+            // Also when asked to stop, one that is under way is waited for: it is given back, not left to run out.
+            match self.store.acquire(&self.holder, self.settings.duration).await {
+                Ok(Acquired::Ours(token)) => return Some(token),
+                Ok(Acquired::Held { .. }) => {}
+                Err(error) => tracing::warn!(%error, "failed to ask for the lease"),
+            }
+            if self.rest(self.settings.look_every).await == Ended::Asked {
+                return None;
+            }
+        }
+    }
+
+    async fn hold(&self, token: &LeaseToken) -> Ended {
+        loop {
+            if self.rest(self.settings.renew_every).await == Ended::Asked {
+                return Ended::Asked;
+            }
+            let within = token.remaining().to_std();
+            match tokio::time::timeout(within, self.store.renew(token)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error @ StoreError::LeaseLost { .. })) => {
+                    tracing::warn!(holder = %self.holder, number = token.number(), %error, "lease lost");
+                    return Ended::Lost;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
+                Err(_) => tracing::warn!("failed to renew the lease in time"),
+            }
+            if !token.is_live() {
+                tracing::warn!(holder = %self.holder, number = token.number(), "lease ran out");
+                return Ended::Lost;
+            }
+        }
+    }
+
+    async fn rest(&self, long: Millis) -> Ended {
+        let long: Duration = long.to_std();
+        tokio::select! {
+            () = self.stop.cancelled() => Ended::Asked,
+            () = tokio::time::sleep(long) => Ended::No,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    No,
+    Asked,
+    Lost,
+}
