@@ -3,6 +3,60 @@
 use muster_core::ids::{ItemName, Owner, PolicyName};
 use muster_core::secret::Secret;
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is wrong with a configuration; each names the field.
+#[derive(Debug, thiserror::Error)]
+pub enum HookConfigError {
+    /// An empty command.
+    #[error("{field}: name a program, then its arguments, one item each; there is no shell")]
+    NoCommand {
+        /// Where it stands.
+        field: &'static str,
+    },
+    /// No program can be given it.
+    #[error("{field}: a NUL character cannot be passed to a program")]
+    Nul {
+        /// Where it stands.
+        field: &'static str,
+    },
+    /// Not the name of a variable.
+    #[error("{field}: `{name}` is no name of an environment variable")]
+    BadVariable {
+        /// Where it stands.
+        field: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Not a URL that can be called. Not quoted, since it may hold a secret.
+    #[error("{field}: the URL cannot be used: {reason}")]
+    BadUrl {
+        /// Where it stands.
+        field: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// Anybody could sign with it.
+    #[error("{field}: the signing secret is empty")]
+    EmptySecret {
+        /// Where it stands.
+        field: &'static str,
+    },
+    /// No certificate authority to trust, or none that can be read.
+    #[error("{field}: failed to read the certificate authorities: {reason}")]
+    BadCertificates {
+        /// Where it stands.
+        field: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// Neither `status` nor `repeatSafe`.
+    #[error("hook {name}: declare `status`, or `repeatSafe: true` if running it twice does no harm")]
+    NotRepeatable {
+        /// The hook.
+        name: ItemName,
+    },
+}
 
 /// A program, run without a shell. Local mode only.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +69,22 @@ pub struct ExecConfig {
 }
 
 impl ExecConfig {
+    /// What the system would refuse anyway, said early.
+    pub(super) fn check(&self, field: &'static str) -> Result<(), HookConfigError> {
+        let has_nul = |text: &String| text.contains('\0');
+        match self.command.first() {
+            None => Err(HookConfigError::NoCommand { field }),
+            Some(program) if program.is_empty() => Err(HookConfigError::NoCommand { field }),
+            Some(_) if self.command.iter().chain(self.env.keys()).chain(self.env.values()).any(has_nul) => {
+                Err(HookConfigError::Nul { field })
+            }
+            Some(_) => match self.env.keys().find(|name| name.is_empty() || name.contains('=')) {
+                Some(name) => Err(HookConfigError::BadVariable { field, name: name.clone() }),
+                None => Ok(()),
+            },
+        }
+    }
+
     /// A command with the usual `PATH` and nothing else in its environment.
     pub const fn new(command: Vec<String>) -> Self {
         Self { command, env: BTreeMap::new() }
@@ -22,7 +92,7 @@ impl ExecConfig {
 }
 
 /// An endpoint that takes signed JSON by POST.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
     /// `https://` or `http://`.
     pub url: String,
@@ -36,6 +106,15 @@ impl WebhookConfig {
     /// An unsigned call that trusts the system's certificate authorities.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), signing_secret: None, ca_pem: None }
+    }
+}
+
+/// Without the URL: its path or query is often the secret itself.
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin =
+            url::Url::parse(&self.url).map_or_else(|_| "?".to_owned(), |u| u.origin().ascii_serialization());
+        f.debug_struct("WebhookConfig").field("origin", &origin).finish_non_exhaustive()
     }
 }
 
