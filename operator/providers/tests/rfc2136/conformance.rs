@@ -97,7 +97,7 @@ async fn flip_and_get_stuck(path: &StuckPath, numbers: Numbers, to: &str) {
     let started = Instant::now();
     let outcome = stuck.flip(&to.into(), &ctx).await;
     assert!(matches!(outcome, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{outcome:?}");
-    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 /// "A set of records that should exist does not" (RFC 2136, 2.2).

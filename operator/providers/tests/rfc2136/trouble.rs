@@ -131,7 +131,7 @@ async fn a_server_that_hangs_is_unknown_at_the_deadline() {
     let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "east", Duration::from_millis(300), Arc::new(Holds));
     let outcome = adapter.flip(&"east".into(), &ctx).await;
     assert!(matches!(outcome, Outcome::Failed(ErrorClass::Transient, _)), "nothing was sent: {outcome:?}");
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
