@@ -44,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiError {
-    /// PascalCase, bounded set; for refusals by a rule, the page in runbooks/.
+    /// `PascalCase`, bounded set; for refusals by a rule, the page in runbooks/.
     pub reason: String,
     /// For people, with what to do instead.
     pub message: String,
@@ -92,7 +92,7 @@ pub struct FileProblem {
     pub file: String,
     /// The policy that it is about, if that much could be read.
     pub policy: Option<PolicyName>,
-    /// PascalCase: `Unreadable`, `Invalid`, `DuplicateName`, `Removed`, `SpecChangeDeferred`.
+    /// `PascalCase`: `Unreadable`, `Invalid`, `DuplicateName`, `Removed`, `SpecChangeDeferred`.
     pub reason: String,
     /// The field and the fix.
     pub message: String,
@@ -546,7 +546,7 @@ pub struct EventRecord {
     pub run: Option<RunName>,
     /// Whether a person should look.
     pub warning: bool,
-    /// PascalCase, bounded set.
+    /// `PascalCase`, bounded set.
     pub reason: String,
     /// With values.
     pub message: String,

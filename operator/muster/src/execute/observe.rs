@@ -1,0 +1,63 @@
+//! Stage 2: facts. In a stable world the newest published ones; while something moves, each target is looked at
+//! again first, so that a proof is one of this very pass.
+
+use super::asks::Asks;
+use super::board::Board;
+use super::load::{Loaded, active_run};
+use super::observers::{Need, Observers};
+use super::setup::Setup;
+use super::shell::Shell;
+use muster_core::facts::Observations;
+use muster_core::journal::Journal;
+use std::sync::Arc;
+
+/// A loaded journal with what was seen after it was loaded.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) loaded: Loaded,
+    pub(super) seen: Observations,
+}
+
+/// The eyes of one policy: what looks all the time, and what looks when asked.
+#[derive(Debug)]
+pub(super) struct Eyes {
+    pub(super) board: Arc<Board>,
+    observers: Observers,
+    asks: Asks,
+}
+
+impl Eyes {
+    /// Begins to look with the adapters of `setup`.
+    pub(super) fn open(shell: &Shell, board: &Arc<Board>, setup: &Setup) -> Self {
+        Self {
+            board: Arc::clone(board),
+            observers: Observers::start(&setup.policy, &setup.adapters, board, &shell.clock, shell.paces),
+            asks: Asks::new(Arc::clone(board), shell.clock.clone()),
+        }
+    }
+}
+
+/// Gathers one pass's facts. Partial is fine: what is missing or old is unknown to the core.
+pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loaded: Loaded) -> Observed {
+    let pass = shell.clock.now().tick;
+    eyes.asks.start_due(&loaded.journal, &setup.adapters);
+    if let Some(need) = what_to_look_at(&loaded.journal) {
+        eyes.observers.refresh(&eyes.board, pass, need).await;
+    }
+    let seen = eyes.board.snapshot(Some(shell.holder.clone()), pass);
+    Observed { loaded, seen }
+}
+
+/// What a pass must see with its own eyes; `None`: a stable world.
+fn what_to_look_at(journal: &Journal) -> Option<Need> {
+    let state = &journal.state;
+    let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
+    // A region leaves `mayBeWritable` only by an observation of the pass.
+    let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
+    match active_run(journal) {
+        Some(run) => Some(Need { fences: !run.past_pivot() || run.undoing || works }),
+        None if works => Some(Need { fences: true }),
+        None if unsettled || !journal.requests.is_empty() => Some(Need { fences: false }),
+        None => None,
+    }
+}

@@ -1,0 +1,226 @@
+//! One task per place that facts come from. Each looks at its own pace, publishes to the [`Board`], and looks again
+//! at once when a pass asks for it. A target that hangs holds up its own task and nothing else.
+
+use super::adapters::{Adapters, FenceAdapter};
+use super::board::{Board, Freshness, Slot, SlotFact};
+use crate::clock::Clock;
+use futures::FutureExt;
+use muster_core::facts::Seen;
+use muster_core::ids::ItemName;
+use muster_core::policy::Policy;
+use muster_core::time::Tick;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How often and how long to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Paces {
+    /// Between two looks at a data node in a stable world.
+    pub data_every: Duration,
+    /// Between two looks at a public name in a stable world.
+    pub traffic_every: Duration,
+    /// Between two calls of a fence hook's `status` in a stable world.
+    pub fence_every: Duration,
+    /// Of one look.
+    pub look_deadline: Duration,
+    /// At most so long a pass waits for targets that answered the last time.
+    pub wait_known: Duration,
+    /// At most so long a pass waits for targets that did not.
+    pub wait_silent: Duration,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        Self {
+            data_every: Duration::from_secs(1),
+            traffic_every: Duration::from_secs(5),
+            fence_every: Duration::from_secs(30),
+            look_deadline: Duration::from_secs(1),
+            wait_known: Duration::from_secs(1),
+            wait_silent: Duration::from_millis(10),
+        }
+    }
+}
+
+/// What a pass needs to be looked at again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Need {
+    /// Fence hooks too; they start processes, so only while a proof may hang on them.
+    pub(super) fences: bool,
+}
+
+/// The observer tasks of one policy; dropped, they end.
+#[derive(Debug)]
+pub(super) struct Observers {
+    data: Group,
+    traffic: Group,
+    fences: Group,
+    paces: Paces,
+    _tasks: JoinSet<()>,
+}
+
+/// Slots that are asked to look again together.
+#[derive(Debug)]
+struct Group {
+    wanted: watch::Sender<Tick>,
+    slots: Vec<Slot>,
+}
+
+impl Group {
+    fn new(slots: Vec<Slot>) -> Self {
+        Self { wanted: watch::Sender::new(Tick(0)), slots }
+    }
+
+    fn want(&self, since: Tick) {
+        self.wanted.send_replace(since);
+    }
+}
+
+impl Observers {
+    /// Starts a task per slot of the policy. Each looks at once.
+    pub(super) fn start(
+        policy: &Policy,
+        adapters: &Adapters,
+        board: &Arc<Board>,
+        clock: &Clock,
+        paces: Paces,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let (mut data, mut traffic, mut fences) = (Vec::new(), Vec::new(), Vec::new());
+        for item in &policy.data {
+            data.extend(policy.regions.iter().map(|region| Slot::Data(item.name.clone(), region.clone())));
+        }
+        traffic.extend(policy.traffic.iter().map(|item| Slot::Traffic(item.name.clone())));
+        for way in &policy.fences {
+            if matches!(adapters.fences.get(&way.name), Some(FenceAdapter::Hook(_))) {
+                let each = policy.regions.iter();
+                fences.extend(each.map(|region| Slot::Fence(way.name.clone(), region.clone())));
+            }
+        }
+        let groups = [Group::new(data), Group::new(traffic), Group::new(fences)];
+        for (group, every) in groups.iter().zip([paces.data_every, paces.traffic_every, paces.fence_every]) {
+            for slot in &group.slots {
+                let look = Look {
+                    slot: slot.clone(),
+                    adapters: adapters.clone(),
+                    board: Arc::clone(board),
+                    clock: clock.clone(),
+                    deadline: deadline_of(policy, slot, paces.look_deadline),
+                };
+                tasks.spawn(look.run(group.wanted.subscribe(), every));
+            }
+        }
+        let [data, traffic, fences] = groups;
+        Self { data, traffic, fences, paces, _tasks: tasks }
+    }
+
+    /// Asks for looks that begin at or after `since`, and waits for them: long for targets that answered the last
+    /// time, shortly for those that did not. What is late is published when it comes, for the next pass.
+    pub(super) async fn refresh(&self, board: &Board, since: Tick, need: Need) {
+        let began = Instant::now();
+        let mut groups = vec![&self.data, &self.traffic];
+        if need.fences {
+            groups.push(&self.fences);
+        }
+        for group in &groups {
+            group.want(since);
+        }
+        loop {
+            let Some(until) = self.wait_until(board, since, &groups, began) else { return };
+            if tokio::time::timeout_at(until, board.arrived()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Until when to wait for what is missing; `None`: nothing is, or it is late already.
+    fn wait_until(&self, board: &Board, since: Tick, groups: &[&Group], began: Instant) -> Option<Instant> {
+        let states = groups.iter().flat_map(|g| &g.slots).map(|slot| board.freshness(slot, since));
+        let longest = states
+            .filter_map(|state| match state {
+                Freshness::Fresh => None,
+                Freshness::Due => Some(self.paces.wait_known),
+                Freshness::Silent => Some(self.paces.wait_silent),
+            })
+            .max()?;
+        let until = began + longest;
+        (Instant::now() < until).then_some(until)
+    }
+}
+
+/// A fence hook's own timeout holds for its `status` verb too.
+fn deadline_of(policy: &Policy, slot: &Slot, usual: Duration) -> Duration {
+    let Slot::Fence(way, _) = slot else { return usual };
+    policy.fences.iter().find(|f| f.name == *way).map_or(usual, |f| f.timeout.to_std())
+}
+
+/// One observer.
+struct Look {
+    slot: Slot,
+    adapters: Adapters,
+    board: Arc<Board>,
+    clock: Clock,
+    deadline: Duration,
+}
+
+impl Look {
+    async fn run(self, mut wanted: watch::Receiver<Tick>, every: Duration) {
+        loop {
+            let at = self.clock.now().tick;
+            wanted.borrow_and_update();
+            let fact = self.look().await;
+            self.board.publish(&self.slot, fact, at);
+            let asked_meanwhile = *wanted.borrow() > at;
+            if !asked_meanwhile {
+                // A closed channel is the end of the group; the task is aborted with it.
+                let _ = tokio::time::timeout(jittered(every), wanted.wait_for(|since| *since > at)).await;
+            }
+        }
+    }
+
+    async fn look(&self) -> SlotFact {
+        let adapters = &self.adapters;
+        match &self.slot {
+            Slot::Data(item, region) => SlotFact::Data(match adapters.data.get(item) {
+                Some(data) => look_within(self.deadline, data.observe(region, self.deadline)).await,
+                None => no_adapter(item),
+            }),
+            Slot::Traffic(item) => SlotFact::Traffic(match adapters.traffic.get(item) {
+                Some(traffic) => look_within(self.deadline, traffic.observe(self.deadline)).await,
+                None => no_adapter(item),
+            }),
+            Slot::Fence(way, region) => SlotFact::Fence(match adapters.fences.get(way) {
+                Some(FenceAdapter::Hook(hook)) => {
+                    look_within(self.deadline, hook.status(region, self.deadline)).await
+                }
+                _ => no_adapter(way),
+            }),
+        }
+    }
+}
+
+fn no_adapter<T>(item: &ItemName) -> Seen<T> {
+    Seen::Unknown(format!("the policy in force has no adapter for {item}"))
+}
+
+/// A look, with the deadline kept for the adapter if it does not keep it itself, and its panic made an unknown.
+pub(super) async fn look_within<T>(deadline: Duration, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+    /// An adapter that keeps its own deadline says better what it waited for.
+    const GRACE: Duration = Duration::from_millis(100);
+    let caught = AssertUnwindSafe(look).catch_unwind();
+    match tokio::time::timeout(deadline + GRACE, caught).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_)) => Seen::Unknown("the adapter panicked while it looked".into()),
+        Err(_) => Seen::Unknown(format!("no answer within {} ms", deadline.as_millis())),
+    }
+}
+
+/// Spreads the looks of many policies that were started at once.
+fn jittered(every: Duration) -> Duration {
+    every.mul_f64(rand::random_range(0.9..1.0))
+}

@@ -1,0 +1,269 @@
+//! One task per policy: wait for a change or for time, then one pass through the stages; never two at once.
+//!
+//! ```text
+//! wait -> load -> observe -> decide -> record -> act -> report -> wait
+//!                                        |conflict, error: the pass ends, the next one loads again
+//! ```
+//! An error or a panic ends the pass, never the task, and never touches another policy.
+
+use super::act;
+use super::board::Board;
+use super::decide;
+use super::load::{self, Claims, LoadError, Loaded, active_run};
+use super::observe::{self, Eyes};
+use super::record;
+use super::report::{self, Latest};
+use super::setup::{InForce, Offer, Setup};
+use super::shell::Shell;
+use crate::store::{StoreError, StoreErrorClass};
+use futures::FutureExt;
+use muster_core::decision::Decision;
+use muster_core::ids::PolicyName;
+use muster_core::journal::Journal;
+use muster_core::time::{Millis, Stamp};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// At the latest so often a pass is made, whatever did or did not happen.
+const RESYNC: Duration = Duration::from_secs(1);
+/// Between two passes at least, so that a mistake in a rule costs a core and not the machine.
+const BREATH: Duration = Duration::from_millis(2);
+/// After an error of the store.
+const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("failed to claim what the policy steers: {0}")]
+    Claim(#[source] StoreError),
+    #[error("failed to record: {0}")]
+    Record(#[source] StoreError),
+}
+
+/// What the rest of the process sees of a policy's task.
+#[derive(Clone, Debug)]
+pub struct PolicyHandle {
+    /// Its name.
+    pub name: PolicyName,
+    /// Its newest facts.
+    pub board: Arc<Board>,
+    /// Its newest pass.
+    pub latest: watch::Receiver<Option<Arc<Latest>>>,
+    /// The version that acts: the newest, or the one that an active run pinned.
+    pub acting: watch::Receiver<Arc<Setup>>,
+}
+
+/// The task of one policy.
+#[derive(Debug)]
+pub struct PolicyTask {
+    shell: Arc<Shell>,
+    offers: watch::Receiver<Offer>,
+    board: Arc<Board>,
+    latest: watch::Sender<Option<Arc<Latest>>>,
+    acting: watch::Sender<Arc<Setup>>,
+    in_force: InForce,
+    claims: Claims,
+    /// Open while this process holds the lease.
+    eyes: Option<Eyes>,
+}
+
+/// How a pass went on.
+enum Next {
+    Wait(Duration),
+    /// The policy is gone and nothing of it is under way.
+    Ended,
+}
+
+impl PolicyTask {
+    /// A task for what `offers` says, and the handle to look at it.
+    pub fn new(shell: Arc<Shell>, offers: watch::Receiver<Offer>) -> (Self, PolicyHandle) {
+        let first = offers.borrow().clone();
+        let (latest, latest_seen) = watch::channel(None);
+        let (acting, acting_seen) = watch::channel(Arc::clone(&first.newest));
+        let board = Arc::new(Board::default());
+        let handle = PolicyHandle {
+            name: first.newest.policy.name.clone(),
+            board: Arc::clone(&board),
+            latest: latest_seen,
+            acting: acting_seen,
+        };
+        let in_force = InForce::new(&first);
+        let claims = Claims::default();
+        (Self { shell, offers, board, latest, acting, in_force, claims, eyes: None }, handle)
+    }
+
+    /// Passes until `stop`, or until the policy was removed and its run has ended.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut lease = self.shell.lease.subscribe();
+        loop {
+            let wait = match self.guarded_pass().await {
+                Next::Wait(wait) => wait.max(BREATH),
+                Next::Ended => return,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                () = self.board.changed() => {}
+                changed = self.offers.changed() => if changed.is_err() { return },
+                changed = lease.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn guarded_pass(&mut self) -> Next {
+        let name = self.in_force.acting().policy.name.clone();
+        match AssertUnwindSafe(self.pass()).catch_unwind().await {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) => self.after_error(&name, &error),
+            Err(_) => {
+                tracing::error!(policy = %name, "a pass panicked; the next one starts anew");
+                self.tell_problem("the last pass panicked; see the log".to_owned());
+                Next::Wait(RESYNC)
+            }
+        }
+    }
+
+    fn after_error(&mut self, name: &PolicyName, error: &PassError) -> Next {
+        let conflict = matches!(
+            error,
+            PassError::Record(e) | PassError::Load(LoadError::Store(e)) if e.class() == StoreErrorClass::Conflict
+        );
+        if conflict {
+            tracing::debug!(policy = %name, %error, "somebody else was first; loading again");
+            return Next::Wait(Duration::ZERO);
+        }
+        if matches!(error, PassError::Load(LoadError::NoLease)) {
+            self.eyes = None;
+            return Next::Wait(RESYNC);
+        }
+        tracing::warn!(policy = %name, %error, "pass ended early");
+        self.tell_problem(error.to_string());
+        Next::Wait(AFTER_ERROR)
+    }
+
+    async fn pass(&mut self) -> Result<Next, PassError> {
+        let offer = self.offers.borrow_and_update().clone();
+        if !self.shell.lease.is_held() {
+            self.eyes = None;
+            return Ok(self.look_on(&offer).await);
+        }
+        let loaded = load::load(&self.shell, &offer.newest.policy).await?;
+        if self.settle(&offer, &loaded) {
+            self.claims.release(&self.shell).await.map_err(PassError::Claim)?;
+            self.latest.send_replace(None);
+            return Ok(Next::Ended);
+        }
+        let acting = Arc::clone(self.in_force.acting());
+        self.claims.ensure(&self.shell, &acting.policy).await.map_err(PassError::Claim)?;
+        self.board.set_journal(self.claims.facts(&self.shell, active_run(&loaded.journal).is_some()));
+        acting.adopted.set(loaded.journal.state.adopted_from.clone());
+        if self.eyes.is_none() {
+            self.board.start_health(&loaded.journal.state.marks, self.shell.clock.now());
+        }
+        let eyes = self.eyes.get_or_insert_with(|| Eyes::open(&self.shell, &self.board, &acting));
+
+        let observed = observe::observe(&self.shell, eyes, &acting, loaded).await;
+        let decided = decide::decide(&offer.newest.policy, observed, self.shell.clock.now());
+        let (recorded, inputs) = record::record(&self.shell, decided).await.map_err(PassError::Record)?;
+        act::act(&self.shell, &self.board, &acting.adapters, &recorded);
+        self.tell(&offer, recorded.value(), inputs.now);
+        let wait = self.wait_after(recorded.value(), recorded.was_written());
+        report::report(&self.shell, &recorded, inputs).await;
+        Ok(Next::Wait(wait))
+    }
+
+    /// Settles which version acts. True when the policy is gone and nothing of it is under way.
+    fn settle(&mut self, offer: &Offer, loaded: &Loaded) -> bool {
+        let active = active_run(&loaded.journal);
+        if offer.removed && active.is_none() {
+            return true;
+        }
+        if self.in_force.settle(offer, active) || self.eyes.is_none() {
+            self.announce();
+        }
+        false
+    }
+
+    /// The acting version changed: look with its adapters, and let the probes follow.
+    fn announce(&mut self) {
+        let acting = self.in_force.acting();
+        let places = acting.vantages.iter().map(|(name, place)| (name.clone(), place.region.clone()));
+        self.board.set_policy(&acting.policy, &places.collect());
+        self.acting.send_if_modified(|old| {
+            let other = !Arc::ptr_eq(old, acting);
+            *old = Arc::clone(acting);
+            other
+        });
+        if self.eyes.is_some() {
+            self.eyes = Some(Eyes::open(&self.shell, &self.board, acting));
+        }
+    }
+
+    /// Another process acts: only follow its journal, for status pages.
+    async fn look_on(&mut self, offer: &Offer) -> Next {
+        match self.shell.store.load(&offer.newest.policy.name).await {
+            Ok(found) => {
+                let active = active_run(&found.journal);
+                if offer.removed && active.is_none() {
+                    return Next::Ended;
+                }
+                if self.in_force.settle(offer, active) {
+                    self.announce();
+                }
+                let mut latest = self.blank(offer, Some(found.journal));
+                latest.problem = Some("this process does not hold the lease; it only looks on".to_owned());
+                self.latest.send_replace(Some(Arc::new(latest)));
+            }
+            Err(StoreError::UnknownPolicy { .. }) => {
+                self.tell_problem("no process has acted for this policy yet".to_owned());
+            }
+            Err(error) => self.tell_problem(error.to_string()),
+        }
+        Next::Wait(RESYNC)
+    }
+
+    /// How long until the next pass, if nothing happens before.
+    fn wait_after(&self, decision: &Decision, written: bool) -> Duration {
+        if written && decision.effects.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = self.shell.clock.now().tick;
+        let wake = decision.wake_at.map(|at| at.since(now).unwrap_or(Millis(0)).to_std());
+        wake.map_or(RESYNC, |wake| wake.min(RESYNC))
+    }
+
+    fn blank(&self, offer: &Offer, journal: Option<Journal>) -> Latest {
+        Latest {
+            at: self.shell.clock.now(),
+            acting: Arc::clone(self.in_force.acting()),
+            deferred: journal.as_ref().and_then(|j| InForce::deferred(offer, active_run(j))),
+            journal,
+            rule: None,
+            blocked: Vec::new(),
+            verdicts: std::collections::BTreeMap::new(),
+            problem: None,
+        }
+    }
+
+    fn tell(&self, offer: &Offer, decision: &Decision, at: Stamp) {
+        let mut latest = self.blank(offer, Some(decision.next.clone()));
+        latest.at = at;
+        latest.rule = Some((decision.rule, decision.message.clone()));
+        latest.blocked.clone_from(&decision.blocked);
+        latest.verdicts.clone_from(&decision.verdicts);
+        self.latest.send_replace(Some(Arc::new(latest)));
+    }
+
+    fn tell_problem(&self, problem: String) {
+        let offer = self.offers.borrow().clone();
+        let journal = self.latest.borrow().as_ref().and_then(|latest| latest.journal.clone());
+        let mut latest = self.blank(&offer, journal);
+        latest.problem = Some(problem);
+        self.latest.send_replace(Some(Arc::new(latest)));
+    }
+}

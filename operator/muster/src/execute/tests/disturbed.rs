@@ -1,0 +1,154 @@
+use super::*;
+use crate::execute::fakes::{Fault, RecordFault};
+use muster_core::effect::Action;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_ends_the_pass_and_no_effect_of_it_starts() {
+    for fault in [RecordFault::Conflict, RecordFault::LostUnknown, RecordFault::WrittenUnknown] {
+        let clock = Clock::system();
+        let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+        let mut process = Process::start("one", &store, &clock).await;
+        let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+        settled(&store, &handle).await;
+        world.change("east", |node| node.running = false);
+        until("the run is active", || store.journal(&handle.name)?.state.active_run).await;
+        store.fail_next_record(fault);
+        let run = until("the failover completes", || completed(&store, "shop/checkout")).await;
+        assert_eq!(run.to.as_str(), "west");
+        assert_eq!(world.count("Promote"), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_node_does_not_delay_the_others_facts() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut process = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+
+    // Frozen: every look at east takes the whole deadline of 400 ms.
+    world.change("east", |node| node.reachable = false);
+    let run = until("the failover completes", || completed(&store, "shop/checkout")).await;
+    let decided = run.clock.decided.expect("decided");
+    let settled = run.clock.flipped.expect("flipped").since(&decided).expect("later");
+    // The catalogue fence fails at once, the power switch goes off, and no pass waits for east.
+    assert!(settled < Millis(2_000), "{settled}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_effect_that_hangs_ends_at_its_deadline_and_the_next_way_is_tried() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut process = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    world.set_fault("Promote", Some(Fault::Hangs));
+    world.change("east", |node| node.running = false);
+    until("the promotion is under way", || {
+        let run = store.journal(&handle.name)?.run.filter(|run| run.clock.pivot.is_some())?;
+        let promotion = run.steps.iter().find(|s| matches!(s.action, Some(Action::Promote { .. })))?.seq?;
+        handle.board.snapshot(None, Tick(0)).in_flight.contains(&promotion).then_some(())
+    })
+    .await;
+    world.set_fault("Promote", None);
+    let run = until("the failover completes", || completed(&store, "shop/checkout")).await;
+    assert_eq!(world.count("Promote"), 1, "the one that hung never landed");
+    let attempts = run.steps.iter().find(|s| s.action.as_ref().is_some_and(|a| a.kind() == "Promote"));
+    assert_eq!(attempts.expect("it was promoted").attempts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_is_lost_is_made_good_by_looking() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut process = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    for kind in ["Promote", "Flip", "Fence"] {
+        world.set_fault(kind, Some(Fault::AnswerLost));
+    }
+    world.change("east", |node| node.running = false);
+    until("the failover completes", || completed(&store, "shop/checkout")).await;
+    assert_eq!((world.count("Promote"), world.count("Flip")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panicking_adapter_stops_neither_its_policy_nor_another() {
+    let clock = Clock::system();
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let (bad, good) = (World::new(clock.clone()), World::new(clock.clone()));
+    let mut process = Process::start("one", &store, &clock).await;
+    let (bad_handle, _bad_offers) = process.run(policy("shop/bad"), &bad);
+    let (good_handle, _good_offers) = process.run(policy("shop/good"), &good);
+    settled(&store, &bad_handle).await;
+    settled(&store, &good_handle).await;
+    bad.set_fault("Promote", Some(Fault::Panics));
+    for world in [&bad, &good] {
+        world.change("east", |node| node.running = false);
+    }
+    until("the good one completes", || completed(&store, "shop/good")).await;
+    bad.set_fault("Promote", None);
+    until("the bad one completes too", || completed(&store, "shop/bad")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_takes_over_in_mid_run_with_a_new_term() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut first = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = first.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    let mut second = Process::start("two", &store, &clock).await;
+    let (_handle, _offers) = second.run(policy("shop/checkout"), &world);
+    world.set_fault("Promote", Some(Fault::Fails));
+    world.change("east", |node| node.running = false);
+    let before = until("the promotion is recorded", || {
+        store.journal(&"shop/checkout".into())?.run.filter(|run| run.clock.pivot.is_some())
+    })
+    .await;
+
+    // Killed: nothing is given back, the lease runs out.
+    first.tasks.clear();
+    store.orphan_lease();
+    first.keeper = None;
+    world.set_fault("Promote", None);
+    let run = until("the second completes it", || completed(&store, "shop/checkout")).await;
+    assert_eq!((run.name.clone(), run.epoch), (before.name, before.epoch));
+    assert!(run.term > before.term);
+    assert_eq!((run.holder.as_str(), world.count("Promote")), ("two", 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_the_lease_only_looks_on() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut first = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = first.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    let mut second = Process::start("two", &store, &clock).await;
+    let idle = World::new(clock.clone());
+    let (onlooker, _offers) = second.run(policy("shop/checkout"), &idle);
+    let latest = until("it has looked", || onlooker.latest.borrow().clone()).await;
+    assert!(latest.problem.as_ref().is_some_and(|why| why.contains("only looks on")));
+    assert!(latest.journal.is_some(), "it shows the journal all the same");
+    assert_eq!((idle.looks(), idle.landed().len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_starts_once_the_process_is_asked_to_end() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let mut process = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    process.shell.lease.stop_acting();
+    let landed = world.landed().len();
+    world.change("east", |node| node.running = false);
+    until("it says so", || {
+        let latest = handle.latest.borrow().clone()?;
+        latest.problem.as_ref().filter(|why| why.contains("only looks on")).map(|_| ())
+    })
+    .await;
+    assert_eq!(world.landed().len(), landed);
+}
