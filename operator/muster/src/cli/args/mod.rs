@@ -16,6 +16,7 @@ pub use watch::{
 
 use super::output::Format;
 use super::paint::ColorWhen;
+use crate::demo::DemoCommand;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -74,6 +75,9 @@ pub struct PolicyArg {
 /// The verbs.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// The demo and its world's programs
+    #[command(flatten)]
+    Demo(DemoCommand),
     /// Show policies, regions, the run under way and what blocks it
     Status(StatusArgs),
     /// Say why Muster acts or does not act: each rule and gate, what it saw and what it needs

@@ -18,6 +18,7 @@ use muster_core::journal::RunKind;
 pub(super) async fn run(cli: Cli) -> Done {
     let cx = Context::new(cli.global);
     match cli.verb {
+        Verb::Demo(command) => Ok(command.run().await?),
         Verb::Status(args) => look::status(&cx, &args).await,
         Verb::Explain(args) => look::explain(&cx, &args).await,
         Verb::History(args) => look::history(&cx, &args).await,
