@@ -45,7 +45,8 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.field)?;
         if let Some(source) = &self.source {
-            write!(f, "`{}` ", source.escape_debug().take(200).collect::<String>())?;
+            let plain = |c: char| if c.is_control() { ' ' } else { c };
+            write!(f, "`{}` ", source.chars().take(200).map(plain).collect::<String>())?;
         }
         if let Some(column) = self.column {
             write!(f, "column {column}: ")?;

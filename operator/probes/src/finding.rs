@@ -59,7 +59,7 @@ impl Finding {
             }
             link = current.source();
         }
-        Self::new(otherwise, format!("{doing}: {error}"))
+        Self::new(otherwise, format!("{doing}: {}", words_of_chain(error)))
     }
 
     /// Without the secrets in `secrets`, on one line, and short.
@@ -77,6 +77,19 @@ impl Finding {
         }
         self
     }
+}
+
+fn words_of_chain(error: &(dyn StdError + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut link = error.source();
+    while let Some(current) = link {
+        let more = current.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        link = current.source();
+    }
+    words
 }
 
 fn symptom_of_io(error: &io::Error) -> Symptom {
@@ -136,6 +149,8 @@ fn symptom_of_tls(error: &rustls::Error) -> Symptom {
         // until a person says otherwise.
         Tls::InvalidCertificate(
             CertificateError::UnknownIssuer
+            // An issuer of the same name with another key: a rotated CA.
+            | CertificateError::BadSignature
             | CertificateError::UnknownRevocationStatus
             | CertificateError::ExpiredRevocationList
             | CertificateError::ExpiredRevocationListContext { .. },
@@ -151,7 +166,7 @@ fn symptom_of_tls(error: &rustls::Error) -> Symptom {
     }
 }
 
-/// Alerts by which a server refuses the *client's* certificate (RFC 8446, section 6.2).
+/// Alerts by which a server refuses the *client's* certificate, or its signature (RFC 8446, section 6.2).
 const fn speaks_of_our_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -164,6 +179,7 @@ const fn speaks_of_our_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
             | AlertDescription::NoCertificate
+            | AlertDescription::DecryptError
     )
 }
 
@@ -176,7 +192,7 @@ fn words_of_tls(error: &rustls::Error) -> String {
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "the target's certificate is for another name".to_owned(),
-        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the target's certificate is from an issuer that is not in our trust store".to_owned()
         }
         Tls::AlertReceived(alert) if speaks_of_our_certificate(*alert) => {

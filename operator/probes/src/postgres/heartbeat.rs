@@ -79,14 +79,12 @@ impl Heartbeat {
             Some(open) => open,
             None => self.connect(cx).await?,
         };
-        // From here on a run that is dropped, or whose connection breaks, leaves its server process behind.
         self.left_over = Some(open.backend.clone());
         cx.progress.enter(Phase::Answer);
         let mut result = self.beat(&open, cx).await;
         if reused && result.as_ref().is_err_and(|lost| lost.symptom == Symptom::Refused) {
             drop(open);
             open = self.connect(cx).await?;
-            self.left_over = Some(open.backend.clone());
             result = self.beat(&open, cx).await;
         }
         if !open.session.client.is_closed() {
@@ -101,7 +99,7 @@ impl Heartbeat {
         self.open = None;
     }
 
-    async fn connect(&self, cx: &RunCx<'_>) -> Result<Open, Finding> {
+    async fn connect(&mut self, cx: &RunCx<'_>) -> Result<Open, Finding> {
         let session = self.node.connect(cx).await?;
         let failed = |e: tokio_postgres::Error| explain(&session, &e, "setting up the session");
         let client = &session.client;
@@ -111,9 +109,13 @@ impl Heartbeat {
         let row = client.query_one(WHO_AM_I, &[]).await.map_err(failed)?;
         let pid = row.try_get(0).map_err(failed)?;
         let start: Option<String> = row.try_get(1).map_err(failed)?;
+        let backend = Backend { pid, start: start.unwrap_or_default() };
+        // From here on a run that is dropped, or whose connection breaks, leaves this process behind: even
+        // preparing may wait for a lock.
+        self.left_over = Some(backend.clone());
         let write = client.prepare(WRITE).await.map_err(failed)?;
         let read = client.prepare(READ).await.map_err(failed)?;
-        Ok(Open { session, backend: Backend { pid, start: start.unwrap_or_default() }, write, read })
+        Ok(Open { session, backend, write, read })
     }
 
     async fn beat(&self, open: &Open, cx: &RunCx<'_>) -> Result<(), Finding> {

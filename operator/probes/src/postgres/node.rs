@@ -106,7 +106,14 @@ pub(crate) fn finding_of(error: &tokio_postgres::Error, doing: &str) -> Finding 
         link = current.source();
     }
     let Some(db) = error.as_db_error() else {
-        let otherwise = if error.is_closed() { Symptom::Refused } else { Symptom::WrongAnswer };
+        // The library keeps the kind of its own errors to itself, but for its words.
+        let words = error.to_string();
+        let ours = words.starts_with("invalid configuration") || words.starts_with("authentication error");
+        let otherwise = match () {
+            () if error.is_closed() => Symptom::Refused,
+            () if ours => Symptom::OwnSetup,
+            () => Symptom::WrongAnswer,
+        };
         return Finding::chain(error, otherwise, doing);
     };
     let code = db.code().code();
