@@ -5,7 +5,7 @@ use crate::servers::{Kind, NameServer};
 use crate::*;
 use muster_core::facts::ErrorClass;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 macro_rules! on_each_server {
@@ -24,6 +24,7 @@ macro_rules! on_each_server {
 on_each_server! {
     the_first_flip_creates_the_name_and_a_second_moves_it_back
     a_name_made_by_hand_is_taken_over_only_if_it_points_at_a_region
+    a_server_that_is_killed_has_kept_name_and_witness
     an_older_effect_is_refused
     the_same_effect_again_is_already_done
     an_update_that_was_stuck_changes_nothing_after_a_newer_one
@@ -68,6 +69,17 @@ async fn a_name_made_by_hand_is_taken_over_only_if_it_points_at_a_region(kind: K
     assert_eq!(points_to(&facts(&adapter).await), Some("east"));
     assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, ISSUED);
     assert_eq!(points_to(&facts(&adapter).await), Some("west"));
+}
+
+async fn a_server_that_is_killed_has_kept_name_and_witness(kind: Kind) {
+    let mut server = NameServer::start(kind);
+    let adapter = adapter(&[server.address]);
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "east").await, ISSUED);
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "west").await, ISSUED);
+    let before = facts(&adapter).await;
+    server.restart_after_kill();
+    assert_eq!(facts(&adapter).await, before);
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "west").await, Outcome::AlreadyDone);
 }
 
 async fn an_older_effect_is_refused(kind: Kind) {
@@ -272,40 +284,46 @@ async fn no_reader_ever_finds_the_name_empty(kind: Kind) {
     let adapter = adapter(&[server.address]);
     assert_eq!(flip(&adapter, Numbers(1, 0, 0), "east").await, ISSUED);
 
-    let over = Arc::new(AtomicBool::new(false));
-    let (address, until) = (server.address, Arc::clone(&over));
+    let (over, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (address, until, counter) = (server.address, Arc::clone(&over), Arc::clone(&reads));
     let reader = std::thread::spawn(move || {
-        let (mut answers, mut empty, mut unanswered) = (0_u32, 0_u32, 0_u32);
+        let (mut empty, mut unanswered) = (0_u32, 0_u32);
         while !until.load(Ordering::Relaxed) {
             match ask(address, "shop.example.com.", RecordType::A) {
-                Some(data) if data.len() == 1 => answers += 1,
+                Some(data) if data.len() == 1 => {}
                 Some(_) => empty += 1,
                 None => unanswered += 1,
             }
+            counter.fetch_add(1, Ordering::Relaxed);
         }
-        (answers, empty, unanswered)
+        (empty, unanswered)
     });
     let mut took = Vec::new();
     for seq in 1..=FLIPS {
+        let before = reads.load(Ordering::Relaxed);
         let started = Instant::now();
         let to = if seq % 2 == 0 { "east" } else { "west" };
         assert_eq!(flip(&adapter, Numbers(1, 0, seq), to).await, ISSUED);
         took.push(started.elapsed());
+        // A reader that gets no turn on a busy machine would see nothing.
+        while reads.load(Ordering::Relaxed) == before {
+            tokio::task::yield_now().await;
+        }
     }
     over.store(true, Ordering::Relaxed);
-    let (answers, empty, unanswered) = reader.join().expect("the reader ends");
+    let (empty, unanswered) = reader.join().expect("the reader ends");
     took.sort();
     let ms = |d: Duration| d.as_secs_f64() * 1000.0;
     // Straight to the terminal: a figure from a passing test is worth reading.
     let _ = writeln!(
         std::io::stdout(),
-        "rfc2136-flip: server={kind:?} flips={FLIPS} p50_ms={:.1} p99_ms={:.1} max_ms={:.1} reads={answers} empty={empty} unanswered={unanswered}",
+        "rfc2136-flip: server={kind:?} flips={FLIPS} p50_ms={:.1} p99_ms={:.1} max_ms={:.1} reads={} empty={empty} unanswered={unanswered}",
         ms(took[took.len() / 2]),
         ms(took[took.len() * 99 / 100]),
         ms(took[took.len() - 1]),
+        reads.load(Ordering::Relaxed),
     );
     assert_eq!((empty, unanswered), (0, 0));
-    assert!(u64::from(answers) > FLIPS, "the reader was too slow to see anything: {answers}");
 }
 
 async fn a_secondary_is_verified_too_and_one_server_down_lowers_the_agreement(kind: Kind) {

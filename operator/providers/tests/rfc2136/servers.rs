@@ -21,6 +21,9 @@ $TTL 3600
 ns1 A 127.0.0.1
 ";
 
+/// The configurations that users are told to copy are the ones that are tested.
+const DOCUMENTED: &str = include_str!("../../../../docs/dns.md");
+
 /// Which software.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -32,6 +35,8 @@ pub(crate) enum Kind {
 pub(crate) struct NameServer {
     pub(crate) address: SocketAddr,
     child: Child,
+    program: &'static str,
+    arguments: Vec<String>,
     folder: TempDir,
 }
 
@@ -55,25 +60,25 @@ impl NameServer {
         std::fs::write(path.join("example.com.zone"), ZONE).expect("the zone is written");
         let (program, config, arguments) = match kind {
             Kind::Knot => ("knotd", knot_config(path, address, role), vec!["-c"]),
-            Kind::Bind => ("named", bind_config(path, address, role), vec!["-g", "-n", "1", "-c"]),
+            Kind::Bind => ("named", bind_config(path, address, role), vec!["-g", "-n", "2", "-c"]),
         };
         std::fs::write(path.join("server.conf"), config).expect("the configuration is written");
         // Where AppArmor ties a server to its packaged folders it does so by the program's path. A process of its own
         // copies: written by this one, the file could be "busy" in a child that another test starts right now.
         let copied = Command::new("cp").arg(Path::new("/usr/sbin").join(program)).arg(path).status();
         assert!(copied.is_ok_and(|status| status.success()), "{program} is not installed in /usr/sbin");
-        let log = std::fs::File::create(path.join("log")).expect("a log file");
-        let child = Command::new(path.join(program))
-            .args(arguments)
-            .arg(path.join("server.conf"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        let server = Self { address, child, folder };
+        let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        let child = launch(path, program, &arguments);
+        let server = Self { address, child, program, arguments, folder };
         server.wait_until_it_answers();
         server
+    }
+
+    /// Kills it and starts it again on what it has left on disk.
+    pub(crate) fn restart_after_kill(&mut self) {
+        self.kill();
+        self.child = launch(self.folder.path(), self.program, &self.arguments);
+        self.wait_until_it_answers();
     }
 
     fn wait_until_it_answers(&self) {
@@ -129,6 +134,18 @@ impl Drop for NameServer {
     }
 }
 
+fn launch(folder: &Path, program: &str, arguments: &[String]) -> Child {
+    let log = std::fs::File::create(folder.join("log")).expect("a log file");
+    Command::new(folder.join(program))
+        .args(arguments)
+        .arg(folder.join("server.conf"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("the server starts")
+}
+
 enum Role {
     Primary { secondary: Option<SocketAddr> },
     Secondary { primary: SocketAddr },
@@ -150,31 +167,56 @@ pub(crate) fn free_address() -> SocketAddr {
     panic!("no port is free for both UDP and TCP");
 }
 
+/// The first block under this heading, with the test's key and folder filled in.
+fn documented(heading: &str, packaged_folder: &str, path: &Path) -> String {
+    let (_, section) = DOCUMENTED.split_once(&format!("\n## {heading}\n")).expect("the section is there");
+    let block = section.split("```").nth(1).expect("a block");
+    let (_language, config) = block.split_once('\n').expect("lines");
+    replace(&replace(config, "REPLACE-BY-THE-KEY", KEY), packaged_folder, &path.to_string_lossy())
+}
+
+fn replace(config: &str, from: &str, to: &str) -> String {
+    assert!(config.contains(from), "{from} is not in\n{config}");
+    config.replace(from, to)
+}
+
 fn knot_config(path: &Path, address: SocketAddr, role: &Role) -> String {
-    let path = path.display();
     let at = |a: &SocketAddr| format!("{}@{}", a.ip(), a.port());
-    let listen = at(&address);
-    let (remote, zone) = match role {
-        Role::Primary { secondary: None } => (String::new(), "    acl: [muster, transfer]\n".to_owned()),
-        Role::Primary { secondary: Some(to) } => (
-            format!("remote:\n  - id: other\n    address: {}\n", at(to)),
-            "    acl: [muster, transfer]\n    notify: other\n".to_owned(),
-        ),
-        Role::Secondary { primary } => (
-            format!("remote:\n  - id: other\n    address: {}\n", at(primary)),
-            "    acl: notify\n    master: other\n".to_owned(),
+    let (listen, folder) = (at(&address), path.display());
+    let zone = match role {
+        Role::Primary { secondary } => {
+            let config = documented("Knot DNS", "/var/lib/knot", path);
+            match secondary {
+                None => config,
+                Some(_) => replace(
+                    &config,
+                    "    acl: muster-updates",
+                    "    acl: [muster-updates, transfer]\n    notify: other",
+                ),
+            }
+        }
+        Role::Secondary { .. } => {
+            format!(
+                "zone:\n  - domain: example.com\n    storage: {folder}\n    acl: transfer\n    master: other\n"
+            )
+        }
+    };
+    let other = match role {
+        Role::Primary { secondary: None } => String::new(),
+        Role::Primary { secondary: Some(other) } | Role::Secondary { primary: other } => format!(
+            "remote:\n  - id: other\n    address: {}\nacl:\n  - id: transfer\n    address: 127.0.0.1\n    action: [transfer, notify]\n",
+            at(other)
         ),
     };
-    let file = if matches!(role, Role::Primary { .. }) { "    file: example.com.zone\n" } else { "" };
     format!(
         "server:
-    rundir: {path}
+    rundir: {folder}
     listen: {listen}
     background-workers: 1
     udp-workers: 1
     tcp-workers: 1
 database:
-    storage: {path}
+    storage: {folder}
     journal-db-max-size: 16M
     kasp-db-max-size: 16M
     timer-db-max-size: 16M
@@ -182,60 +224,43 @@ database:
 log:
   - target: stderr
     any: info
-key:
-  - id: {KEY_NAME}
-    algorithm: hmac-sha256
-    secret: {KEY}
-{remote}acl:
-  - id: muster
-    key: {KEY_NAME}
-    action: update
-    update-owner: name
-    update-owner-match: equal
-    update-owner-name: [shop.example.com., _muster.shop.example.com.]
-    update-type: [A, AAAA, CNAME, TXT]
-  - id: transfer
-    address: 127.0.0.1
-    action: transfer
-  - id: notify
-    address: 127.0.0.1
-    action: notify
-zone:
-  - domain: example.com
-    storage: {path}
-{file}{zone}"
+{other}{zone}"
     )
 }
 
 fn bind_config(path: &Path, address: SocketAddr, role: &Role) -> String {
-    let path = path.display();
+    let folder = path.display();
     let (ip, port) = (address.ip(), address.port());
     let zone = match role {
         Role::Primary { secondary } => {
-            let notify = secondary.map_or(String::new(), |to| {
-                format!("notify explicit; notify-delay 0; also-notify {{ {} port {}; }};", to.ip(), to.port())
-            });
-            format!(
-                "type primary; file \"{path}/example.com.zone\"; {notify} allow-transfer {{ 127.0.0.1; }};
-                 update-policy {{ grant {KEY_NAME} name shop.example.com. A AAAA CNAME;
-                                  grant {KEY_NAME} name _muster.shop.example.com. TXT; }};"
-            )
+            let config = documented("BIND", "/var/lib/bind", path);
+            match secondary {
+                None => config,
+                Some(to) => {
+                    let to = format!(
+                        "notify explicit; notify-delay 0; also-notify {{ {} port {}; }}; update-policy",
+                        to.ip(),
+                        to.port()
+                    );
+                    replace(&config, "update-policy", &to)
+                }
+            }
         }
         Role::Secondary { primary } => format!(
-            "type secondary; file \"{path}/secondary.zone\"; primaries {{ {} port {}; }}; allow-notify {{ 127.0.0.1; }};",
+            "zone \"example.com\" {{ type secondary; file \"{folder}/secondary.zone\"; primaries {{ {} port {}; }}; }};",
             primary.ip(),
             primary.port()
         ),
     };
     format!(
-        "key \"{KEY_NAME}\" {{ algorithm hmac-sha256; secret \"{KEY}\"; }};
-controls {{ }};
+        "controls {{ }};
 options {{
-    directory \"{path}\"; pid-file \"{path}/pid\"; session-keyfile \"{path}/session.key\";
+    directory \"{folder}\"; pid-file \"{folder}/pid\"; session-keyfile \"{folder}/session.key\";
     listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }};
     recursion no; dnssec-validation no; notify no; serial-query-rate 1000; notify-rate 1000;
+    allow-transfer {{ 127.0.0.1; }};
 }};
-zone \"example.com\" {{ {zone} }};
+{zone}
 "
     )
 }
