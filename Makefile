@@ -1,0 +1,61 @@
+# Everything a person types. `make` alone prints this list.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+FAULT ?= kill
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+.PHONY: help demo test lint unit model faults crash bench docs fmt deps
+
+help: ## print this list
+	@echo "Muster, a multi-region failover controller"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make demo FAULT=freeze (or kill, partition) takes the region away in another way."
+
+demo: ## see it work: a real shop loses its region and comes back in the other
+	@scripts/install-deps.sh demo
+	@scripts/build.sh muster
+	@target/debug/muster demo --fault $(FAULT) $(DEMO_ARGS)
+
+test: ## lint, every test, and the suites model, faults and crash
+	@scripts/test.sh
+
+lint: ## formatting and clippy, with the workspace's rules
+	cargo fmt --all --check
+	cargo clippy -q --workspace --all-targets -- -D warnings
+
+unit: ## every test of cargo, without the suites
+	@scripts/install-deps.sh test
+	cargo test -q --workspace
+
+# A suite is a program of the tests crate; its last line is `name: key=value ...`, from what ran.
+model: ## explore the states of the real core, and find each seeded bug
+	@cargo run -q -p muster-tests --bin model
+
+faults: ## the demo's world under every fault, each case with what it proves
+	@scripts/install-deps.sh test
+	@cargo run -q -p muster-tests --bin faults
+
+crash: ## kill the process between every two actions of a run, for each kind of run
+	@scripts/install-deps.sh test
+	@cargo run -q -p muster-tests --bin crash
+
+bench: ## measure: time per run, decide(), probes beside blackbox_exporter, start
+	@scripts/install-deps.sh bench
+	@echo "building with optimizations; the first time takes several minutes"
+	@cargo run -q --release -p muster-tests --bin bench
+
+docs: ## write the generated files again: rules, policy fields, command line, CRD
+	MUSTER_UPDATE_DOCS=1 cargo test -q -p muster-core --lib rulebook
+	cargo run -q -p muster-crds --bin crdgen -- --write
+	cargo build -q -p muster
+	target/debug/muster reference > docs/cli.md
+
+fmt: ## format
+	cargo fmt --all
+
+deps: ## install what the demo, the tests and the bench need
+	@scripts/install-deps.sh bench
