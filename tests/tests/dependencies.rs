@@ -38,7 +38,8 @@ fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 
 /// Names of the workspace's own packages by id.
 fn own_crates(metadata: &Value) -> BTreeMap<&str, &str> {
-    let members: BTreeSet<&str> = items(metadata, "workspace_members").iter().filter_map(Value::as_str).collect();
+    let members: BTreeSet<&str> =
+        items(metadata, "workspace_members").iter().filter_map(Value::as_str).collect();
     let packages = items(metadata, "packages").iter();
     packages.map(|p| (text(p, "id"), text(p, "name"))).filter(|(id, _)| members.contains(id)).collect()
 }
@@ -67,7 +68,11 @@ fn dependencies_between_our_crates_point_one_way() {
 fn nothing_that_could_observe_or_act_reaches_the_core() {
     let metadata = metadata();
     let own = own_crates(&metadata);
-    let core = own.iter().find(|(_, name)| **name == "muster-core").map(|(id, _)| *id).expect("the core is a member");
+    let core = own
+        .iter()
+        .find(|(_, name)| **name == "muster-core")
+        .map(|(id, _)| *id)
+        .expect("the core is a member");
     let names: BTreeMap<&str, &str> =
         items(&metadata, "packages").iter().map(|p| (text(p, "id"), text(p, "name"))).collect();
     let nodes: BTreeMap<&str, &Value> =
