@@ -13,6 +13,8 @@ pub mod hook;
 mod owners;
 pub mod postgres;
 pub mod rfc2136;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ctx::{LeaseLost, OpCtx, SendGuard};
 pub use owners::AdoptedOwners;

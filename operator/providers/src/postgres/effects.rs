@@ -4,6 +4,7 @@ use super::PostgresData;
 use super::error::PgError;
 use super::link::{Param, Session};
 use super::look;
+use super::receiving;
 use super::setup::literal;
 use super::sync::parse_list;
 use crate::{LeaseLost, OpCtx};
@@ -228,6 +229,7 @@ impl PostgresData {
         };
         let change = Change::OpenLogins { older_only: true };
         let sent = ctx.send(async {
+            receiving::forget_stop(&prepared.session).await?;
             if cleared.is_some() {
                 // Not in a transaction: PostgreSQL does not allow it. It comes first, because what comes second
                 // remembers that this node was opened, and then nobody would clear the list any more.

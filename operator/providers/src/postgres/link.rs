@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// Kept open per node: one for observing, one for an effect beside it.
 const KEPT_OPEN: usize = 2;
 /// A statement that still runs then on the server ends by itself.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(600);
+const LONGEST_STATEMENT: Duration = Duration::from_mins(10);
 
 /// A parameter with its type, so that a statement needs one round trip.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);

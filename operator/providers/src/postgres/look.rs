@@ -70,9 +70,10 @@ struct Locks {
 
 /// The second statement of `closed.sql`.
 #[derive(Debug, Deserialize)]
-struct Sessions {
+struct Backends {
     pids: BTreeSet<i64>,
-    sessions: u32,
+    #[serde(rename = "sessions")]
+    could_write: u32,
     apply_workers: u32,
     prepared: u32,
     open_roles: u32,
@@ -125,7 +126,7 @@ async fn look_in(
         let refused = application_write(link, by).await;
         let answer = session.texts("look at sessions", &look_for.bind(include_str!("closed.sql"))).await?;
         let locks: Locks = read(&session, answer.first())?;
-        let sessions: Sessions = read(&session, answer.get(1))?;
+        let sessions: Backends = read(&session, answer.get(1))?;
         let shape = shape(&looked);
         let insert = parse_position(&sessions.insert).ok_or_else(|| unreadable(&session, "positions"))?;
         facts.position = record_end(insert, shape);
@@ -170,7 +171,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         position,
         replayed,
         streaming: looked.recovering && streaming,
-        upstream: looked.recovering.then(|| upstream(looked.receiver.as_ref(), &words)).flatten(),
+        upstream: looked.recovering.then(|| upstream(looked)).flatten(),
         witness: looked.witness.clone().map(Witness::from),
         closed: ClosedView::default(),
         sync: if looked.recovering {
@@ -188,25 +189,25 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
     })
 }
 
-fn upstream(
-    receiver: Option<&Receiver>,
-    words: &std::collections::BTreeMap<String, String>,
-) -> Option<String> {
-    if let Some(Receiver { host: Some(host), port: Some(port), .. }) = receiver {
+/// Where the log comes from, or would come from once that node is back. `None`: it was stopped, and no receiver is left.
+fn upstream(looked: &Looked) -> Option<String> {
+    if let Some(Receiver { host: Some(host), port: Some(port), .. }) = &looked.receiver {
         return Some(format!("{host}:{port}"));
     }
+    let source = looked.conninfo.as_deref().filter(|source| conninfo::running(source).is_none())?;
+    let words = conninfo::parse(source);
     let host = words.get("host").or_else(|| words.get("hostaddr")).filter(|host| !host.is_empty())?;
     Some(format!("{host}:{}", words.get("port").map_or("5432", String::as_str)))
 }
 
 /// See the module doc of [`crate::postgres`] for what makes these sound.
-fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Sessions) -> ClosedView {
+fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Backends) -> ClosedView {
     // Holds a lock, and is not on the list of sessions read after it: in the middle of logging in.
     let arriving = locks.pids.difference(&sessions.pids).count();
     let all_closed = sessions.listed && sessions.open_roles == 0;
     ClosedView {
         app_write_refused: refused.filter(|refused| !*refused || all_closed),
-        sessions: sessions.sessions.saturating_add(u32::try_from(arriving).unwrap_or(u32::MAX)),
+        sessions: sessions.could_write.saturating_add(u32::try_from(arriving).unwrap_or(u32::MAX)),
         prepared: sessions.prepared,
         apply_workers: sessions.apply_workers,
         position_still: locks.writing == 0 && looked.xmax.as_deref() == Some(sessions.xmax.as_str()),

@@ -5,7 +5,10 @@ select json_build_object(
   'timeline', case when r.recovering
     then greatest((select received_tli from pg_stat_wal_receiver),
                   (select min_recovery_end_timeline from pg_control_recovery()),
-                  (select timeline_id from pg_control_checkpoint()))
+                  (select timeline_id from pg_control_checkpoint()),
+                  case when not exists (select from pg_stat_wal_receiver) then
+                    (select ('x' || substr(max(name), 1, 8))::bit(32)::int8 from pg_ls_waldir()
+                     where name ~ '^[0-9A-F]{24}$') end)
     else muster.timeline() end,
   'xmax', case when not r.recovering then pg_snapshot_xmax(pg_current_snapshot())::text end,
   'insert', case when not r.recovering then pg_current_wal_insert_lsn()::text end,

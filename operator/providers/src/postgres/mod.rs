@@ -10,6 +10,8 @@ mod receiving;
 mod rejoin;
 mod setup;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod wal;
 

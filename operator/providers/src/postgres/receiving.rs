@@ -4,6 +4,7 @@ use super::PostgresData;
 use super::conninfo;
 use super::effects::{Prepared, lease_lost, outcome_of};
 use super::error::PgError;
+use super::link::Session;
 use super::setup::literal;
 use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{ErrorClass, Outcome};
@@ -77,5 +78,19 @@ impl PostgresData {
         } else {
             Err(Outcome::Conflict(format!("{} takes writes: it is no standby", prepared.session.node())))
         }
+    }
+}
+
+/// On a writer: takes the mark of a stop away, so that it cannot come to life again when this node, or one rewound
+/// from it, is a standby later.
+pub(super) async fn forget_stop(session: &Session<'_>) -> Result<(), PgError> {
+    let answer = session.text("read primary_conninfo", SOURCE, &[]).await?.unwrap_or_default();
+    let Ok(source) = serde_json::from_str::<Source>(&answer) else { return Ok(()) };
+    match conninfo::running(&source.conninfo) {
+        Some(wanted) if !source.recovering => {
+            let sql = format!("alter system set primary_conninfo = {}", literal(wanted));
+            session.run("redirect the receiver", &sql).await
+        }
+        _ => Ok(()),
     }
 }

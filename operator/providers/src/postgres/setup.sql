@@ -196,6 +196,8 @@ grant insert, update on muster.heartbeat to :"muster";
 grant execute on all functions in schema muster to :"muster";
 -- Sessions, replication and standby names of others.
 grant pg_read_all_stats, pg_read_all_settings to :"muster";
+-- The timeline of a standby that receives nothing, from the names of its log files.
+grant execute on function pg_ls_waldir() to :"muster";
 -- A checkpoint on the new primary, without which pg_rewind finds nothing to do.
 grant pg_checkpoint to :"muster";
 -- Clears a list of synchronous standbys that nobody can confirm; stops a standby from receiving.
