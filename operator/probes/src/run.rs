@@ -13,6 +13,7 @@ use crate::postgres::{Heartbeat, Sql};
 use crate::progress::Progress;
 use crate::spec::{HttpSpec, ProbeKind, ProbeSpec, RegionVars};
 use crate::template::Saved;
+use futures::future::BoxFuture;
 use muster_core::ids::RegionName;
 use muster_core::policy::On;
 use std::sync::Arc;
@@ -188,7 +189,7 @@ impl Probe {
     pub(crate) async fn clean_up(&mut self, cx: &RunCx<'_>) -> Vec<String> {
         let limit = (self.spec.timeout / 2).clamp(Duration::from_millis(200), Duration::from_secs(2));
         let Work::Suite(suite) = &mut self.work else { return Vec::new() };
-        let notes = suite.clean_up(cx, limit).await;
+        let notes = Box::pin(suite.clean_up(cx, limit)).await;
         let secrets = suite.secrets();
         notes.into_iter().map(|note| Finding::own_setup(note).publishable(&secrets).detail).collect()
     }
@@ -206,15 +207,18 @@ impl Probe {
 }
 
 impl Work {
-    async fn run(&mut self, cx: &RunCx<'_>) -> Result<(), Finding> {
+    /// Boxed: a probe that sleeps must not hold the room of one that runs.
+    fn run<'a>(&'a mut self, cx: &'a RunCx<'_>) -> BoxFuture<'a, Result<(), Finding>> {
         match self {
-            Self::Http(http) => http.run(cx).await,
-            Self::Suite(suite) => suite.run(cx).await,
-            Self::Tcp(address) => dial(cx.names, address, Lookup::Fresh, cx.progress).await.map(drop),
-            Self::Grpc(grpc) => grpc.run(cx).await,
-            Self::Dns(dns) => dns.run(cx).await,
-            Self::Sql(sql) => sql.run(cx).await,
-            Self::Heartbeat(beat) => beat.run(cx).await,
+            Self::Http(http) => Box::pin(http.run(cx)),
+            Self::Suite(suite) => Box::pin(suite.run(cx)),
+            Self::Tcp(address) => {
+                Box::pin(async move { dial(cx.names, address, Lookup::Fresh, cx.progress).await.map(drop) })
+            }
+            Self::Grpc(grpc) => Box::pin(grpc.run(cx)),
+            Self::Dns(dns) => Box::pin(dns.run(cx)),
+            Self::Sql(sql) => Box::pin(sql.run(cx)),
+            Self::Heartbeat(beat) => Box::pin(beat.run(cx)),
         }
     }
 

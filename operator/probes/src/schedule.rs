@@ -11,7 +11,7 @@ use crate::net::SystemNames;
 use crate::public::{self, PublicProbe};
 use crate::report::{ReportSink, Shared};
 use crate::run::Probe;
-use crate::spec::{ProbeKind, ProbeSpec, ProbingSpec, PublicSpec, RegionVars};
+use crate::spec::{AnchorSpec, ProbeKind, ProbeSpec, ProbingSpec, PublicSpec, RegionVars};
 use crate::{Clock, task};
 use muster_core::facts::{Fact, HeartbeatFacts, PublicFacts};
 use muster_core::ids::{ItemName, ProbeName, RegionName, VantageName};
@@ -40,7 +40,7 @@ pub struct ProbeRunner {
     shared: Arc<Shared>,
     active: ActiveRegion,
     anchors: watch::Sender<Arc<Anchors>>,
-    spec: ProbingSpec,
+    anchor_specs: Vec<AnchorSpec>,
     running: BTreeMap<(ProbeName, RegionName), Running>,
     public: Option<RunningPublic>,
     books: BTreeMap<ItemName, Arc<HeartbeatBook>>,
@@ -60,7 +60,7 @@ impl ProbeRunner {
             shared: Arc::new(Shared { vantage, clock, sink, names }),
             active,
             anchors: watch::Sender::new(Arc::new(none)),
-            spec: ProbingSpec::default(),
+            anchor_specs: Vec::new(),
             running: BTreeMap::new(),
             public: None,
             books: BTreeMap::new(),
@@ -70,19 +70,18 @@ impl ProbeRunner {
     /// Takes over a new or edited policy, all of it or nothing. What did not change keeps running. Needs a tokio
     /// runtime around it.
     pub fn apply(&mut self, spec: &ProbingSpec) -> Result<(), Vec<SpecError>> {
-        if *spec == self.spec {
-            return Ok(());
-        }
         let mut mistakes = Mistakes::default();
         let fresh = self.compile_changed(spec, &mut mistakes);
         let public = self.compile_public(spec, &mut mistakes);
-        let anchors = (spec.anchors != self.spec.anchors).then(|| self.compile_anchors(spec, &mut mistakes));
+        let anchors = (spec.anchors != self.anchor_specs).then(|| self.compile_anchors(spec, &mut mistakes));
         let mistakes = mistakes.into_vec();
         if !mistakes.is_empty() {
+            self.forget_books();
             return Err(mistakes);
         }
         if let Some(anchors) = anchors {
             self.anchors.send_replace(Arc::new(anchors));
+            self.anchor_specs.clone_from(&spec.anchors);
         }
         self.running.retain(|(probe, region), running| {
             let still = |p: &ProbeSpec| p.name == *probe && *p == *running.spec;
@@ -93,10 +92,14 @@ impl ProbeRunner {
             self.start(probe, region);
         }
         self.switch_public(spec, public);
-        let items: Vec<&ItemName> = spec.probes.iter().filter_map(item_of).collect();
-        self.books.retain(|item, _| items.contains(&item));
-        self.spec = spec.clone();
+        self.forget_books();
         Ok(())
+    }
+
+    /// Keeps the books of heartbeats that run.
+    fn forget_books(&mut self) {
+        let items: Vec<&ItemName> = self.running.values().filter_map(|r| item_of(&r.spec)).collect();
+        self.books.retain(|item, _| items.contains(&item));
     }
 
     /// Heartbeats by data item.
@@ -160,7 +163,7 @@ impl ProbeRunner {
         let spec = Arc::clone(&probe.spec);
         let key = (spec.name.clone(), region.name.clone());
         let (shared, active) = (Arc::clone(&self.shared), self.active.clone());
-        let running = task::keep_probing(probe, shared, self.anchors.subscribe(), active);
+        let running = task::keep_probing(Box::new(probe), shared, self.anchors.subscribe(), active);
         let running = AbortOnDropHandle::new(tokio::spawn(running));
         self.running.insert(key, Running { spec, region, _task: running });
     }

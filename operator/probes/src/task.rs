@@ -26,7 +26,7 @@ struct Begun {
 
 /// Runs `probe` until the task is dropped.
 pub(crate) async fn keep_probing(
-    mut probe: Probe,
+    mut probe: Box<Probe>,
     shared: Arc<Shared>,
     anchors: watch::Receiver<Arc<Anchors>>,
     mut active: ActiveRegion,
@@ -59,7 +59,7 @@ pub(crate) async fn keep_probing(
             outcome = run_watched(&mut probe, &cx, &current) => Ok(outcome),
         };
         match outcome {
-            Ok(outcome) => settle(&mut probe, &cx, &shared, &current, begun, outcome).await,
+            Ok(outcome) => Box::pin(settle(&mut probe, &cx, &shared, &current, begun, outcome)).await,
             Err(new) => {
                 if probe.needs_clean_up() {
                     probe.clean_up(&cx).await;

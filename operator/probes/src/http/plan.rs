@@ -193,8 +193,11 @@ fn compile_url(spec: &HttpSpec, place: &Place<'_>) -> Result<UrlPlan, SpecError>
     let part = url_field(spec.method);
     let template = place.template(part, &spec.url)?;
     let Some(fixed) = template.fixed() else { return Ok(UrlPlan::Rendered(template)) };
-    let target = Target::parse(fixed)
-        .map_err(|problem| SpecError::new(&place.at(part), format!("`{fixed}` {problem}")))?;
+    let target = Target::parse(fixed).map_err(|problem| {
+        // What stands before an @ may be a password.
+        let shown = if fixed.contains('@') { "the URL" } else { &format!("`{fixed}`") };
+        SpecError::new(&place.at(part), format!("{shown} {problem}"))
+    })?;
     Ok(UrlPlan::Fixed(Box::new(target)))
 }
 

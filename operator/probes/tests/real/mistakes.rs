@@ -41,7 +41,7 @@ fn http_mistakes_name_field_expression_and_position() {
         (http(get("/healthz", &[])), "probes[p].http.get: `/healthz` is no URL: relative URL without a base"),
         (
             http(get("http://u:secret@x/", &[])),
-            "probes[p].http.get: `http://u:secret@x/` has a user or password in it; use secretHeaders",
+            "probes[p].http.get: the URL has a user or password in it; use secretHeaders",
         ),
         (
             http(get("http://x/", &["cert.expiresIn > duration('1h')"])),
