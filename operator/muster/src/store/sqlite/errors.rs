@@ -4,7 +4,7 @@ use super::place::Place;
 use crate::store::StoreError;
 use muster_core::time::Millis;
 use rusqlite::ErrorCode;
-use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 
 /// Says what a failed statement means for the file at `place`.
 pub(super) fn classify(place: &Place, verb: &'static str, error: rusqlite::Error) -> StoreError {
@@ -27,11 +27,11 @@ pub(super) fn classify(place: &Place, verb: &'static str, error: rusqlite::Error
     }
 }
 
-/// SQLite knows only one errno for a full disk. A quota or a file-size limit shows when something is written
-/// beside the file.
+/// SQLite knows only one errno for a full disk. A quota, or a limit on the size of a file, shows when a file beside
+/// it is written as far out as its own are long.
 fn disk_trouble(place: &Place, verb: &'static str, error: rusqlite::Error) -> StoreError {
-    let tried = tempfile::tempfile_in(&place.dir).and_then(|mut file| {
-        file.write_all(&vec![0; 64 * 1024])?;
+    let tried = tempfile::tempfile_in(&place.dir).and_then(|file| {
+        file.write_all_at(&vec![0; 64 * 1024], place.longest())?;
         file.sync_all()
     });
     match tried.map_err(|source| super::worker::io(&place.dir, verb, source)) {

@@ -55,7 +55,7 @@ pub(super) fn finish(
 
 pub(super) fn newest(tx: &Transaction<'_>, policy: &PolicyName, limit: usize) -> Result<Vec<Run>, Fault> {
     ensure_known(tx, policy)?;
-    let limit = to_sql("limit", limit as u64)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows =
         tx.prepare_cached("select body from run where policy = ?1 order by epoch desc limit ?2")?;
     let bodies = rows.query_map(params![policy.as_str(), limit], |row| row.get::<_, String>(0))?;

@@ -163,6 +163,9 @@ impl SqliteStore {
     }
 
     fn was_checked(&self, need: Need, now: Tick) -> bool {
+        if need == Need::NewRun && !reserve::is_whole(&self.place) {
+            return false;
+        }
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         let at = checked.get(&(need == Need::NewRun));
         at.is_some_and(|at| now.since(*at).is_some_and(|age| age < CHECK_LASTS))

@@ -12,6 +12,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long one process waits for another's upgrade.
+const UPGRADE_TAKES: Duration = Duration::from_secs(30);
 
 /// Finds or makes the journal, refuses what is not one, upgrades an older one, notices a restored one.
 pub(super) fn prepare(place: &mut Place) -> Result<(), StoreError> {
@@ -23,6 +27,11 @@ pub(super) fn prepare(place: &mut Place) -> Result<(), StoreError> {
         }
         Some(meta) if meta.len() == 0 => {
             return Err(StoreError::Corrupt { path: place.file.clone(), detail: "it is empty".into() });
+        }
+        // SQLite reads what a last page lacks as zeros. With a log beside it, a checkpoint was interrupted.
+        Some(meta) if meta.len() % u64::from(schema::PAGE) != 0 && place.log_len() == 0 => {
+            let detail = format!("its {} bytes are no whole number of pages", meta.len());
+            return Err(StoreError::Corrupt { path: place.file.clone(), detail });
         }
         Some(_) => {}
     }
@@ -65,6 +74,7 @@ fn begin(place: &Place) -> Result<(), StoreError> {
 
 fn fill(path: &Path, wall_ms: i64) -> rusqlite::Result<()> {
     let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "page_size", schema::PAGE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let tx = connection.transaction()?;
@@ -89,7 +99,7 @@ fn accept(place: &Place) -> Result<(), StoreError> {
         Examined::Foreign(detail) => Err(StoreError::Foreign { path, detail }),
         Examined::Damaged(detail) => Err(StoreError::Corrupt { path, detail }),
         Examined::Newer(found) => Err(StoreError::Newer { path, found, known: schema::FORMAT }),
-        Examined::Older(format) => upgrade(place, &mut connection, format),
+        Examined::Older => upgrade(place, &mut connection),
         Examined::Present if connection.is_readonly("main").map_err(fail)? => {
             Err(StoreError::ReadOnly { path, why: "this user may not write the file".into() })
         }
@@ -97,20 +107,22 @@ fn accept(place: &Place) -> Result<(), StoreError> {
     }
 }
 
-/// Keeps a copy, then migrates in one transaction.
-fn upgrade(place: &Place, connection: &mut Connection, format: i64) -> Result<(), StoreError> {
-    let copy = free_name(&place.dir, format);
-    copy_into(place, connection, &copy)?;
+/// Keeps a copy, then migrates in one transaction. The write lock is held all along: the copy is exactly what was
+/// migrated, and a second process waits and finds the work done.
+fn upgrade(place: &Place, connection: &mut Connection) -> Result<(), StoreError> {
     let fail = |error| classify(place, "upgrade the journal", error);
+    connection.busy_timeout(UPGRADE_TAKES).map_err(fail)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-    // Another process may have upgraded it meanwhile.
-    let now = schema::format_of(&tx).map_err(fail)?;
-    if now == format {
-        schema::migrate(&tx, format, place.clock.now().wall.0).map_err(fail)?;
-        tx.commit().map_err(fail)?;
-        tracing::info!(from = format, to = schema::FORMAT, copy = %copy.display(), "journal upgraded");
+    let format = schema::format_of(&tx).map_err(fail)?;
+    if format >= schema::FORMAT {
+        return Ok(());
     }
+    let copy = free_name(&place.dir, format);
+    copy_into(place, &connect(place).map_err(fail)?, &copy)?;
+    schema::migrate(&tx, format, place.clock.now().wall.0).map_err(fail)?;
+    tx.commit().map_err(fail)?;
+    tracing::info!(from = format, to = schema::FORMAT, copy = %copy.display(), "journal upgraded");
     Ok(())
 }
 

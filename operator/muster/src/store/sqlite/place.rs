@@ -38,6 +38,20 @@ impl Place {
         self.dir.join("journal.reserve")
     }
 
+    /// The length of the database or its log, whichever is longer.
+    pub(super) fn longest(&self) -> u64 {
+        self.stat().map_or(0, |meta| meta.len()).max(self.log_len())
+    }
+
+    /// The length of the log.
+    pub(super) fn log_len(&self) -> u64 {
+        std::fs::metadata(self.beside("wal")).map_or(0, |meta| meta.len())
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        self.dir.join(format!("journal.db-{suffix}"))
+    }
+
     /// What the path names now. By `stat`, never by opening: closing a file drops all of this process's locks
     /// on it, SQLite's too.
     pub(super) fn stat(&self) -> Option<Metadata> {
@@ -55,8 +69,7 @@ impl Place {
 
     /// Another process that holds the write lock, from the kernel's table of locks.
     pub(super) fn lock_holder(&self) -> Option<u32> {
-        let index = PathBuf::from(format!("{}-shm", self.file.display()));
-        let inode = std::fs::metadata(index).ok()?.ino();
+        let inode = std::fs::metadata(self.beside("shm")).ok()?.ino();
         let table = std::fs::read_to_string("/proc/locks").ok()?;
         table.lines().filter_map(|line| parse_lock(line, inode)).find(|pid| *pid != std::process::id())
     }

@@ -23,7 +23,8 @@ pub(super) fn ensure(place: &Place) -> Result<(), StoreError> {
     })
 }
 
-fn is_whole(place: &Place) -> bool {
+/// Whether the room is set aside right now.
+pub(super) fn is_whole(place: &Place) -> bool {
     let Ok(meta) = std::fs::metadata(place.reserve()) else { return false };
     // Blocks of 512 bytes, whatever the file system's own are; a sparse file reserves nothing.
     meta.len() >= place.options.reserve_bytes && meta.blocks() * 512 >= place.options.reserve_bytes

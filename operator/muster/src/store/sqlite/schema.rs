@@ -2,12 +2,15 @@
 
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 
 /// "Mstr": whose file this is.
 pub(super) const APPLICATION_ID: i64 = 0x4d73_7472;
 /// The format that this code writes.
 pub(super) const FORMAT: i64 = 2;
+
+/// Bytes of a page.
+pub(super) const PAGE: u32 = 4096;
 
 /// Format 2, as a new file gets it.
 const TABLES: &str = "
@@ -99,8 +102,9 @@ fn from_1_to_2(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(FROM_1)?;
     // The tables of format 2 that format 1 does not have in another shape.
     for statement in TABLES.split_inclusive(";\n") {
-        let kept =
-            ["meta", "lease", "claim"].iter().any(|t| statement.contains(&format!("create table {t} ")));
+        let kept = ["meta", "formats", "lease", "claim"]
+            .iter()
+            .any(|t| statement.contains(&format!("create table {t} ")));
         if !kept {
             tx.execute_batch(statement)?;
         }
@@ -132,7 +136,7 @@ pub(super) fn sum(policy: &str, version: i64, body: &str) -> String {
 
 /// Half of a SHA-256, in hexadecimal.
 pub(super) fn short_hash(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
     let half = hash.first_chunk().copied().unwrap_or_default();
     format!("{:032x}", u128::from_be_bytes(half))
 }
@@ -140,6 +144,10 @@ pub(super) fn short_hash(parts: &[&[u8]]) -> String {
 /// What an open file says of itself, or why it must not be used. Changes nothing.
 pub(super) fn examine(connection: &Connection) -> rusqlite::Result<Examined> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let parts: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
+    if parts == 0 {
+        return Ok(Examined::Damaged("it holds nothing".to_owned()));
+    }
     if application != APPLICATION_ID {
         return Ok(Examined::Foreign(format!("its application id is {application:#010x}")));
     }
@@ -155,7 +163,7 @@ pub(super) fn examine(connection: &Connection) -> rusqlite::Result<Examined> {
         return Ok(Examined::Damaged(format!("its format is {format}")));
     }
     if format < FORMAT {
-        return Ok(Examined::Older(format));
+        return Ok(Examined::Older);
     }
     let ahead: Option<i64> = connection
         .query_row("select version from journal where version > (select generation from meta)", [], |r| {
@@ -173,8 +181,8 @@ pub(super) fn examine(connection: &Connection) -> rusqlite::Result<Examined> {
 pub(super) enum Examined {
     /// As this code writes it.
     Present,
-    /// Of this older format.
-    Older(i64),
+    /// Of an older format.
+    Older,
     /// Of this newer format.
     Newer(i64),
     /// Not ours.
