@@ -35,6 +35,7 @@ fn check_node(node: &Node, schema: &Value, path: &str, out: &mut Vec<Problem>) {
 fn check_object(node: &Node, entries: &[Entry], schema: &Value, path: &str, out: &mut Vec<Problem>) {
     let empty = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&empty);
+    let mut misspelt = Vec::new();
     for entry in entries {
         let path_of_entry = join(path, &entry.key);
         if let Some(property) = properties.get(&entry.key) {
@@ -45,27 +46,33 @@ fn check_object(node: &Node, entries: &[Entry], schema: &Value, path: &str, out:
         } else if let Some(values) = schema.get("additionalProperties") {
             check_node(&entry.value, values, &path_of_entry, out);
         } else {
-            out.push(unknown_field(&entry.key, properties, &path_of_entry).at_line(entry.line));
+            let meant = nearest(&entry.key, properties.keys().map(String::as_str));
+            misspelt.extend(meant);
+            out.push(unknown_field(&entry.key, meant, properties, &path_of_entry).at_line(entry.line));
         }
     }
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     for field in required {
-        if node.get(field).is_none_or(Node::is_null) {
+        if node.get(field).is_none_or(Node::is_null) && !misspelt.contains(&field) {
             let property = properties.get(field).unwrap_or(&Value::Null);
-            let message = "is missing".to_owned();
-            let fix = format!("add `{field}`, {}{}", kind_of(property), purpose(property));
-            out.push(Problem::error(join(path, field), message, fix).at_line(node.line));
+            let fields = property["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let fix = match list(fields) {
+                fields if fields.is_empty() => {
+                    format!("add `{field}`, {}{}", kind_of(property), purpose(property))
+                }
+                fields => format!("add `{field}` with {fields}{}", purpose(property)),
+            };
+            out.push(Problem::error(join(path, field), "is missing", fix).at_line(node.line));
         }
     }
     check_count(node, entries.len(), ("minProperties", "maxProperties"), schema, path, out);
 }
 
-fn unknown_field(field: &str, properties: &Map<String, Value>, path: &str) -> Problem {
-    let known = || properties.keys().map(String::as_str);
-    let fix = match nearest(field, known()) {
+fn unknown_field(field: &str, meant: Option<&str>, properties: &Map<String, Value>, path: &str) -> Problem {
+    let fix = match meant {
         Some(known) => format!("did you mean `{known}`?"),
         None if properties.is_empty() => "leave it out: nothing is set here".to_owned(),
-        None => format!("leave it out, or use one of: {}", list(known())),
+        None => format!("leave it out, or use one of: {}", list(properties.keys().map(String::as_str))),
     };
     Problem::error(path, format!("there is no field `{field}`"), fix)
 }
@@ -118,12 +125,14 @@ fn check_count(
 ) {
     let count = count as u64;
     if let Some(least) = schema[least].as_u64().filter(|least| count < *least) {
-        let message = format!("has {count} of the {least} items that are needed at least");
-        out.push(Problem::error(path, message, format!("add {}", least - count)).at_line(node.line));
+        let message = format!("has {count} of at least {least} items");
+        let fix = format!("add {} or more", least - count);
+        out.push(Problem::error(path, message, fix).at_line(node.line));
     }
     if let Some(most) = schema[most].as_u64().filter(|most| count > *most) {
         let message = format!("has {count} items, {most} are allowed");
-        out.push(Problem::error(path, message, format!("remove {}", count - most)).at_line(node.line));
+        let fix = format!("remove {} or more", count - most);
+        out.push(Problem::error(path, message, fix).at_line(node.line));
     }
 }
 
@@ -197,11 +206,10 @@ fn wrong_type(node: &Node, schema: &Value, path: &str) -> Problem {
         (_, "object") => {
             let empty = Map::new();
             let fields = schema["properties"].as_object().unwrap_or(&empty);
-            match fields.is_empty() {
-                true => "write fields as `name: value`, indented below".to_owned(),
-                false => {
-                    format!("write its fields indented below: {}", list(fields.keys().map(String::as_str)))
-                }
+            if fields.is_empty() {
+                "write fields as `name: value`, indented below".to_owned()
+            } else {
+                format!("write its fields indented below: {}", list(fields.keys().map(String::as_str)))
             }
         }
         _ => format!("write {wanted}{}", purpose(schema)),
@@ -224,14 +232,16 @@ fn kind_of(schema: &Value) -> &'static str {
     }
 }
 
-/// The first sentence of a field's description.
+/// The first sentence of a field's description, to follow what kind of value it is.
 fn purpose(schema: &Value) -> String {
     let description = schema["description"].as_str().unwrap_or_default();
-    let sentence = description.split(['\n']).next().unwrap_or_default();
-    let end = sentence.find(". ").unwrap_or(sentence.len());
-    match sentence[..end].trim_end_matches('.') {
-        "" => String::new(),
-        text => format!(" ({text})"),
+    let sentence = description.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let mut letters = sentence.chars();
+    match (letters.next(), letters.next()) {
+        (None, _) => String::new(),
+        // A name in capitals stays one.
+        (Some(_), Some(second)) if second.is_uppercase() => format!(": {sentence}"),
+        (Some(first), _) => format!(": {}{}", first.to_lowercase(), &sentence[first.len_utf8()..]),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::schema::{API_VERSION, POLICY_KIND, policy_schema};
 use crate::text::{Name, SecretName};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy that fits the schema, and where its fields stand.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,6 +64,7 @@ pub fn load_documents(text: &str) -> Loaded {
     }
     let (documents, problems) = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text));
     // A tree with a problem of its own would only show it again in other words.
+    let broken_lines: BTreeSet<Option<u32>> = problems.iter().map(|p| p.line).collect();
     let broken_yaml = !problems.is_empty();
     let mut loaded = Loaded { policies: Vec::new(), problems };
     let mut found = broken_yaml;
@@ -79,7 +80,9 @@ pub fn load_documents(text: &str) -> Loaded {
                     loaded.policies.push(policy);
                 }
             }
-            Err(problems) => loaded.problems.extend(problems),
+            Err(problems) => {
+                loaded.problems.extend(problems.into_iter().filter(|p| !broken_lines.contains(&p.line)));
+            }
         }
     }
     if !found {

@@ -3,6 +3,12 @@
 /// The known word that `word` was probably meant to be.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
+    let known: Vec<&str> = known.into_iter().collect();
+    // `password: x` was meant as a reference.
+    let reference = format!("{folded}secret");
+    if let Some(known) = known.iter().find(|k| fold(k) == reference) {
+        return Some(known);
+    }
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
@@ -32,5 +38,6 @@ mod tests {
         assert_eq!(nearest("Time_Out", known), Some("timeout"));
         assert_eq!(nearest("heart-beat", known), Some("heartbeat"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("password", ["name", "passwordSecret"]), Some("passwordSecret"));
     }
 }

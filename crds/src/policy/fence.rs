@@ -53,7 +53,9 @@ const fn two() -> u32 {
     2
 }
 
-/// What a fence can prove.
+// The schema takes the description of an optional enum from here, not from the field.
+/// What it can prove. Absent: `Closed` for sql, `Attested` for exec and webhook, which is accepted only where
+/// `safety.accept` says so.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FenceProof {
     /// A real write as the application's own role was refused.

@@ -1,5 +1,7 @@
 //! The policy as a whole, and the rules that hold across its parts.
 
+#![expect(clippy::duplicated_attributes, reason = "print columns repeat their keys")]
+
 use super::data::DataItem;
 use super::detection::Detection;
 use super::fence::Fence;
@@ -52,8 +54,8 @@ use serde::{Deserialize, Serialize};
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
     validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.sql) || self.data.exists(d, d.name == f.sql.data))")
         .message("the data of a sql fence must be one of spec.data").field_path(".fence"),
-    validation = Rule::new("self.detection.quorum.vantages <= (has(self.vantages) ? self.vantages.size() : 0) + 1")
-        .message("detection.quorum.vantages must be at most the number of vantages plus one, the controller itself").field_path(".detection.quorum.vantages"),
+    validation = Rule::new("self.mode != 'Automatic' || self.detection.quorum.vantages <= (has(self.vantages) ? self.vantages.size() : 0) + 1")
+        .message("mode Automatic needs vantages: detection.quorum.vantages must be at most their number plus one, the controller itself").field_path(".detection.quorum.vantages"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.fence) && self.fence.size() > 0) || has(self.safety.withoutFence)")
         .message("mode Automatic needs a fence, or safety.withoutFence").field_path(".mode"),
     validation = Rule::new("self.mode == 'Observe' || (has(self.probes) && self.probes.exists(p, p.side != 'Primary'))")

@@ -22,8 +22,9 @@ pub struct Traffic {
 /// A record kept by dynamic updates.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+// CEL's implementations differ in whether getMilliseconds() is the whole or the rest: modulo 1000 both agree.
 #[x_kube(
-    validation = Rule::new("duration(self.ttl).getMilliseconds() == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
+    validation = Rule::new("duration(self.ttl).getMilliseconds() % 1000 == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
         .message("ttl must be whole seconds between 1s and 24h").field_path(".ttl"),
     validation = Rule::new("duration(self.timeout) >= duration('100ms') && duration(self.timeout) <= duration('1h')")
         .message("timeout must be between 100ms and 1h").field_path(".timeout"),

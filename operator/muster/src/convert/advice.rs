@@ -65,7 +65,8 @@ fn advise_objectives(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
 fn advise_proofs(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     let accepts = |proof| spec.safety.accept.contains(&proof);
     for (index, fence) in spec.fence.iter().enumerate() {
-        if fence.sql.is_none() && !accepts(AcceptedProof::Attested) {
+        let is_hook = fence.exec.is_some() || fence.webhook.is_some();
+        if is_hook && !accepts(AcceptedProof::Attested) {
             let message =
                 "its proof is Attested, which safety.accept does not take: it asks a person each time";
             findings.warn(

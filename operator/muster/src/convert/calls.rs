@@ -118,7 +118,7 @@ fn fence_hook_of(
             let (signing, ca) = (webhook.signing_secret.as_ref(), webhook.ca_secret.as_ref());
             let secrets = resolver.webhook_secrets(signing, ca, &path, findings);
             let mut call = |url: &str, field: &str| {
-                resolver.webhook(url, &format!("{path}.{field}"), &secrets, findings)
+                Resolver::webhook(url, &format!("{path}.{field}"), &secrets, findings)
             };
             let status = webhook.status.as_ref().map(|url| call(url, "status"));
             let unfence = webhook.unfence.as_ref().map(|url| call(url, "unfence"));
@@ -187,7 +187,7 @@ fn hook_of(
             let (signing, ca) = (webhook.signing_secret.as_ref(), webhook.ca_secret.as_ref());
             let secrets = resolver.webhook_secrets(signing, ca, &path, findings);
             let mut call = |url: &str, field: &str| {
-                resolver.webhook(url, &format!("{path}.{field}"), &secrets, findings)
+                Resolver::webhook(url, &format!("{path}.{field}"), &secrets, findings)
             };
             (call(&webhook.url, "url"), webhook.status_url.as_ref().map(|url| call(url, "statusUrl")))
         }

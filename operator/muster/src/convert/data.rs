@@ -77,13 +77,8 @@ fn check_postgres(
     path: &str,
     findings: &mut Findings,
 ) {
-    rules::check_regions(
-        spec,
-        postgres.nodes.iter().map(|n| &n.region),
-        &format!("{path}.nodes"),
-        "node",
-        findings,
-    );
+    let regions = postgres.nodes.iter().map(|n| &n.region);
+    rules::check_regions(spec, &regions, &format!("{path}.nodes"), "node", findings);
     let mut seen = BTreeMap::new();
     for (index, node) in postgres.nodes.iter().enumerate() {
         let path = format!("{path}.nodes[{index}]");
@@ -191,7 +186,7 @@ fn rejoin_of(
             let path = format!("{path}.webhook");
             let (signing, ca) = (webhook.signing_secret.as_ref(), webhook.ca_secret.as_ref());
             let secrets = resolver.webhook_secrets(signing, ca, &path, findings);
-            resolver.webhook(&webhook.url, &format!("{path}.url"), &secrets, findings)
+            Resolver::webhook(&webhook.url, &format!("{path}.url"), &secrets, findings)
         }
         (None, None) => return None,
     };

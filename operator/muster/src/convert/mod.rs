@@ -14,6 +14,7 @@
 
 mod advice;
 mod calls;
+mod compile;
 mod data;
 mod findings;
 mod names;
@@ -125,6 +126,7 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
     let (traffic, traffic_configs) = traffic::convert(spec, &resolver, &mut findings);
     let hooks = calls::convert(spec, &resolver, &mut findings);
     let (probes, public_probe, probing) = probes::convert(spec, &data_configs, &resolver, &mut findings);
+    compile::check(spec, &probing, &mut findings);
     let converted = Policy {
         name,
         owner: with.owner.clone(),

@@ -133,7 +133,9 @@ fn kind_of(
         let mut convert = |(index, step): (usize, &api::SuiteStep)| {
             step_of(step, &format!("{path}.suite[{index}]"), resolver, findings)
         };
-        return Some(ProbeKind::Suite(steps.iter().enumerate().map(&mut convert).collect()));
+        // All steps are looked at; one without a request leaves nothing to run.
+        let steps: Vec<Option<StepSpec>> = steps.iter().enumerate().map(&mut convert).collect();
+        return steps.into_iter().collect::<Option<_>>().map(ProbeKind::Suite);
     }
     if let Some(http) = &probe.http {
         return Some(ProbeKind::Http(http_of(http, &format!("{path}.http"), resolver, findings)));
@@ -204,13 +206,18 @@ fn http_of(http: &api::HttpProbe, path: &str, resolver: &Resolver<'_>, findings:
     }
 }
 
-fn step_of(step: &api::SuiteStep, path: &str, resolver: &Resolver<'_>, findings: &mut Findings) -> StepSpec {
-    let (method, url) = request_of(step, path, findings);
+fn step_of(
+    step: &api::SuiteStep,
+    path: &str,
+    resolver: &Resolver<'_>,
+    findings: &mut Findings,
+) -> Option<StepSpec> {
+    let (method, url) = request_of(step, path, findings)?;
     if method == HttpMethod::Get && step.body.is_some() {
         findings.error(format!("{path}.body"), "a get request has no body", "use post, or leave body out");
     }
     let tls = step.tls.as_ref().map(|tls| resolver.tls(tls, &format!("{path}.tls"), findings));
-    StepSpec {
+    Some(StepSpec {
         name: step.name.to_string(),
         http: HttpSpec {
             method,
@@ -225,10 +232,10 @@ fn step_of(step: &api::SuiteStep, path: &str, resolver: &Resolver<'_>, findings:
         },
         save: step.save.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
         always: step.always,
-    }
+    })
 }
 
-fn request_of(step: &api::SuiteStep, path: &str, findings: &mut Findings) -> (HttpMethod, String) {
+fn request_of(step: &api::SuiteStep, path: &str, findings: &mut Findings) -> Option<(HttpMethod, String)> {
     let requests: [(&str, HttpMethod, Option<&Template>); 5] = [
         ("get", HttpMethod::Get, step.get.as_ref()),
         ("post", HttpMethod::Post, step.post.as_ref()),
@@ -239,14 +246,14 @@ fn request_of(step: &api::SuiteStep, path: &str, findings: &mut Findings) -> (Ht
     let given: Vec<_> =
         requests.iter().filter_map(|(name, method, url)| Some((name, method, (*url)?))).collect();
     match given.as_slice() {
-        [(_, method, url)] => return (**method, url.to_string()),
+        [(_, method, url)] => return Some((**method, url.to_string())),
         [] => findings.error(path, "has no request", "add exactly one of: get, post, put, patch, delete"),
         given => {
             let message = format!("has several requests: {}", words(given.iter().map(|(name, _, _)| **name)));
             findings.error(path, message, "keep one and put the others into steps of their own");
         }
     }
-    (HttpMethod::Post, String::new())
+    None
 }
 
 fn public_of(public: &api::PublicProbe, resolver: &Resolver<'_>, findings: &mut Findings) -> PublicSpec {
@@ -273,16 +280,16 @@ fn public_of(public: &api::PublicProbe, resolver: &Resolver<'_>, findings: &mut 
 }
 
 fn anchors_of(spec: &RegionFailoverPolicySpec, findings: &mut Findings) -> Vec<AnchorSpec> {
-    let mut anchors = Vec::new();
-    for (index, url) in spec.detection.anchors.iter().enumerate() {
-        match AnchorSpec::parse(url) {
-            Some(anchor) => anchors.push(anchor),
-            None => {
-                let message = format!("`{url}` is neither an http://, https:// nor tcp:// URL");
-                let fix = "write it like https://one.example.net or tcp://192.0.2.1:443";
-                findings.error(format!("spec.detection.anchors[{index}]"), message, fix);
-            }
+    let mut parse = |(index, url): (usize, &muster_crds::text::Url)| {
+        let anchor = AnchorSpec::parse(url);
+        if anchor.is_none() {
+            let message = format!("`{url}` is neither an http://, https:// nor tcp:// URL");
+            let fix = "write it like https://one.example.net or tcp://192.0.2.1:443";
+            findings.error(format!("spec.detection.anchors[{index}]"), message, fix);
         }
-    }
-    anchors
+        anchor
+    };
+    // All or none, so that an index means the same here and in the policy.
+    let anchors: Vec<_> = spec.detection.anchors.iter().enumerate().map(&mut parse).collect();
+    anchors.into_iter().collect::<Option<_>>().unwrap_or_default()
 }

@@ -29,14 +29,16 @@ impl Resolver<'_> {
         }
     }
 
-    /// As [`Self::secret`], where a reference is optional.
+    /// As [`Self::secret`], where a reference is optional. A value that is not the real one is left out: it would be
+    /// no certificate.
     pub(super) fn optional(
         &self,
         reference: Option<&api::SecretRef>,
         path: &str,
         findings: &mut Findings,
     ) -> Option<Secret> {
-        reference.map(|reference| self.secret(reference, path, findings))
+        let secret = reference.map(|reference| self.secret(reference, path, findings));
+        secret.filter(|_| self.with.secrets.is_real())
     }
 
     /// PEM text behind a reference.
@@ -78,7 +80,7 @@ impl Resolver<'_> {
     /// A program, where programs may be run.
     pub(super) fn exec(&self, command: &[Text<4096>], path: &str, findings: &mut Findings) -> Call {
         if self.with.environment == Environment::Cluster {
-            let message = "exec runs a program on Muster's own machine, which there is none of in a cluster";
+            let message = "exec runs a program on Muster's own machine, and in a cluster there is none";
             findings.error(path, message, "use webhook instead, or run this policy by `muster local`");
         }
         let command = command.iter().map(ToString::to_string).collect();
@@ -86,13 +88,7 @@ impl Resolver<'_> {
     }
 
     /// An endpoint.
-    pub(super) fn webhook(
-        &self,
-        url: &str,
-        path: &str,
-        secrets: &WebhookSecrets,
-        findings: &mut Findings,
-    ) -> Call {
+    pub(super) fn webhook(url: &str, path: &str, secrets: &WebhookSecrets, findings: &mut Findings) -> Call {
         if let Err(message) = check_url(url) {
             findings.error(path, message, "write an http:// or https:// URL, secrets by signingSecret");
         }

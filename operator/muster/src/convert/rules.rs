@@ -41,7 +41,7 @@ pub(super) fn detection_of(spec: &RegionFailoverPolicySpec) -> Detection {
 /// Finds whether an engine names each region once, and no other.
 pub(super) fn check_regions<'a>(
     spec: &RegionFailoverPolicySpec,
-    named: impl Iterator<Item = &'a Name> + Clone,
+    named: &(impl Iterator<Item = &'a Name> + Clone),
     path: &str,
     what: &str,
     findings: &mut Findings,
@@ -169,28 +169,30 @@ fn check_required(
     }
 }
 
+/// A quorum that can never be reached: no verdict ever starts a run. Without Automatic a person still can.
 fn check_quorum(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     let path = "spec.detection.quorum.vantages";
     let wanted = spec.detection.quorum.vantages as usize;
     let all = spec.vantages.len() + 1;
+    let mut find = |message: String, fix: &str| match spec.mode {
+        Mode::Automatic => findings.error(path, message, fix),
+        Mode::Approve | Mode::Observe => findings.warn(path, message, fix),
+    };
     if wanted > all {
-        let message = format!("{wanted} must agree, and there are {all} with the controller itself");
-        findings.error(path, message, "add vantages to spec.vantages, or lower the quorum");
-        return;
+        let message = format!(
+            "{wanted} must agree, and there are {all} with the controller itself: no region is ever unhealthy"
+        );
+        return find(message, "add vantages to spec.vantages, or lower the quorum");
     }
     for region in &spec.regions {
         let inside = spec.vantages.iter().filter(|v| v.region.as_ref() == Some(&region.name)).count();
         if all - inside < wanted {
             let message = format!(
-                "{wanted} outside a region must agree, and there are {} outside {}: it could never be unhealthy",
-                all - inside,
-                region.name
+                "{wanted} outside a region must agree, and outside {} there are {}: it is never unhealthy",
+                region.name,
+                all - inside
             );
-            let fix = "add a vantage that stands elsewhere, or lower the quorum";
-            match spec.mode {
-                Mode::Automatic => findings.error(path, message, fix),
-                Mode::Approve | Mode::Observe => findings.warn(path, message, fix),
-            }
+            find(message, "add a vantage that stands elsewhere, or lower the quorum");
         }
     }
 }

@@ -13,6 +13,11 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub trait SecretSource: fmt::Debug + Send + Sync {
     /// The value behind `{name, key}` in the policy's namespace.
     fn get(&self, namespace: &str, name: &str, key: &str) -> Result<Secret, SecretError>;
+
+    /// Whether the values are the real ones, so that their form can be checked.
+    fn is_real(&self) -> bool {
+        true
+    }
 }
 
 /// Why a value could not be had. Holds names and places, never a value.
@@ -147,8 +152,11 @@ pub struct UnresolvedSecrets;
 
 impl SecretSource for UnresolvedSecrets {
     fn get(&self, _namespace: &str, _name: &str, _key: &str) -> Result<Secret, SecretError> {
-        // Reads as base64 too, which a TSIG key must be.
-        Ok(Secret::new("unresolved00"))
+        Ok(Secret::new("unresolved"))
+    }
+
+    fn is_real(&self) -> bool {
+        false
     }
 }
 

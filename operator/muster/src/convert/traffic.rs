@@ -55,7 +55,7 @@ pub(super) fn convert(
 
 fn check_names(spec: &RegionFailoverPolicySpec, dns: &api::Rfc2136, path: &str, findings: &mut Findings) {
     let regions = dns.targets.iter().map(|t| &t.region);
-    rules::check_regions(spec, regions, &format!("{path}.targets"), "target", findings);
+    rules::check_regions(spec, &regions, &format!("{path}.targets"), "target", findings);
     for (field, name) in [("zone", &dns.zone), ("record", &dns.record), ("tsig.keyName", &dns.tsig.key_name)]
     {
         if !is_domain_name(name) {
@@ -87,7 +87,7 @@ fn check_names(spec: &RegionFailoverPolicySpec, dns: &api::Rfc2136, path: &str, 
         }
     }
     within(dns.ttl, ("1s", "24h"), &format!("{path}.ttl"), findings);
-    if dns.ttl.as_millis() % 1000 != 0 {
+    if dns.ttl.as_millis() > 1000 && !dns.ttl.as_millis().is_multiple_of(1000) {
         let message = format!("{} is not whole seconds, which DNS counts in", dns.ttl);
         findings.error(format!("{path}.ttl"), message, "use whole seconds, for example 2s");
     }
@@ -144,7 +144,8 @@ fn config_of(
 ) -> Rfc2136Config {
     let secret_path = format!("{path}.tsig.secret");
     let secret = resolver.secret(&dns.tsig.secret, &secret_path, findings);
-    if base64::engine::general_purpose::STANDARD.decode(secret.expose()).is_err() {
+    let is_base64 = || base64::engine::general_purpose::STANDARD.decode(secret.expose()).is_ok();
+    if resolver.with.secrets.is_real() && !is_base64() {
         let message = "the key is not base64";
         findings.error(
             secret_path,

@@ -1,0 +1,172 @@
+//! The committed files are what the types say, and the definition is one that an API server takes.
+
+use muster_crds::{RegionFailoverPolicy, load_policy_file, reference, schema};
+use serde_json::Value;
+
+const EXAMPLE: &str = include_str!("../examples/local.yaml");
+
+#[test]
+fn the_committed_definition_is_current() {
+    let committed = include_str!("../generated/muster.dev_regionfailoverpolicies.yaml");
+    let current = schema::policy_crd_yaml();
+    assert!(committed == current, "stale: run `cargo run -p muster-crds --bin crdgen -- --write`");
+}
+
+#[test]
+fn the_committed_reference_is_current() {
+    let committed = include_str!("../../docs/policy.md");
+    assert!(
+        committed == reference::policy_reference(),
+        "stale: run `cargo run -p muster-crds --bin crdgen -- --write`"
+    );
+}
+
+/// Calls `see` with every schema below, and its path.
+fn walk(schema: &Value, path: &str, see: &mut impl FnMut(&Value, &str)) {
+    see(schema, path);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        walk(property, &format!("{path}.{name}"), see);
+    }
+    for (key, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if let Some(inner) = schema.get(key) {
+            walk(inner, &format!("{path}{suffix}"), see);
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_structural() {
+    walk(schema::policy_schema(), "", &mut |schema, path| {
+        assert!(schema["type"].is_string(), "{path} has no type");
+        for key in
+            ["$ref", "anyOf", "oneOf", "allOf", "not", "nullable", "uniqueItems", "$schema", "definitions"]
+        {
+            assert!(schema.get(key).is_none(), "{path} has {key}");
+        }
+        let is_both = schema.get("properties").is_some() && schema.get("additionalProperties").is_some();
+        assert!(!is_both, "{path} has properties and additionalProperties");
+        assert_ne!(schema.get("additionalProperties"), Some(&Value::Bool(false)), "{path}");
+    });
+}
+
+#[test]
+fn everything_is_bounded_and_described() {
+    walk(&schema::policy_schema()["properties"]["spec"], "spec", &mut |schema, path| {
+        match schema["type"].as_str() {
+            Some("array") => assert!(schema["maxItems"].is_u64(), "{path} has no maxItems"),
+            Some("string") if schema.get("enum").is_none() => {
+                assert!(schema["maxLength"].is_u64(), "{path} has no maxLength");
+            }
+            Some("integer") => assert!(schema["maximum"].is_i64(), "{path} has no maximum"),
+            Some("object") if schema.get("additionalProperties").is_some() => {
+                assert!(schema["maxProperties"].is_u64(), "{path} has no maxProperties");
+            }
+            _ => {}
+        }
+        let inner = path.ends_with("[]") || path.ends_with("{}");
+        assert!(inner || schema["description"].is_string(), "{path} has no description");
+    });
+}
+
+#[test]
+fn lists_of_objects_are_keyed_by_a_required_field() {
+    walk(schema::policy_schema(), "", &mut |schema, path| {
+        if schema["items"]["properties"].is_object() {
+            assert_eq!(schema["x-kubernetes-list-type"], "map", "{path}");
+            let key = &schema["x-kubernetes-list-map-keys"][0];
+            let required = schema["items"]["required"].as_array().expect("required fields");
+            assert!(required.contains(key), "{path}: {key}");
+        }
+    });
+}
+
+#[test]
+fn every_pattern_compiles_and_takes_its_default() {
+    walk(schema::policy_schema(), "", &mut |schema, path| {
+        if let Some(pattern) = schema["pattern"].as_str() {
+            let pattern = regex::Regex::new(pattern).expect(path);
+            if let Some(default) = schema["default"].as_str() {
+                assert!(pattern.is_match(default), "{path}: {default}");
+            }
+        }
+    });
+}
+
+#[test]
+fn kubectl_finds_it_by_its_short_name_and_category() {
+    let names = &schema::policy_crd()["spec"]["names"];
+    assert_eq!(names["shortNames"][0], "rfp");
+    assert_eq!(names["categories"][0], "muster");
+    assert!(schema::policy_crd()["spec"]["versions"][0]["subresources"]["status"].is_object());
+}
+
+/// Fills in defaults as the API server does: a missing field that has one, outside in.
+fn apply_defaults(schema: &Value, value: &mut Value) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let fields = value.as_object_mut().expect("fields");
+        if let Some(default) = property.get("default") {
+            fields.entry(name.clone()).or_insert_with(|| default.clone());
+        }
+        if let Some(inner) = fields.get_mut(name) {
+            match inner {
+                Value::Object(_) => apply_defaults(property, inner),
+                Value::Array(items) => {
+                    items
+                        .iter_mut()
+                        .filter(|i| i.is_object())
+                        .for_each(|i| apply_defaults(&property["items"], i));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schema_and_the_types_have_the_same_defaults() {
+    let minimal = "
+apiVersion: muster.dev/v1alpha1
+kind: RegionFailoverPolicy
+metadata: {name: a}
+spec:
+  regions: [{name: east}, {name: west}]
+  probes:
+  - {name: p, tcp: {address: 'a:1'}}
+  - {name: s, suite: [{name: x, get: 'http://x'}]}
+  - {name: h, http: {get: 'http://x'}}
+  - {name: d, dns: {server: 's:53', name: x.example.com}}
+  publicProbe: {http: {get: 'http://x'}}
+  data:
+  - name: d
+    postgres:
+      database: x
+      user: m
+      passwordSecret: {name: a, key: b}
+      application: {user: u, passwordSecret: {name: a, key: b}}
+      nodes: [{region: east, host: a}, {region: west, host: b}]
+      rejoin: {exec: {command: [x]}}
+  traffic:
+  - name: t
+    rfc2136:
+      servers: ['127.0.0.1:53']
+      zone: example.com
+      record: x.example.com
+      tsig: {keyName: k, secret: {name: a, key: b}}
+      targets: [{region: east, address: 127.0.0.1}, {region: west, address: 127.0.0.2}]
+  fence: [{name: f, sql: {data: d}}]
+  hooks: [{name: h, at: AfterPromote, exec: {command: [x]}}]
+";
+    let policies = load_policy_file(minimal).expect("fits the schema");
+    let by_types = serde_json::to_value(&policies[0].spec).expect("serializes");
+    let mut by_schema: Value = serde_yaml_ng::from_str(minimal).expect("YAML");
+    apply_defaults(schema::policy_schema(), &mut by_schema);
+    assert_eq!(by_types, by_schema["spec"]);
+}
+
+#[test]
+fn the_example_reads_and_prints_back() {
+    let policies = load_policy_file(EXAMPLE).expect("the example is good");
+    let printed = serde_yaml_ng::to_string(&policies[0]).expect("prints");
+    let again: Vec<RegionFailoverPolicy> = load_policy_file(&printed).expect("reads back");
+    assert_eq!(policies, again);
+}

@@ -1,0 +1,146 @@
+//! What becomes of a good policy.
+
+use muster::convert::{Circumstances, Converted, Environment, FolderSecrets, TrafficConfig, convert};
+use muster_core::ids::{ItemName, Owner, RegionName};
+use muster_core::policy::{Aggregate, Capability, FenceKind, Mode, On, ProofClass};
+use muster_core::time::Millis;
+use muster_crds::{Problem, load_policy_file};
+use muster_probes::ProbeKind;
+use muster_providers::hook::Call;
+use std::collections::BTreeMap;
+
+const EXAMPLE: &str = include_str!("../../../crds/examples/local.yaml");
+
+fn secrets() -> Vec<(String, String)> {
+    let values = [
+        ("V1_TOKEN", "v1-token"),
+        ("V2_TOKEN", "v2-token"),
+        ("API_CANARY", "Bearer canary"),
+        ("PG_MUSTER", "muster-password"),
+        ("PG_SHOP", "shop-password"),
+        ("DNS_TSIG", "c2VjcmV0LXRzaWcta2V5"),
+    ];
+    values.iter().map(|(name, value)| (format!("MUSTER_SECRET_{name}"), (*value).to_owned())).collect()
+}
+
+fn convert_with(text: &str, variables: Vec<(String, String)>) -> Result<Converted, Vec<Problem>> {
+    let policies = load_policy_file(text).expect("fits the schema");
+    let with = Circumstances {
+        environment: Environment::Local,
+        owner: Owner::new("uid-1"),
+        generation: 7,
+        secrets: &FolderSecrets::new(None, variables),
+        program_env: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]),
+    };
+    convert(&policies[0], &with)
+}
+
+fn example() -> Converted {
+    convert_with(EXAMPLE, secrets()).expect("the example is good")
+}
+
+#[test]
+fn the_core_gets_names_and_numbers() {
+    let policy = example().policy;
+    assert_eq!(
+        (policy.name.as_str(), policy.owner.as_str(), policy.generation),
+        ("shop/checkout", "uid-1", 7)
+    );
+    assert_eq!(policy.mode, Mode::Automatic);
+    let regions: Vec<_> = policy.regions.iter().map(RegionName::as_str).collect();
+    assert_eq!(regions, ["east", "west"]);
+    let sides: Vec<_> = policy.probes.iter().map(|p| (p.name.as_str(), p.on)).collect();
+    assert_eq!(sides, [("place-order", On::Primary), ("api", On::Both), ("beat", On::Primary)]);
+    assert_eq!(policy.detection.trip.min, Millis::from_secs(10));
+    assert!(matches!(&policy.detection.aggregate, Aggregate::AnyOf(names) if names.len() == 2));
+    assert_eq!(policy.detection.anchors, 2);
+    let orders = &policy.data[0];
+    assert_eq!(
+        (orders.capability, orders.can_rejoin, orders.no_ack_declared),
+        (Capability::Checked, true, true)
+    );
+    assert_eq!(orders.rejoin_timeout, Millis::from_secs(60));
+    assert_eq!(policy.fences[0].kind, FenceKind::Data(ItemName::new("orders")));
+    assert_eq!((&policy.fences[1].kind, policy.fences[1].proof), (&FenceKind::Hook, ProofClass::Attested));
+    assert_eq!(policy.safety.without_fence.as_ref().map(|w| w.max_loss), Some(Millis::from_secs(5)));
+}
+
+#[test]
+fn claims_name_each_database_and_record() {
+    let claims: Vec<String> = example().policy.claims().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        claims,
+        [
+            "dns/example.com/shop.example.com/A",
+            "postgres/127.0.1.2:5432/shop",
+            "postgres/127.0.2.2:5432/shop"
+        ]
+    );
+}
+
+#[test]
+fn the_adapters_get_addresses_and_secrets() {
+    let adapters = example().adapters;
+    let data = &adapters.data[&ItemName::new("orders")];
+    assert_eq!(data.postgres.password.expose(), "muster-password");
+    assert_eq!(data.postgres.application.password.expose(), "shop-password");
+    assert_eq!(data.postgres.nodes.len(), 2);
+    let TrafficConfig::Rfc2136(dns) = &adapters.traffic[&ItemName::new("shop")];
+    assert_eq!(dns.tsig.secret.expose(), "c2VjcmV0LXRzaWcta2V5");
+    assert_eq!(dns.servers[0].to_string(), "127.0.0.1:5300");
+    let fence = &adapters.fences[&ItemName::new("power")];
+    assert!(
+        matches!(&fence.status, Call::Exec(exec) if exec.command[1] == "status" && exec.env["PATH"] == "/bin")
+    );
+    assert!(adapters.hooks[&ItemName::new("warm")].repeat_safe);
+    assert_eq!(adapters.vantages[1].region.as_ref().map(RegionName::as_str), Some("west"));
+    assert_eq!(adapters.vantages[0].token.expose(), "v1-token");
+}
+
+#[test]
+fn a_vantage_gets_what_it_probes() {
+    let probing = example().adapters.probing;
+    assert_eq!((probing.regions.len(), probing.probes.len(), probing.anchors.len()), (2, 3, 2));
+    let ProbeKind::Suite(steps) = &probing.probes[0].kind else { panic!("a suite") };
+    assert_eq!(steps[0].http.secret_headers[0].1.expose(), "Bearer canary");
+    assert!(steps[2].always);
+    assert_eq!(probing.public.expect("given").resolver.as_deref(), Some("127.0.0.1:5300"));
+}
+
+#[test]
+fn secrets_that_are_missing_are_all_named_and_none_is_shown() {
+    let problems = convert_with(EXAMPLE, Vec::new()).expect_err("no secret is there");
+    let errors: Vec<_> = problems.iter().filter(|p| p.is_error()).collect();
+    assert_eq!(errors.len(), 6, "{errors:#?}");
+    for path in [
+        "spec.vantages[0].tokenSecret",
+        "spec.data[0].postgres.application.passwordSecret",
+        "spec.traffic[0].rfc2136.tsig.secret",
+    ] {
+        assert!(errors.iter().any(|p| p.path == path), "{path}: {errors:#?}");
+    }
+    assert!(errors.iter().any(|p| p.fix.contains("MUSTER_SECRET_DNS_TSIG")), "{errors:#?}");
+    let mut wrong = secrets();
+    wrong[5].1 = "hunter2!".to_owned();
+    let problems = convert_with(EXAMPLE, wrong).expect_err("not base64");
+    assert!(problems[0].message.contains("not base64") && !format!("{problems:?}").contains("hunter2"));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let warnings_of = |from: &str, to: &str| {
+        assert!(EXAMPLE.contains(from), "{from}");
+        let converted = convert_with(&EXAMPLE.replace(from, to), secrets()).expect("still good");
+        converted.warnings.into_iter().map(|p| p.path).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings_of("mode: Automatic", "mode: Automatic"), [""; 0]);
+    assert_eq!(warnings_of(r#", "tcp://127.0.0.1:9002""#, ""), ["spec.detection.anchors"]);
+    assert_eq!(warnings_of("minOutage: 10s", "minOutage: 4s"), ["spec.detection.trip.minOutage"]);
+    assert_eq!(warnings_of("rto: 30s", "rto: 3s"), ["spec.objectives.rto"]);
+    assert_eq!(warnings_of("accept: [Attested, NoAck]", "accept: [NoAck]"), ["spec.fence[1].proof"]);
+    assert_eq!(warnings_of("listIsNotEdited: true", "listIsNotEdited: false"), ["spec.safety.accept"]);
+    assert_eq!(warnings_of("maxLoss: 5s", "maxLoss: 50s"), ["spec.safety.withoutFence.maxLoss"]);
+    assert_eq!(warnings_of(", unfence: [/usr/local/bin/power, unfence]", ""), ["spec.fence[1].exec.unfence"]);
+    let rejoin = "      rejoin: {exec: {command: [/usr/local/bin/rejoin]}, timeout: 60s}\n";
+    assert_eq!(warnings_of(rejoin, ""), ["spec.data[0].postgres.rejoin"]);
+}
