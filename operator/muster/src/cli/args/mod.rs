@@ -2,14 +2,12 @@
 
 mod help;
 mod runs;
-mod serve;
 mod watch;
 
 pub use help::{command, groups};
 pub use runs::{
     ApproveArgs, ConsentArgs, KindArg, PlanArgs, ReasonArgs, StartArgs, WaitArgs, WhoArgs, WishArgs,
 };
-pub use serve::{LocalArgs, LogArgs, LogFormat, VantageArgs};
 pub use watch::{
     ExplainArgs, HistoryArgs, ProbeArgs, ReplayArgs, ShowArgs, StatusArgs, ValidateArgs, VersionArgs,
 };
