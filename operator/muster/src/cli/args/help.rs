@@ -10,7 +10,7 @@ type Group = (&'static str, &'static [&'static str]);
 
 /// Verbs by what a person is about to do. A test sees that none is missing.
 const GROUPS: &[Group] = &[
-    ("Begin", &["validate"]),
+    ("Begin", &["demo", "validate"]),
     ("Look", &["status", "explain", "plan", "probe"]),
     ("Act", &["failover", "switchover", "failback", "approve", "abort", "pause", "resume", "ack", "adopt"]),
     ("Look back", &["history", "show", "replay"]),
