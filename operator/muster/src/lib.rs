@@ -1,6 +1,7 @@
 //! The `muster` binary's library: everything between the pure core and the world.
 
 pub mod api;
+pub mod assemble;
 pub mod cli;
 pub mod clock;
 pub mod convert;
@@ -8,3 +9,5 @@ pub mod demo;
 pub mod execute;
 pub mod local;
 pub mod store;
+pub mod telemetry;
+pub mod vantage;

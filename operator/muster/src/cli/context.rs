@@ -46,6 +46,11 @@ impl Context {
         Ok(client)
     }
 
+    /// The token file that was named.
+    pub(super) fn token_file(&self) -> Option<PathBuf> {
+        self.global.token_file.clone()
+    }
+
     /// Folder of the journal and the token.
     pub(super) fn state(&self) -> PathBuf {
         self.global.state.clone().unwrap_or_else(default_state)

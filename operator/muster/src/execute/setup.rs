@@ -38,6 +38,8 @@ pub struct Setup {
     pub vantages: BTreeMap<VantageName, VantagePlace>,
     /// Takes up changed credentials.
     pub rebuild: Option<Rebuild>,
+    /// The policy as written, to be kept while a run holds to it.
+    pub document: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Setup {
@@ -55,6 +57,8 @@ pub struct Offer {
     pub credentials: u64,
     /// The source has it no more: it stays in force until its active run ends.
     pub removed: bool,
+    /// What acted last, from before a restart: an active run may hold to it.
+    pub kept: Option<Arc<Setup>>,
 }
 
 /// Which version acts: the newest, or while a run is active the one that it was claimed with.
@@ -77,6 +81,14 @@ impl InForce {
     pub(super) fn settle(&mut self, offer: &Offer, active: Option<&Run>) -> bool {
         let newest = &offer.newest;
         let pinned = active.is_some_and(|run| !same_spec(&run.policy, &newest.policy));
+        let kept = offer.kept.as_ref().filter(|kept| {
+            let fits = |setup: &Setup| active.is_some_and(|run| same_spec(&run.policy, &setup.policy));
+            pinned && fits(kept) && !fits(&self.acting)
+        });
+        if let Some(kept) = kept {
+            self.acting = Arc::clone(kept);
+            return true;
+        }
         let fresh_credentials =
             std::mem::replace(&mut self.credentials, offer.credentials) != offer.credentials;
         let next = match (pinned, fresh_credentials) {

@@ -146,6 +146,7 @@ impl Default for LeaseSettings {
 #[derive(Debug)]
 pub struct LeaseKeeper {
     current: watch::Receiver<Option<LeaseToken>>,
+    other: watch::Receiver<Option<HolderId>>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -154,9 +155,10 @@ impl LeaseKeeper {
     /// Begins to ask for the lease.
     pub fn start(store: Arc<dyn Store>, holder: HolderId, settings: LeaseSettings) -> Self {
         let (tell, current) = watch::channel(None);
+        let (tell_other, other) = watch::channel(None);
         let stop = CancellationToken::new();
-        let keeping = Keeping { store, holder, settings, tell, stop: stop.clone() };
-        Self { current, stop, task: Some(tokio::spawn(keeping.keep())) }
+        let keeping = Keeping { store, holder, settings, tell, tell_other, stop: stop.clone() };
+        Self { current, other, stop, task: Some(tokio::spawn(keeping.keep())) }
     }
 
     /// The token while this process holds the lease. Ask the token itself too: a frozen process learns late.
@@ -167,6 +169,20 @@ impl LeaseKeeper {
     /// The live token, if there is one.
     pub fn token(&self) -> Option<LeaseToken> {
         self.current.borrow().clone().filter(LeaseToken::is_live)
+    }
+
+    /// Who holds the lease, as last seen: this process, or the one that kept it from acquiring.
+    pub fn holder(&self) -> Option<HolderId> {
+        let own = self.token().map(|token| token.holder().clone());
+        own.or_else(|| self.other.borrow().clone())
+    }
+
+    /// Gives the lease back; returns when that is done or has failed. Asks for it no more.
+    pub async fn give_back(&self) {
+        self.stop.cancel();
+        let mut current = self.current.clone();
+        // The keeper's side closes when it ends.
+        while current.changed().await.is_ok() {}
     }
 
     /// Gives the lease back and ends.
@@ -191,6 +207,7 @@ struct Keeping {
     holder: HolderId,
     settings: LeaseSettings,
     tell: watch::Sender<Option<LeaseToken>>,
+    tell_other: watch::Sender<Option<HolderId>>,
     stop: CancellationToken,
 }
 
@@ -215,8 +232,13 @@ impl Keeping {
         loop {
             // Also when asked to stop, one that is under way is waited for: it is given back, not left to run out.
             match self.store.acquire(&self.holder, self.settings.duration).await {
-                Ok(Acquired::Ours(token)) => return Some(token),
-                Ok(Acquired::Held { .. }) => {}
+                Ok(Acquired::Ours(token)) => {
+                    self.tell_other.send_replace(None);
+                    return Some(token);
+                }
+                Ok(Acquired::Held { by, .. }) => {
+                    self.tell_other.send_if_modified(|known| known.replace(by.clone()) != Some(by));
+                }
                 Err(error) => tracing::warn!(%error, "failed to ask for the lease"),
             }
             if self.rest(self.settings.look_every).await == Ended::Asked {

@@ -4,6 +4,8 @@ mod help;
 mod runs;
 mod watch;
 
+pub use crate::local::Settings as LocalArgs;
+pub use crate::vantage::Settings as VantageArgs;
 pub use help::{command, groups};
 pub use runs::{
     ApproveArgs, ConsentArgs, KindArg, PlanArgs, ReasonArgs, StartArgs, WaitArgs, WhoArgs, WishArgs,
@@ -110,6 +112,10 @@ pub enum Verb {
     Validate(ValidateArgs),
     /// Step through the recorded decisions of a run
     Replay(ReplayArgs),
+    /// Run the controller without a cluster
+    Local(LocalArgs),
+    /// Run the policies' probes here and report to a controller elsewhere
+    Vantage(VantageArgs),
     /// Print the completion script for a shell
     Completion(CompletionArgs),
     /// Print the versions of this command and of the server

@@ -5,6 +5,7 @@ mod follow;
 mod look;
 mod replay;
 mod runs;
+mod serve;
 mod validate;
 mod wishes;
 
@@ -37,6 +38,8 @@ pub(super) async fn run(cli: Cli) -> Done {
         Verb::Resume(args) => wishes::resume(&cx, &args).await,
         Verb::Validate(args) => validate::run(&cx, &args),
         Verb::Replay(args) => replay::run(&cx, &args).await,
+        Verb::Local(args) => serve::local(&cx, args).await,
+        Verb::Vantage(args) => serve::vantage(&cx, args).await,
         Verb::Completion(args) => completion(&cx, args.shell),
         Verb::Reference => cx.screen.print(&reference::markdown()),
     }

@@ -96,5 +96,6 @@ pub fn setup(policy: Policy, world: &Arc<World>) -> Setup {
         probing: ProbingSpec::default(),
         vantages: BTreeMap::from([("controller".into(), nowhere()), ("v1".into(), nowhere())]),
         rebuild: None,
+        document: None,
     }
 }

@@ -75,7 +75,8 @@ impl Process {
 
     /// Runs a policy on a world, probes and all.
     fn run(&mut self, policy: Policy, world: &Arc<World>) -> (PolicyHandle, watch::Sender<Offer>) {
-        let offer = Offer { newest: Arc::new(setup(policy, world)), credentials: 0, removed: false };
+        let offer =
+            Offer { newest: Arc::new(setup(policy, world)), credentials: 0, removed: false, kept: None };
         let (offers, seen) = watch::channel(offer);
         let (task, handle) = PolicyTask::new(Arc::clone(&self.shell), seen);
         self.tasks.push(AbortOnDropHandle::new(tokio::spawn(task.run(self.stop.clone()))));

@@ -1,0 +1,146 @@
+//! From a policy as written to a [`Setup`] that can act: conversion, then one adapter per item.
+//!
+//! Knows no store and no folder: `muster local` and a controller in a cluster assemble alike.
+
+use crate::convert::{
+    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig, convert,
+};
+use crate::execute::{Adapters, FenceAdapter, Setup, VantagePlace};
+use muster_core::ids::{ItemName, Owner, RegionName, VantageName};
+use muster_core::policy::{FenceKind, Policy};
+use muster_crds::Problem;
+use muster_crds::policy::RegionFailoverPolicy;
+use muster_providers::hook::{FenceHook, Hook, RejoinHook};
+use muster_providers::postgres::PostgresData;
+use muster_providers::rfc2136::Rfc2136;
+use muster_providers::{AdoptedOwners, DataControl, FenceControl, HookControl, TrafficControl};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The controller's own vantage.
+pub const CONTROLLER: &str = "controller";
+
+/// What assembling takes beside the policy; the same for all policies of a process.
+#[derive(Debug)]
+pub struct Assembler {
+    /// Where Muster runs.
+    pub environment: Environment,
+    /// Values behind references.
+    pub secrets: Arc<dyn SecretSource>,
+    /// What programs of the user find in their environment.
+    pub program_env: BTreeMap<String, String>,
+    /// The region that this process stands in; `None`: outside of all.
+    pub region: Option<RegionName>,
+}
+
+/// A setup, and what a person should look at all the same.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Ready to act.
+    pub setup: Setup,
+    /// Not errors.
+    pub warnings: Vec<Problem>,
+}
+
+impl Assembler {
+    /// Converts a policy and builds its adapters; connects to nothing. Every problem comes back at once.
+    pub fn assemble(
+        self: &Arc<Self>,
+        source: &Arc<RegionFailoverPolicy>,
+        owner: &Owner,
+        generation: u64,
+    ) -> Result<Assembled, Vec<Problem>> {
+        let Converted { policy, adapters, warnings } = convert(
+            source,
+            &Circumstances {
+                environment: self.environment,
+                owner: owner.clone(),
+                generation,
+                secrets: self.secrets.as_ref(),
+                program_env: self.program_env.clone(),
+            },
+        )?;
+        let adopted = AdoptedOwners::default();
+        let vantages = self.vantages(&policy, &adapters);
+        let probing = adapters.probing.clone();
+        let adapters = build_adapters(&policy, adapters, &adopted)?;
+        let again = (Arc::clone(self), Arc::clone(source), owner.clone());
+        let rebuild = move || {
+            let (assembler, source, owner) = &again;
+            let assembled = assembler.assemble(source, owner, generation);
+            assembled.map(|a| a.setup).map_err(|problems| name_all(&problems))
+        };
+        let document = serde_yaml_ng::to_string(source.as_ref()).map(Arc::from).ok();
+        let rebuild = Some(Arc::new(rebuild) as crate::execute::Rebuild);
+        let setup = Setup { policy, adapters, adopted, probing, vantages, rebuild, document };
+        Ok(Assembled { setup, warnings })
+    }
+
+    fn vantages(&self, policy: &Policy, adapters: &AdapterConfigs) -> BTreeMap<VantageName, VantagePlace> {
+        let own = self.region.clone().filter(|region| policy.regions.contains(region));
+        let mut places = BTreeMap::from([(CONTROLLER.into(), VantagePlace { region: own, token: None })]);
+        places.extend(adapters.vantages.iter().map(|vantage| {
+            let token = Some(vantage.token.clone());
+            (vantage.name.clone(), VantagePlace { region: vantage.region.clone(), token })
+        }));
+        places
+    }
+}
+
+/// Problems as one text, for a log line or a status page.
+pub fn name_all(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|p| p.is_error());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {
+    vec![Problem::error(path, error.to_string(), "correct the value that the message names")]
+}
+
+fn build_adapters(
+    policy: &Policy,
+    configs: AdapterConfigs,
+    adopted: &AdoptedOwners,
+) -> Result<Adapters, Vec<Problem>> {
+    let mut adapters = Adapters::default();
+    for (name, config) in configs.data {
+        let data = build_data(&name, config, adopted)?;
+        adapters.data.insert(name, data);
+    }
+    for (name, TrafficConfig::Rfc2136(mut config)) in configs.traffic {
+        config.adopted = adopted.clone();
+        let built = Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{name}].rfc2136"), e))?;
+        adapters.traffic.insert(name, Arc::new(built) as Arc<dyn TrafficControl>);
+    }
+    for (name, config) in &configs.fences {
+        let built = FenceHook::new(config).map_err(|e| broken(format!("spec.fence[{name}]"), e))?;
+        let built = FenceAdapter::Hook(Arc::new(built) as Arc<dyn FenceControl>);
+        adapters.fences.insert(name.clone(), built);
+    }
+    for way in &policy.fences {
+        if let FenceKind::Data(item) = &way.kind {
+            adapters.fences.insert(way.name.clone(), FenceAdapter::Data(item.clone()));
+        }
+    }
+    for (name, config) in &configs.hooks {
+        let built = Hook::new(config).map_err(|e| broken(format!("spec.hooks[{name}]"), e))?;
+        adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
+    }
+    Ok(adapters)
+}
+
+fn build_data(
+    name: &ItemName,
+    config: DataConfig,
+    adopted: &AdoptedOwners,
+) -> Result<Arc<dyn DataControl>, Vec<Problem>> {
+    let path = format!("spec.data[{name}].postgres");
+    let DataConfig { mut postgres, rejoin, .. } = config;
+    postgres.adopted = adopted.clone();
+    if let Some(rejoin) = rejoin {
+        let hook = RejoinHook::new(&rejoin).map_err(|e| broken(format!("{path}.rejoin"), e))?;
+        postgres.rejoin = Some(Arc::new(hook));
+    }
+    let data = PostgresData::new(postgres).map_err(|e| broken(format!("{path}.tls"), e))?;
+    Ok(Arc::new(data))
+}

@@ -1,0 +1,367 @@
+//! Which policies run here: follows the folder, gives each policy a task, its probes, and the newest good version.
+
+use super::folder::{Changed, Folder, Found, Listing, problem};
+use super::kept::Kept;
+use super::probing::{self, Beats};
+use crate::api::FileProblem;
+use crate::assemble::{Assembler, name_all};
+use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
+use crate::store::{Store, StoreError};
+use muster_core::ids::{Owner, PolicyName};
+use muster_crds::RegionFailoverPolicy;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Between two looks at the folder.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A policy that runs here.
+#[derive(Debug)]
+struct Running {
+    offers: watch::Sender<Offer>,
+    handle: PolicyHandle,
+    beats: Beats,
+    source: Arc<RegionFailoverPolicy>,
+    file: String,
+    task: AbortOnDropHandle<()>,
+    _probing: AbortOnDropHandle<()>,
+    _keeping: AbortOnDropHandle<()>,
+}
+
+/// What the API shows of a policy that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) handle: PolicyHandle,
+    pub(super) beats: Beats,
+    pub(super) file: String,
+}
+
+/// All policies of this process.
+#[derive(Debug)]
+pub(super) struct Engine {
+    shell: Arc<Shell>,
+    assembler: Arc<Assembler>,
+    kept: Kept,
+    stop: CancellationToken,
+    running: Mutex<BTreeMap<PolicyName, Running>>,
+    problems: Mutex<Vec<FileProblem>>,
+    owners: Mutex<BTreeMap<PolicyName, Owner>>,
+}
+
+/// Why a version does not come into force.
+enum NotTaken {
+    /// The policy is wrong.
+    Invalid(String),
+    /// The journal did not answer; tried again.
+    Store(StoreError),
+}
+
+impl Engine {
+    pub(super) fn new(
+        shell: Arc<Shell>,
+        assembler: Arc<Assembler>,
+        kept: Kept,
+        stop: CancellationToken,
+    ) -> Self {
+        let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { shell, assembler, kept, stop, running, problems, owners }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One policy.
+    pub(super) fn find(&self, policy: &PolicyName) -> Option<Shown> {
+        self.lock().get(policy).map(show)
+    }
+
+    /// All policies, by name.
+    pub(super) fn all(&self) -> Vec<Shown> {
+        self.lock().values().map(show).collect()
+    }
+
+    /// Files that are not in force as written, and edits that wait for a run's end.
+    pub(super) fn problems(&self) -> Vec<FileProblem> {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for shown in self.all() {
+            let latest = shown.handle.latest.borrow().clone();
+            if let Some(why) = latest.and_then(|latest| latest.deferred.clone()) {
+                let mut deferred = problem(&shown.file, Some(shown.handle.name), "SpecChangeDeferred", why);
+                deferred.last_good_in_force = true;
+                problems.push(deferred);
+            }
+        }
+        problems
+    }
+
+    /// Follows the folder until `stop`.
+    pub(super) async fn follow(&self, mut folder: Folder) {
+        loop {
+            let looked = tokio::task::spawn_blocking(move || {
+                let changed = folder.look();
+                (folder, changed)
+            });
+            let Ok((back, changed)) = looked.await else {
+                tracing::error!("failed to look at the policies' folder: the look panicked");
+                return;
+            };
+            folder = back;
+            let ended = self.sweep_ended();
+            if (changed != Changed::default() || ended) && !self.take_over(&folder, changed).await {
+                folder.look_anew();
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Policies that were removed and have ended. True if there were any.
+    fn sweep_ended(&self) -> bool {
+        let mut running = self.lock();
+        let ended: Vec<PolicyName> =
+            running.iter().filter(|(_, r)| r.task.is_finished()).map(|(name, _)| name.clone()).collect();
+        for name in &ended {
+            tracing::info!(policy = %name, "policy is no longer in force");
+            running.remove(name);
+            self.kept.forget(name);
+        }
+        !ended.is_empty()
+    }
+
+    /// Brings the folder's policies into force. False: try again, the journal did not answer.
+    async fn take_over(&self, folder: &Folder, changed: Changed) -> bool {
+        let in_force = self.lock().iter().map(|(name, r)| (name.clone(), r.file.clone())).collect();
+        let mut listing = folder.listing(&in_force);
+        let mut complete = true;
+        let found = std::mem::take(&mut listing.found);
+        for (name, found) in &found {
+            let source = Arc::new(found.policy.policy.clone());
+            let known =
+                self.lock().get(name).is_some_and(|r| r.source == source && !r.offers.borrow().removed);
+            if known && !changed.credentials {
+                continue;
+            }
+            match self.bring_into_force(name, &found.file, source, changed.credentials).await {
+                Ok(()) => {}
+                Err(NotTaken::Invalid(message)) => {
+                    listing.doubtful.insert(name.clone());
+                    listing.problems.push(problem(&found.file, Some(name.clone()), "Invalid", message));
+                }
+                Err(NotTaken::Store(error)) => {
+                    tracing::warn!(policy = %name, %error, "failed to bring a policy into force; trying again");
+                    listing.doubtful.insert(name.clone());
+                    complete = false;
+                }
+            }
+        }
+        for (name, running) in self.lock().iter() {
+            if !found.contains_key(name) && !listing.doubtful.contains(name) {
+                running.offers.send_if_modified(|offer| !std::mem::replace(&mut offer.removed, true));
+            }
+        }
+        complete &= self.restore_kept(&mut listing, &found).await;
+        self.report_problems(listing);
+        complete
+    }
+
+    /// Policies that are not running although they did before a restart: their file is bad now, or a run of
+    /// theirs is active.
+    async fn restore_kept(&self, listing: &mut Listing, found: &BTreeMap<PolicyName, Found>) -> bool {
+        let known = match self.shell.store.policies().await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%error, "failed to list the journal's policies; trying again");
+                return false;
+            }
+        };
+        for known in known {
+            let name = known.policy;
+            let doubtful = listing.doubtful.contains(&name);
+            if self.lock().contains_key(&name) || (found.contains_key(&name) && !doubtful) {
+                continue;
+            }
+            let in_run = match self.shell.store.load(&name).await {
+                Ok(loaded) => loaded.journal.state.active_run.is_some(),
+                Err(_) => false,
+            };
+            let Some(source) = self.kept.read(&name).filter(|_| doubtful || in_run) else { continue };
+            match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
+                Ok(assembled) => {
+                    let offer = Offer {
+                        newest: Arc::new(assembled.setup),
+                        credentials: 0,
+                        removed: !doubtful,
+                        kept: None,
+                    };
+                    self.start(&name, "(kept)", Arc::new(source), offer);
+                }
+                Err(problems) => {
+                    let message = format!("its kept version is of no use either: {}", name_all(&problems));
+                    listing.problems.push(problem("(kept)", Some(name), "Invalid", message));
+                }
+            }
+        }
+        true
+    }
+
+    async fn bring_into_force(
+        &self,
+        name: &PolicyName,
+        file: &str,
+        source: Arc<RegionFailoverPolicy>,
+        credentials: bool,
+    ) -> Result<(), NotTaken> {
+        let owner = self.owner_of(name).await.map_err(NotTaken::Store)?;
+        let generation = self.lock().get(name).map_or(1, |r| r.offers.borrow().newest.policy.generation + 1);
+        let assembled = self
+            .assembler
+            .assemble(&source, &owner, generation)
+            .map_err(|problems| NotTaken::Invalid(name_all(&problems)))?;
+        for warning in &assembled.warnings {
+            tracing::warn!(policy = %name, file, %warning, "policy has a weak point");
+        }
+        let newest = Arc::new(assembled.setup);
+        let mut running = self.lock();
+        if let Some(r) = running.get_mut(name) {
+            tracing::info!(policy = %name, file, generation, "policy changed");
+            (r.source, r.file) = (source, file.to_owned());
+            r.offers.send_modify(|offer| {
+                offer.newest = newest;
+                offer.removed = false;
+                offer.credentials += u64::from(credentials);
+            });
+            return Ok(());
+        }
+        drop(running);
+        let kept = self.kept_setup(name, &owner, &source);
+        self.start(name, file, source, Offer { newest, credentials: 0, removed: false, kept });
+        Ok(())
+    }
+
+    /// The version that acted before a restart, if it is another one.
+    fn kept_setup(
+        &self,
+        name: &PolicyName,
+        owner: &Owner,
+        newest: &RegionFailoverPolicy,
+    ) -> Option<Arc<Setup>> {
+        let kept = self.kept.read(name).filter(|kept| kept.spec != newest.spec)?;
+        match self.assembler.assemble(&Arc::new(kept), owner, 0) {
+            Ok(assembled) => Some(Arc::new(assembled.setup)),
+            Err(problems) => {
+                tracing::warn!(policy = %name, problems = name_all(&problems), "a kept policy is of no use any more");
+                None
+            }
+        }
+    }
+
+    fn start(&self, name: &PolicyName, file: &str, source: Arc<RegionFailoverPolicy>, offer: Offer) {
+        tracing::info!(policy = %name, file, mode = ?offer.newest.policy.mode, "policy comes into force");
+        let (offers, seen) = watch::channel(offer);
+        let (task, handle) = PolicyTask::new(Arc::clone(&self.shell), seen);
+        let beats = Beats::default();
+        let probing = probing::keep_probing(Arc::clone(&self.shell), handle.clone(), Arc::clone(&beats));
+        let keeping = keep_acting(Arc::clone(&self.shell), handle.clone(), self.kept.clone());
+        let running = Running {
+            offers,
+            beats,
+            source,
+            file: file.to_owned(),
+            task: AbortOnDropHandle::new(tokio::spawn(task.run(self.stop.clone()))),
+            _probing: AbortOnDropHandle::new(tokio::spawn(probing)),
+            _keeping: AbortOnDropHandle::new(tokio::spawn(keeping)),
+            handle,
+        };
+        self.lock().insert(name.clone(), running);
+    }
+
+    /// The policy's UID: made once, kept in the journal.
+    async fn owner_of(&self, name: &PolicyName) -> Result<Owner, StoreError> {
+        let cached = || self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(owner) = cached() {
+            return Ok(owner);
+        }
+        let owner = find_owner(self.shell.store.as_ref(), name).await?;
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), owner.clone());
+        Ok(owner)
+    }
+
+    fn report_problems(&self, listing: Listing) {
+        let running = self.lock();
+        let mut problems = listing.problems;
+        for problem in &mut problems {
+            problem.last_good_in_force =
+                problem.policy.as_ref().is_some_and(|name| running.contains_key(name));
+        }
+        drop(running);
+        let mut known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems.iter().filter(|p| !known.contains(p)) {
+            let (file, reason, message) = (&problem.file, &problem.reason, &problem.message);
+            tracing::warn!(
+                file,
+                reason,
+                message,
+                last_good_in_force = problem.last_good_in_force,
+                "policy file"
+            );
+        }
+        *known = problems;
+    }
+
+    /// Waits until every policy's task has ended after `stop`, or until `within` is over.
+    pub(super) async fn join(&self, within: Duration) {
+        let until = tokio::time::Instant::now() + within;
+        while self.lock().values().any(|r| !r.task.is_finished()) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+fn show(running: &Running) -> Shown {
+    Shown { handle: running.handle.clone(), beats: Arc::clone(&running.beats), file: running.file.clone() }
+}
+
+async fn find_owner(store: &dyn Store, name: &PolicyName) -> Result<Owner, StoreError> {
+    match store.load(name).await {
+        Ok(loaded) => return Ok(loaded.journal.state.owner),
+        Err(StoreError::UnknownPolicy { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let fresh = Owner::new(uuid::Uuid::new_v4().to_string());
+    match store.create(name, &fresh).await {
+        Ok(_) => Ok(fresh),
+        Err(StoreError::PolicyExists { owner, .. }) => Ok(owner),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps a copy of the version that acts, for after a restart.
+async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Kept) {
+    let mut written: Option<Arc<str>> = None;
+    while handle.latest.changed().await.is_ok() {
+        let Some(latest) = handle.latest.borrow_and_update().clone() else { continue };
+        // Only a version that a pass has settled on: before the first one, the newest may not be what a run holds to.
+        let settled = latest.rule.is_some() && shell.lease.is_held();
+        let Some(document) =
+            latest.acting.document.clone().filter(|d| settled && written.as_ref() != Some(d))
+        else {
+            continue;
+        };
+        let (folder, name) = (kept.clone(), handle.name.clone());
+        let text = Arc::clone(&document);
+        match tokio::task::spawn_blocking(move || folder.keep(&name, &text)).await {
+            Ok(Ok(())) => written = Some(document),
+            Ok(Err(error)) => {
+                tracing::warn!(policy = %handle.name, %error, "failed to keep the policy in force")
+            }
+            Err(_) => return,
+        }
+    }
+}

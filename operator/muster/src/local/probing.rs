@@ -1,0 +1,85 @@
+//! The controller's own vantage: runs a policy's probes while this process holds the lease, and publishes to the
+//! policy's board.
+
+use crate::assemble::CONTROLLER;
+use crate::clock::Clock;
+use crate::execute::{PolicyHandle, Setup, Shell};
+use muster_core::ids::{ItemName, RegionName};
+use muster_core::time::Stamp;
+use muster_probes::{ProbeRunner, Report, StandbyBeat};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Between two looks at what the runner has of heartbeats and the public name, while a run is active.
+const DURING_RUN: Duration = Duration::from_millis(50);
+/// The same in a stable world.
+const IN_CALM: Duration = Duration::from_millis(500);
+
+impl muster_probes::Clock for Clock {
+    fn now(&self) -> Stamp {
+        Self::now(self)
+    }
+}
+
+/// What the standbys have of the controller's heartbeats, for the live loss.
+pub(super) type Beats = Arc<Mutex<BTreeMap<ItemName, BTreeMap<RegionName, StandbyBeat>>>>;
+
+/// Probes for one policy until dropped.
+pub(super) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, beats: Beats) {
+    let active = watch::Sender::new(None);
+    let mut lease = shell.lease.subscribe();
+    let mut runner: Option<ProbeRunner> = None;
+    loop {
+        let setup = Arc::clone(&handle.acting.borrow_and_update());
+        let latest = handle.latest.borrow_and_update().clone();
+        let state = latest.as_ref().and_then(|latest| Some(&latest.journal.as_ref()?.state));
+        let active_region = state.and_then(|state| state.active_region.clone());
+        active.send_if_modified(|old| {
+            let news = *old != active_region;
+            old.clone_from(&active_region);
+            news
+        });
+        if shell.lease.is_held() {
+            let runner = runner.get_or_insert_with(|| start(&shell, &handle, active.subscribe()));
+            apply(runner, &setup);
+            publish(runner, &handle, &beats);
+        } else {
+            runner = None;
+        }
+        let in_run = state.is_some_and(|state| state.active_run.is_some());
+        tokio::select! {
+            () = tokio::time::sleep(if in_run { DURING_RUN } else { IN_CALM }) => {}
+            changed = handle.acting.changed() => if changed.is_err() { return },
+            changed = handle.latest.changed() => if changed.is_err() { return },
+            changed = lease.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn start(shell: &Shell, handle: &PolicyHandle, active: watch::Receiver<Option<RegionName>>) -> ProbeRunner {
+    let (board, acting) = (Arc::clone(&handle.board), handle.acting.clone());
+    let sink = move |report: Report| {
+        let setup = Arc::clone(&acting.borrow());
+        board.fold_sample(&report.sample, &setup.policy);
+    };
+    ProbeRunner::new(CONTROLLER.into(), Arc::new(shell.clock.clone()), Arc::new(sink), active)
+}
+
+fn apply(runner: &mut ProbeRunner, setup: &Setup) {
+    if let Err(mistakes) = runner.apply(&setup.probing) {
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        tracing::error!(policy = %setup.policy.name, mistakes = mistakes.join("; "), "failed to start the probes");
+    }
+}
+
+fn publish(runner: &ProbeRunner, handle: &PolicyHandle, beats: &Beats) {
+    for (item, facts) in runner.heartbeats() {
+        handle.board.set_heartbeat(&item, facts);
+    }
+    if let Some(public) = runner.public() {
+        handle.board.set_public(public);
+    }
+    *beats.lock().unwrap_or_else(PoisonError::into_inner) = runner.standby_beats();
+}

@@ -1,0 +1,210 @@
+//! From start to end of the process.
+
+use super::engine::Engine;
+use super::folder::Folder;
+use super::http::{self, Api};
+use super::kept::Kept;
+use super::settings::{Settings, read_environment};
+use super::token::{TokenError, ensure_token};
+use crate::assemble::Assembler;
+use crate::clock::Clock;
+use crate::convert::{Environment, FolderSecrets};
+use crate::execute::{LeaseView, Paces, Points, Shell};
+use crate::store::sqlite::Options;
+use crate::store::{LeaseKeeper, LeaseSettings, SqliteStore, Store, StoreError};
+use crate::telemetry::{self, FilterError};
+use muster_core::ids::{HolderId, RegionName};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// At most so long effects under way are waited for before the lease is given back.
+const END_OF_EFFECTS: Duration = Duration::from_secs(2);
+/// At most so long passes under way are waited for.
+const END_OF_PASSES: Duration = Duration::from_secs(1);
+
+/// Why the process ends otherwise than it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The command line.
+    #[error(transparent)]
+    Log(#[from] FilterError),
+    /// A folder or file of this machine.
+    #[error("failed to {verb} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The journal.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address is taken, or not of this machine.
+    #[error("failed to listen on {listen}: {source}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Signals cannot be waited for.
+    #[error("failed to wait for signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs the controller until SIGTERM or Ctrl-C, then hands over: nothing new starts, what is under way is waited
+/// for shortly, the lease is given back. `state` is the folder of journal and token.
+pub async fn run(settings: Settings, state: PathBuf) -> Result<(), LocalError> {
+    telemetry::start(&settings.log)?;
+    let stop = CancellationToken::new();
+    let mut signals = Signals::catch()?;
+    let local = Local::start(&settings, &state, stop.clone()).await?;
+    tracing::info!(holder = %local.shell.holder, listen = %local.listen, state = %state.display(), "muster local runs");
+    signals.wait().await;
+    tracing::info!("asked to end; handing over");
+    local.end(stop).await;
+    Ok(())
+}
+
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, LocalError> {
+        let catch = |kind| signal(kind).map_err(LocalError::Signals);
+        Ok(Self { term: catch(SignalKind::terminate())?, int: catch(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// A controller that runs.
+pub(super) struct Local {
+    pub(super) shell: Arc<Shell>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) listen: SocketAddr,
+    keeper: Arc<LeaseKeeper>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Local {
+    /// Opens the journal, asks for the lease, follows the folder and serves the API.
+    pub(super) async fn start(
+        settings: &Settings,
+        state: &Path,
+        stop: CancellationToken,
+    ) -> Result<Self, LocalError> {
+        let io = |verb, path: &Path| {
+            let path = path.to_owned();
+            move |source| LocalError::Io { verb, path, source }
+        };
+        std::fs::create_dir_all(state).map_err(io("make", state))?;
+        std::fs::read_dir(&settings.policies).map_err(io("read", &settings.policies))?;
+        let token = ensure_token(state)?;
+        let clock = Clock::system();
+        let store = SqliteStore::open(state, Options::default(), clock.clone()).await?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|source| LocalError::Listen { listen: settings.listen, source })?;
+        let listen =
+            listener.local_addr().map_err(|source| LocalError::Listen { listen: settings.listen, source })?;
+        let flags = settings.test.clone().into();
+        let points = Points::new(flags, clock.clone()).map_err(io("open the call log of", state))?;
+        let kept = Kept::open(state).map_err(io("make", state))?;
+
+        let holder = name_holder(settings.name.as_deref());
+        let keeper =
+            Arc::new(LeaseKeeper::start(Arc::clone(&store), holder.clone(), LeaseSettings::default()));
+        let lease = Arc::new(LeaseView::new(keeper.watch()));
+        let started = clock.now();
+        let shell = Arc::new(Shell::new(store, lease, holder, clock, points, Paces::default()));
+        let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler(settings), kept, stop.clone()));
+        let api = Api {
+            shell: Arc::clone(&shell),
+            engine: Arc::clone(&engine),
+            keeper: Arc::clone(&keeper),
+            token,
+            started,
+        };
+        let folder = Folder::new(settings.policies.clone(), settings.secrets.clone());
+        let tasks = vec![
+            tokio::spawn(serve(listener, api, stop.clone())),
+            tokio::spawn(check_room(Arc::clone(&shell), stop.clone())),
+            tokio::spawn({
+                let engine = Arc::clone(&engine);
+                async move { engine.follow(folder).await }
+            }),
+        ];
+        Ok(Self { shell, engine, listen, keeper, tasks })
+    }
+
+    /// Hands over.
+    pub(super) async fn end(self, stop: CancellationToken) {
+        self.shell.lease.stop_acting();
+        stop.cancel();
+        self.engine.join(END_OF_PASSES).await;
+        self.shell.effects.close();
+        if tokio::time::timeout(END_OF_EFFECTS, self.shell.effects.wait()).await.is_err() {
+            tracing::warn!(
+                effects = self.shell.effects.len(),
+                "effects are still under way; their successor looks"
+            );
+        }
+        self.keeper.give_back().await;
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn assembler(settings: &Settings) -> Arc<Assembler> {
+    let environment = read_environment();
+    Arc::new(Assembler {
+        environment: Environment::Local,
+        program_env: settings.program_env(&environment),
+        secrets: Arc::new(FolderSecrets::new(settings.secrets.clone(), environment)),
+        region: settings.region.as_deref().map(RegionName::from),
+    })
+}
+
+async fn check_room(shell: Arc<Shell>, stop: CancellationToken) {
+    tokio::select! {
+        () = shell.keep_checking() => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    let served = axum::serve(listener, http::router(Arc::new(api)))
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the HTTP API ended");
+    }
+}
+
+/// Name, pid and a random part: no two processes are ever the same holder.
+fn name_holder(name: Option<&str>) -> HolderId {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.map(str::to_owned).or_else(host).unwrap_or_else(|| "muster".to_owned());
+    let name = name.trim();
+    HolderId::new(format!("{name}-{}-{:04x}", std::process::id(), rand::random::<u16>()))
+}

@@ -1,0 +1,289 @@
+//! From start to end of the process.
+
+use super::buffer::{Buffer, age_all};
+use super::client::{Controller, ReportError};
+use super::policies::{Task, task_of};
+use crate::api::VantageReport;
+use crate::clock::Clock;
+use crate::convert::{FolderSecrets, SecretSource};
+use crate::local::folder::{Changed, Folder};
+use crate::local::read_environment;
+use crate::telemetry::{self, FilterError, LogArgs};
+use clap::Args;
+use muster_core::ids::{PolicyName, RegionName, VantageName};
+use muster_core::secret::Secret;
+use muster_core::time::Millis;
+use muster_probes::{ProbeRunner, Report};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Results of this long are sent together.
+const BATCH: Duration = Duration::from_millis(200);
+/// Without results, at the latest so often: the active region may have changed.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// After a report that did not arrive.
+const REST: Duration = Duration::from_secs(1);
+/// Between two looks at the folder.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A vantage.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  muster vantage --name v1 --policies ./policies --secrets ./secrets \\
+    --controller http://10.0.3.7:7420 --token-file ./v1.token
+
+The vantage must stand in the policy under vantages, with this name; the token is the one that its tokenSecret
+names. Place it outside the regions that it judges.")]
+pub struct Settings {
+    /// The vantage's name in the policies
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// Folder with the same policy files that the controller has
+    #[arg(long, value_name = "DIR", env = "MUSTER_POLICIES", hide_env_values = true)]
+    pub policies: PathBuf,
+    /// Folder with the secrets that the probes need
+    #[arg(long, value_name = "DIR", env = "MUSTER_SECRETS", hide_env_values = true)]
+    pub secrets: Option<PathBuf>,
+    /// The controller to report to; repeat it for each process of a pair
+    #[arg(long, value_name = "URL", required = true)]
+    pub controller: Vec<String>,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Why a vantage ends otherwise than it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum VantageError {
+    /// The command line.
+    #[error(transparent)]
+    Log(#[from] FilterError),
+    /// A controller's address.
+    #[error(transparent)]
+    Controller(#[from] ReportError),
+    /// A folder or file of this machine.
+    #[error("failed to read {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Signals cannot be waited for.
+    #[error("failed to wait for signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Probes and reports until SIGTERM or Ctrl-C. `token_file` holds the token to show; without it each policy's
+/// `tokenSecret` is read.
+pub async fn run(settings: Settings, token_file: Option<PathBuf>) -> Result<(), VantageError> {
+    telemetry::start(&settings.log)?;
+    let own_token = token_file.as_deref().map(read_token).transpose()?;
+    let controllers: Vec<Controller> =
+        settings.controller.iter().map(|url| Controller::parse(url)).collect::<Result<_, _>>()?;
+    std::fs::read_dir(&settings.policies)
+        .map_err(|source| VantageError::Io { path: settings.policies.clone(), source })?;
+    let vantage = Arc::new(Vantage::new(&settings, own_token, controllers.len()));
+    let _reporting: Vec<AbortOnDropHandle<()>> = controllers
+        .into_iter()
+        .zip(&vantage.buffers)
+        .map(|(controller, buffer)| {
+            let reporting = keep_reporting(Arc::clone(&vantage), controller, Arc::clone(buffer));
+            AbortOnDropHandle::new(tokio::spawn(reporting))
+        })
+        .collect();
+    let mut term = signal(SignalKind::terminate()).map_err(VantageError::Signals)?;
+    let folder = Folder::new(settings.policies.clone(), settings.secrets.clone());
+    tracing::info!(vantage = settings.name, "muster vantage runs");
+    tokio::select! {
+        () = vantage.follow(folder) => {}
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(())
+}
+
+fn read_token(path: &std::path::Path) -> Result<Secret, VantageError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| VantageError::Io { path: path.to_owned(), source })?;
+    Ok(Secret::new(text.trim()))
+}
+
+/// A policy that is probed.
+struct Probed {
+    task: Task,
+    runner: ProbeRunner,
+    active: watch::Sender<Option<RegionName>>,
+}
+
+struct Vantage {
+    name: VantageName,
+    clock: Clock,
+    secrets: Arc<dyn SecretSource>,
+    own_token: Option<Secret>,
+    /// One per controller.
+    buffers: Vec<Arc<Buffer>>,
+    probed: Mutex<BTreeMap<PolicyName, Probed>>,
+}
+
+impl Vantage {
+    fn new(settings: &Settings, own_token: Option<Secret>, controllers: usize) -> Self {
+        let secrets = FolderSecrets::new(settings.secrets.clone(), read_environment());
+        Self {
+            name: settings.name.as_str().into(),
+            clock: Clock::system(),
+            secrets: Arc::new(secrets),
+            own_token,
+            buffers: (0..controllers).map(|_| Arc::default()).collect(),
+            probed: Mutex::default(),
+        }
+    }
+
+    async fn follow(&self, mut folder: Folder) {
+        loop {
+            let looked = tokio::task::spawn_blocking(move || {
+                let changed = folder.look();
+                (folder, changed)
+            });
+            let Ok((back, changed)) = looked.await else { return };
+            folder = back;
+            if changed != Changed::default() {
+                self.take_over(&folder);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What the folder holds now; a policy whose file is broken goes on as it was.
+    fn take_over(&self, folder: &Folder) {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_force = probed.keys().map(|name| (name.clone(), String::new())).collect();
+        let listing = folder.listing(&in_force);
+        for problem in &listing.problems {
+            tracing::warn!(file = problem.file, message = problem.message, "policy file");
+        }
+        probed.retain(|name, _| listing.found.contains_key(name) || listing.doubtful.contains(name));
+        for (name, found) in listing.found {
+            match task_of(&found.policy.policy, &self.name, &self.secrets, self.own_token.as_ref()) {
+                Ok(Some(task)) => self.probe(&mut probed, &name, task),
+                Ok(None) => {
+                    tracing::info!(policy = %name, vantage = %self.name, "the policy does not name this vantage");
+                    probed.remove(&name);
+                }
+                Err(why) => tracing::warn!(policy = %name, why, "policy cannot be probed from here"),
+            }
+        }
+    }
+
+    fn probe(&self, probed: &mut BTreeMap<PolicyName, Probed>, name: &PolicyName, task: Task) {
+        for left_out in &task.left_out {
+            tracing::warn!(policy = %name, left_out, "probe does not run here");
+        }
+        let entry = probed.entry(name.clone()).or_insert_with(|| {
+            let active = watch::Sender::new(None);
+            let (buffers, policy) = (self.buffers.clone(), name.clone());
+            let sink = move |report: Report| {
+                for buffer in &buffers {
+                    buffer.push(policy.clone(), report.sample.clone());
+                }
+            };
+            let clock = Arc::new(self.clock.clone());
+            let runner = ProbeRunner::new(self.name.clone(), clock, Arc::new(sink), active.subscribe());
+            Probed { task: task.clone(), runner, active }
+        });
+        match entry.runner.apply(&task.probing) {
+            Ok(()) => entry.task = task,
+            Err(mistakes) => {
+                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                tracing::error!(policy = %name, mistakes = mistakes.join("; "), "failed to start the probes");
+            }
+        }
+    }
+
+    /// Policies by the token that they are reported with.
+    fn by_token(&self) -> Vec<(Secret, Vec<PolicyName>)> {
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups: Vec<(Secret, Vec<PolicyName>)> = Vec::new();
+        for (name, running) in probed.iter() {
+            match groups.iter_mut().find(|(token, _)| *token == running.task.token) {
+                Some((_, names)) => names.push(name.clone()),
+                None => groups.push((running.task.token.clone(), vec![name.clone()])),
+            }
+        }
+        groups
+    }
+
+    fn learn(&self, policy: &PolicyName, active: Option<RegionName>) {
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = probed.get(policy).filter(|_| active.is_some()) else { return };
+        running.active.send_if_modified(|old| {
+            let news = *old != active;
+            *old = active;
+            news
+        });
+    }
+}
+
+/// Reports to one controller for ever.
+async fn keep_reporting(vantage: Arc<Vantage>, controller: Controller, buffer: Arc<Buffer>) {
+    let mut trip = None;
+    let mut trouble: Option<String> = None;
+    loop {
+        let _ = tokio::time::timeout(ASK_EVERY, buffer.news()).await;
+        tokio::time::sleep(BATCH).await;
+        for (token, policies) in vantage.by_token() {
+            let told = report_once(&vantage, &controller, &buffer, &token, &policies, trip).await;
+            let now_trouble = told.as_ref().err().map(ToString::to_string);
+            if now_trouble != trouble {
+                match &now_trouble {
+                    Some(error) => tracing::warn!(error, "report did not arrive; what was seen is kept"),
+                    None => tracing::info!(controller = controller.name(), "reports arrive"),
+                }
+                trouble = now_trouble;
+            }
+            match told {
+                Ok(took) => trip = Some(took),
+                Err(_) => tokio::time::sleep(REST).await,
+            }
+        }
+    }
+}
+
+/// One report of the policies that share a token; how long it took.
+async fn report_once(
+    vantage: &Vantage,
+    controller: &Controller,
+    buffer: &Buffer,
+    token: &Secret,
+    policies: &[PolicyName],
+    round_trip: Option<Millis>,
+) -> Result<Millis, ReportError> {
+    let began = vantage.clock.now();
+    let taken = buffer.take(policies, began);
+    let report = VantageReport {
+        vantage: vantage.name.clone(),
+        round_trip,
+        policies: age_all(&taken, policies, began),
+    };
+    match controller.report(&report, token).await {
+        Ok(reply) => {
+            for (policy, why) in &reply.refused {
+                tracing::warn!(%policy, why, controller = controller.name(), "the controller did not take the policy's results");
+            }
+            for (policy, active) in reply.active_regions {
+                vantage.learn(&policy, active);
+            }
+            Ok(vantage.clock.now().since(&began).unwrap_or_default())
+        }
+        Err(error) => {
+            buffer.put_back(taken);
+            Err(error)
+        }
+    }
+}
