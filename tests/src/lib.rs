@@ -1,1 +1,3 @@
-//! Placeholder
+//! What the suites share: the model of safety, and the harnesses of the end-to-end suites.
+
+pub mod model;

@@ -16,7 +16,6 @@ use crate::measure::estimate_loss;
 use crate::plan::{self, Opening, plan_hash};
 use crate::policy::Policy;
 use crate::rules::Rule;
-use crate::seeded::{self, Bug};
 use crate::sight::Sight;
 use crate::time::{Millis, Stamp};
 use crate::wish::Refusal;
@@ -24,11 +23,6 @@ use crate::{health::VerdictKind, journal::Run, run, standing};
 
 /// Decides one pass. Pure: equal arguments give an equal decision.
 pub fn decide(policy: &Policy, journal: &Journal, seen: &Observations, now: Stamp) -> Decision {
-    let now = if seeded::active(Bug::WallForTick) {
-        Stamp { tick: crate::time::Tick(u64::try_from(now.wall.0).unwrap_or(0)), ..now }
-    } else {
-        now
-    };
     let pinned = pinned_policy(policy, journal);
     let mut draft = Draft::new(Sight { policy: &pinned, journal, seen, now });
     climb(&mut draft);

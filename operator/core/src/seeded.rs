@@ -16,8 +16,6 @@ pub enum Bug {
     IgnoreClaims,
     /// A fence's proof need not be seen again in the pass that promotes.
     StaleProof,
-    /// Durations come from the wall clock.
-    WallForTick,
 }
 
 #[cfg(feature = "seeded-bugs")]

@@ -92,7 +92,7 @@ pub fn take_in(journal: &Journal, wish: &Wish, now: Stamp) -> Result<Journal, Re
         }
         Wish::Abort { run, by, reason } => {
             let active = active_run(&mut next, run)?;
-            if active.past_pivot() {
+            if run::past_pivot(active) {
                 return Err(Refusal::new(
                     "PastPointOfNoReturn",
                     "the promotion is recorded: the run only goes forward; switch over afterwards instead",

@@ -20,7 +20,7 @@ pub(crate) use end::end_behind;
 pub(crate) use seen::witness_raised;
 
 /// Whether the run is past the point of no return: the *recorded* intent to promote.
-fn past_pivot(run: &Run) -> bool {
+pub(crate) fn past_pivot(run: &Run) -> bool {
     if seeded::active(Bug::PivotAtObservation) {
         return run.clock.promoted.is_some();
     }

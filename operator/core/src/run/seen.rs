@@ -6,11 +6,12 @@ use crate::ids::{ItemName, RegionName};
 use crate::journal::Step;
 use crate::seeded::{self, Bug};
 use crate::sight::Sight;
-use crate::time::Tick;
+use crate::time::{Millis, Tick};
 
-/// From when on an observation says something of the step's newest intent.
+/// From when on an observation says something of the step's newest intent: strictly after it, since a look that
+/// began in the same millisecond may have begun before.
 pub(super) fn since(step: &Step) -> Tick {
-    step.issued.map_or(Tick(u64::MAX), |at| at.tick)
+    step.issued.map_or(Tick(u64::MAX), |at| at.tick.plus(Millis(1)))
 }
 
 /// The seeded fault "issued is done".

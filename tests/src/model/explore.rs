@@ -1,0 +1,207 @@
+//! The exploration: every interleaving from the starts on, within a budget of faults.
+
+use super::play;
+use super::world::{Damage, Move, World};
+use muster_core::effect::Action;
+use muster_core::journal::{Phase, Step};
+use muster_core::policy::Capability;
+use muster_core::seeded::{Bug, with_bug};
+use muster_core::time::{Millis, Stamp, Tick};
+use stateright::{Checker, Model, Property};
+use std::hash::{Hash, Hasher};
+
+/// How far to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Faults beside the script's own.
+    pub faults: u32,
+    /// Moves from a start.
+    pub depth: usize,
+    /// States at most.
+    pub states: usize,
+}
+
+/// A safety rule taken out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seed {
+    /// In the core.
+    Core(Bug),
+    /// The target of a promotion checks no witness, while the policy believes that it does.
+    NoWitnessCheck,
+    /// Durations come from the wall clock.
+    WallForTick,
+}
+
+/// What an exploration found.
+#[derive(Debug)]
+pub struct Checked {
+    /// Different states seen.
+    pub states: usize,
+    /// The first damage, and the moves that lead to it.
+    pub damage: Option<(Damage, Vec<Move>)>,
+}
+
+struct Explorer {
+    starts: Vec<World>,
+    budget: Budget,
+    bug: Option<Bug>,
+}
+
+/// A world as the checker sees it: equal in everything that a decision can depend on, whenever it happened.
+#[derive(Clone, Debug)]
+struct Seen(World);
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+/// Ages fall into the classes that the core's pauses and limits make.
+fn age(now: Tick, at: Option<Stamp>) -> u8 {
+    match at.and_then(|at| now.since(at.tick)) {
+        None => 0,
+        Some(Millis(0..200)) => 1,
+        Some(Millis(200..15_000)) => 2,
+        Some(_) => 3,
+    }
+}
+
+fn hash_step<H: Hasher>(step: &Step, now: Tick, hasher: &mut H) {
+    (&step.key, step.state, &step.action, step.seq, step.attempts.min(3), step.way).hash(hasher);
+    (age(now, step.issued), &step.tried).hash(hasher);
+}
+
+impl Hash for Seen {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let world = &self.0;
+        let now = world.now.tick;
+        let state = &world.journal.state;
+        (state.epoch, state.term, state.seq, &state.active_region, &state.may_be_writable).hash(hasher);
+        (&state.needs_ack, &state.behind, state.cooldown.is_some(), world.journal.requests.len()).hash(hasher);
+        for (region, outcast) in &state.outcasts {
+            (region, &outcast.run, outcast.rejoin_attempts).hash(hasher);
+            outcast.work.iter().for_each(|step| hash_step(step, now, hasher));
+        }
+        state.work.iter().for_each(|step| hash_step(step, now, hasher));
+        if let Some(run) = &world.journal.run {
+            (&run.name, run.kind, &run.from, &run.to, run.phase, run.undoing, &run.holder).hash(hasher);
+            (run.abort.is_some(), run.past_pivot(), run.clock.promoted.is_some()).hash(hasher);
+            run.steps.iter().for_each(|step| hash_step(step, now, hasher));
+            run.proofs.iter().for_each(|(region, proof)| (region, proof.class).hash(hasher));
+        }
+        for controller in &world.controllers {
+            (controller.life, &controller.queue).hash(hasher);
+            for (seq, outcome) in &controller.outcomes {
+                let at = Stamp { tick: outcome.at, ..world.now };
+                (seq, std::mem::discriminant(&outcome.value), age(now, Some(at))).hash(hasher);
+            }
+        }
+        (world.lease, &world.wire, &world.nodes, world.points_to, &world.name_witness).hash(hasher);
+        (world.one_eyed, world.faults_left, world.cooling_since.is_some(), world.damage).hash(hasher);
+    }
+}
+
+impl Model for Explorer {
+    type State = Seen;
+    type Action = Move;
+
+    fn init_states(&self) -> Vec<Seen> {
+        self.starts.iter().map(|w| Seen(World { faults_left: self.budget.faults, ..w.clone() })).collect()
+    }
+
+    fn actions(&self, state: &Seen, moves: &mut Vec<Move>) {
+        let world = &state.0;
+        if world.damage.is_some() {
+            return;
+        }
+        moves.extend([Move::Pass, Move::Wait]);
+        moves.extend((0..2).filter(|c| !world.controllers[*c].queue.is_empty()).map(Move::Send));
+        moves.extend((0..world.wire.len()).map(Move::Land));
+        moves.extend((0..3).filter(|i| world.nodes[*i].cut).map(Move::Heal));
+        if world.faults_left > 0 {
+            faults(world, moves);
+        }
+    }
+
+    fn next_state(&self, state: &Seen, step: Move) -> Option<Seen> {
+        let mut next = with_bug(self.bug, || state.0.make(&step))?;
+        if is_fault(&step) {
+            next.faults_left -= 1;
+        }
+        Some(Seen(next))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("no damage", |_: &Self, state: &Seen| state.0.damage.is_none()),
+            Property::sometimes("a run completes", |_: &Self, state: &Seen| {
+                state.0.journal.run.as_ref().is_some_and(|r| r.phase == Phase::Completed)
+            }),
+        ]
+    }
+}
+
+const fn is_fault(step: &Move) -> bool {
+    !matches!(step, Move::Pass | Move::Wait | Move::Send(_) | Move::Land(_) | Move::Heal(_))
+}
+
+fn faults(world: &World, moves: &mut Vec<Move>) {
+    moves.extend([Move::TakeLease, Move::Crash, Move::StepWall]);
+    for (i, (_, life, effect)) in world.wire.iter().enumerate() {
+        moves.push(Move::Lose(i));
+        if *life != u32::MAX {
+            moves.push(Move::Stall(i));
+        }
+        if matches!(effect.action, Action::Fence { .. }) {
+            moves.push(Move::Lie(i));
+        }
+    }
+    let run = world.journal.run.as_ref().filter(|r| !r.phase.is_final());
+    for (i, node) in world.nodes.iter().enumerate() {
+        moves.push(if node.crashed { Move::Return(i) } else { Move::Kill(i) });
+        if !node.cut {
+            moves.push(Move::Cut(i));
+        }
+        // After the point of no return nobody could keep a second writer off against its own operators.
+        if node.off && run.is_some_and(|r| !r.past_pivot()) {
+            moves.push(Move::PowerOn(i));
+        }
+    }
+    match run {
+        Some(_) => moves.push(Move::Abort),
+        None => moves.extend([Move::Switchover, Move::OneEyed]),
+    }
+}
+
+/// Explores, with one rule taken out if asked.
+pub fn check(seed: Option<Seed>, capability: Capability, budget: Budget) -> Checked {
+    let bug = match seed {
+        Some(Seed::Core(bug)) => Some(bug),
+        _ => None,
+    };
+    let mut starts = with_bug(bug, || play::starts(capability));
+    for world in &mut starts {
+        world.unchecked_promote |= seed == Some(Seed::NoWitnessCheck);
+        world.wall_for_tick = false;
+    }
+    if seed == Some(Seed::WallForTick) {
+        starts = play::starts_by_wall(capability);
+    }
+    if seed == Some(Seed::Core(Bug::IgnoreClaims)) {
+        starts.iter_mut().for_each(|w| w.foreign_claim = true);
+        starts.retain(|w| w.journal.state.active_run.is_none() && w.controllers.iter().all(|c| c.queue.is_empty()));
+    }
+    let checker = Explorer { starts, budget, bug }
+        .checker()
+        .threads(2)
+        .target_max_depth(budget.depth)
+        .target_state_count(budget.states)
+        .spawn_bfs()
+        .join();
+    let damage = checker.discovery("no damage").and_then(|path| {
+        let damage = path.last_state().0.damage?;
+        Some((damage, path.into_actions()))
+    });
+    Checked { states: checker.unique_state_count(), damage }
+}

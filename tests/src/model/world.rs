@@ -1,0 +1,618 @@
+//! The world's state, its moves, and what each does.
+
+use muster_core::decide::decide;
+use muster_core::effect::{Action, Effect};
+use muster_core::facts::*;
+use muster_core::health::{HealthBook, ProbeResult, Streak};
+use muster_core::ids::*;
+use muster_core::journal::*;
+use muster_core::policy::*;
+use muster_core::time::*;
+use muster_core::wish::{Wish, take_in};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The regions' names, by number.
+pub const REGIONS: [&str; 3] = ["east", "west", "north"];
+/// A pause that outlasts every back-off of the core, and is far shorter than its cool-down.
+const WAIT: Millis = Millis(31_000);
+/// The policy's cool-down.
+const COOLDOWN: Millis = Millis(600_000);
+
+/// One database node and its host.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// The host crashed; it may come back by itself.
+    pub crashed: bool,
+    /// Switched off by the fence; it does not come back by itself.
+    pub off: bool,
+    /// No controller and no standby reaches it.
+    pub cut: bool,
+    /// Takes writes.
+    pub writable: bool,
+    /// The application's role may log in.
+    pub logins: bool,
+    /// Its timeline.
+    pub timeline: u64,
+    /// Which region it replays.
+    pub follows: Option<usize>,
+    /// Its witness row.
+    pub witness: Option<Witness>,
+}
+
+/// A controller process.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Controller {
+    /// Grows with each restart.
+    pub life: u32,
+    /// Recorded effects that it has not sent yet.
+    pub queue: Vec<Effect>,
+    /// What it was answered.
+    pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
+}
+
+/// What went wrong, once and for all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Damage {
+    /// Two regions took the application's writes.
+    TwoWriters,
+    /// Traffic moved to a region that took no writes.
+    DeadTraffic,
+    /// A failover began on fewer than two vantages.
+    NoQuorum,
+    /// An effect was recorded on targets that another policy claims.
+    ForeignTarget,
+    /// A failover began within the cool-down.
+    TooSoon,
+    /// Epoch, term or seq went back.
+    NumberFell,
+}
+
+/// What one step of the world may be.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Move {
+    /// The controller that holds the lease observes, decides and records.
+    Pass,
+    /// A controller sends its oldest recorded effect, also if it lost the lease meanwhile.
+    Send(usize),
+    /// A sent effect reaches its target.
+    Land(usize),
+    /// A sent effect is lost; the sender cannot know.
+    Lose(usize),
+    /// The sender gives up waiting; the effect may land at any time after.
+    Stall(usize),
+    /// A fence hook answers well and does nothing.
+    Lie(usize),
+    /// The other controller takes the lease.
+    TakeLease,
+    /// The lease holder crashes and starts again.
+    Crash,
+    /// A host dies.
+    Kill(usize),
+    /// A crashed host comes back as it was.
+    Return(usize),
+    /// Somebody switches a fenced host on again, before the point of no return.
+    PowerOn(usize),
+    /// A region is cut off, or healed.
+    Cut(usize),
+    /// The end of a cut.
+    Heal(usize),
+    /// One vantage alone sees the primary fail.
+    OneEyed,
+    /// A person aborts the active run.
+    Abort,
+    /// A person asks for a switchover.
+    Switchover,
+    /// The wall clock steps by an hour.
+    StepWall,
+    /// Half a minute passes.
+    Wait,
+}
+
+/// The whole world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// The policy, shared by all states.
+    pub policy: Arc<Policy>,
+    /// The store.
+    pub journal: Journal,
+    /// Who holds the lease.
+    pub lease: usize,
+    /// The controllers.
+    pub controllers: [Controller; 2],
+    /// Sent effects, with the life of their sender.
+    pub wire: Vec<(usize, u32, Effect)>,
+    /// The databases.
+    pub nodes: Vec<Node>,
+    /// The public name.
+    pub points_to: usize,
+    /// Its witness.
+    pub name_witness: Option<Witness>,
+    /// Only one vantage sees, and it sees the primary fail.
+    pub one_eyed: bool,
+    /// Another policy's claim.
+    pub foreign_claim: bool,
+    /// Now.
+    pub now: Stamp,
+    /// Faults that may still happen.
+    pub faults_left: u32,
+    /// The end of the newest run that a verdict began.
+    pub cooling_since: Option<Tick>,
+    /// What went wrong.
+    pub damage: Option<Damage>,
+    /// Model-level seeded faults.
+    pub unchecked_promote: bool,
+    /// Durations come from the wall clock.
+    pub wall_for_tick: bool,
+}
+
+fn region(index: usize) -> RegionName {
+    RegionName::new(REGIONS[index])
+}
+
+fn index_of(region: &RegionName) -> usize {
+    REGIONS.iter().position(|name| *name == region.as_str()).expect("the model's policy names its regions")
+}
+
+/// Three regions, one database, one name, both kinds of fence, Automatic.
+pub fn policy(capability: Capability) -> Policy {
+    let threshold = |count| Threshold { count, min: Millis(0) };
+    let fence = |name: &str, kind, proof| FenceWay {
+        name: name.into(),
+        kind,
+        proof,
+        timeout: Millis(1_000),
+        attempts: 1,
+    };
+    Policy {
+        name: "shop/model".into(),
+        owner: "owner".into(),
+        generation: 1,
+        mode: Mode::Automatic,
+        objectives: Objectives::default(),
+        regions: (0..3).map(region).collect(),
+        probes: vec![ProbePlan {
+            name: "order".into(),
+            on: On::Both,
+            every: Millis(1_000),
+            timeout: Millis(1_000),
+        }],
+        public_probe: None,
+        detection: Detection {
+            trip: threshold(1),
+            reset: threshold(1),
+            aggregate: Aggregate::AtLeast(1),
+            quorum: 2,
+            anchors: 1,
+        },
+        data: vec![DataItem {
+            name: "orders".into(),
+            engine: "model".to_owned(),
+            claims: BTreeSet::new(),
+            expected_promote: Millis(100),
+            promote_deadline: Millis(1_000),
+            capability,
+            can_rejoin: true,
+            rejoin_timeout: Millis(1_000),
+            no_ack_declared: false,
+        }],
+        traffic: vec![TrafficItem {
+            name: "shop".into(),
+            engine: "model".to_owned(),
+            claims: BTreeSet::new(),
+            ttl: Millis(100),
+            deadline: Millis(1_000),
+        }],
+        fences: vec![
+            fence("logins", FenceKind::Data("orders".into()), ProofClass::Closed),
+            fence("power", FenceKind::Hook, ProofClass::Attested),
+        ],
+        hooks: vec![],
+        safety: Safety {
+            cooldown: COOLDOWN,
+            max_estimated_loss: None,
+            accept: BTreeSet::from([ProofClass::Attested]),
+            without_fence: None,
+        },
+    }
+}
+
+impl World {
+    /// East takes writes; nothing was recorded yet.
+    pub fn new(capability: Capability) -> Self {
+        let policy = Arc::new(policy(capability));
+        let node = |index: usize| Node {
+            crashed: false,
+            off: false,
+            cut: false,
+            writable: index == 0,
+            logins: true,
+            timeline: 1,
+            follows: (index > 0).then_some(0),
+            witness: None,
+        };
+        let controller =
+            || Controller { life: 0, queue: Vec::new(), outcomes: BTreeMap::new() };
+        Self {
+            journal: Journal { state: PolicyState::new(policy.owner.clone()), run: None, requests: vec![] },
+            policy,
+            lease: 0,
+            controllers: [controller(), controller()],
+            wire: Vec::new(),
+            nodes: (0..3).map(node).collect(),
+            points_to: 0,
+            name_witness: None,
+            one_eyed: false,
+            foreign_claim: false,
+            now: Stamp { boot: BootId(1), tick: Tick(1_000_000), wall: Wall(50_000_000_000) },
+            faults_left: 0,
+            cooling_since: None,
+            damage: None,
+            unchecked_promote: capability == Capability::Unchecked,
+            wall_for_tick: false,
+        }
+    }
+
+    fn answers(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        !(node.crashed || node.off || node.cut)
+    }
+
+    fn takes_writes(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        !node.crashed && !node.off && node.writable && node.logins
+    }
+
+    /// Time as the controllers measure it.
+    fn clock(&self) -> Stamp {
+        if self.wall_for_tick {
+            let tick = Tick(u64::try_from(self.now.wall.0).unwrap_or(0));
+            return Stamp { tick, ..self.now };
+        }
+        self.now
+    }
+
+    fn data_facts(&self, index: usize) -> Seen<DataFacts> {
+        if !self.answers(index) {
+            return Seen::Unknown("no answer".to_owned());
+        }
+        let node = &self.nodes[index];
+        let fenced = node.writable && !node.logins;
+        Seen::Known(DataFacts {
+            role: if node.writable { DataRole::Writable } else { DataRole::Standby },
+            system: "one".to_owned(),
+            timeline: node.timeline,
+            position: Position(1),
+            replayed: Position(1),
+            streaming: node.follows.is_some_and(|f| self.answers(f)),
+            upstream: node.follows.map(|f| REGIONS[f].to_owned()),
+            witness: node.witness.clone(),
+            closed: ClosedView {
+                app_write_refused: fenced.then_some(true),
+                position_still: true,
+                ..ClosedView::default()
+            },
+            sync: SyncView::default(),
+            sync_name: None,
+            heartbeat: None,
+        })
+    }
+
+    fn book(&self, at: Stamp) -> HealthBook {
+        let mut book = HealthBook::default();
+        for vantage in ["v0", "v1", "v2"] {
+            book.vantages.insert(vantage.into(), None);
+            for index in 0..3 {
+                let fails = if self.one_eyed && index == 0 {
+                    vantage == "v0"
+                } else {
+                    !self.answers(index) || (self.nodes[index].writable && !self.nodes[index].logins)
+                };
+                let silent = self.one_eyed && vantage != "v0";
+                let streak = Streak {
+                    fails: u32::from(fails),
+                    passes: u32::from(!fails),
+                    tripped: fails,
+                    failing_since: fails.then_some(at),
+                    passing_since: (!fails).then_some(at),
+                    last: match (silent, fails) {
+                        (true, _) => ProbeResult::Error,
+                        (false, true) => ProbeResult::Fail,
+                        (false, false) => ProbeResult::Pass,
+                    },
+                    last_at: at,
+                    detail: String::new(),
+                };
+                book.streaks
+                    .entry(region(index))
+                    .or_default()
+                    .entry(vantage.into())
+                    .or_default()
+                    .insert("order".into(), streak);
+            }
+        }
+        book
+    }
+
+    fn observe(&self, controller: usize) -> Observations {
+        let stamp = self.clock();
+        let at = stamp.tick;
+        let power = |index: usize| {
+            let node = &self.nodes[index];
+            let state = if node.off || node.crashed { PowerState::Off } else { PowerState::On };
+            Fact::new(Seen::Known(FenceFacts { id: REGIONS[index].to_owned(), state }), at)
+        };
+        let me = &self.controllers[controller];
+        let sent = self.wire.iter().filter(|(c, life, _)| *c == controller && *life == me.life);
+        let mut in_flight: BTreeSet<Seq> = sent.map(|(_, _, e)| e.seq).collect();
+        in_flight.extend(me.queue.iter().map(|e| e.seq));
+        let claims = [(ClaimKey::new("name"), Owner::new("other"))];
+        Observations {
+            holder: Some(self.holder(controller)),
+            pass: at,
+            health: self.book(stamp),
+            data: BTreeMap::from([(
+                "orders".into(),
+                (0..3).map(|i| (region(i), Fact::new(self.data_facts(i), at))).collect(),
+            )]),
+            traffic: BTreeMap::from([(
+                "shop".into(),
+                Fact::new(
+                    Seen::Known(TrafficFacts {
+                        points_to: Some(region(self.points_to)),
+                        agree: 1,
+                        servers: 1,
+                        witness: self.name_witness.clone(),
+                        drift: None,
+                    }),
+                    at,
+                ),
+            )]),
+            fences: BTreeMap::from([("power".into(), (0..3).map(|i| (region(i), power(i))).collect())]),
+            outcomes: me.outcomes.clone(),
+            in_flight,
+            journal: JournalFacts {
+                writable: Seen::Known(()),
+                foreign_claims: if self.foreign_claim { claims.into() } else { BTreeMap::new() },
+            },
+            ..Observations::default()
+        }
+    }
+
+    fn holder(&self, controller: usize) -> HolderId {
+        HolderId::new(format!("c{controller}.{}", self.controllers[controller].life))
+    }
+
+    /// Makes a move; `None` if it changes nothing.
+    pub fn make(&self, step: &Move) -> Option<Self> {
+        let mut next = self.clone();
+        next.now = next.now.plus(Millis(1));
+        match step {
+            Move::Pass => next.pass()?,
+            Move::Send(c) => {
+                let effect = next.controllers[*c].queue.remove(0);
+                let life = next.controllers[*c].life;
+                next.wire.push((*c, life, effect));
+            }
+            Move::Land(i) => {
+                let (c, life, effect) = next.wire.remove(*i);
+                let outcome = next.apply(&effect);
+                next.answer(c, life, &effect, outcome);
+            }
+            Move::Lose(i) => {
+                let (c, life, effect) = next.wire.remove(*i);
+                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
+                next.answer(c, life, &effect, lost);
+            }
+            Move::Stall(i) => {
+                let (c, life, effect) = next.wire[*i].clone();
+                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
+                next.answer(c, life, &effect, lost);
+                next.wire[*i].1 = u32::MAX;
+            }
+            Move::Lie(i) => {
+                let (c, life, effect) = next.wire.remove(*i);
+                next.answer(c, life, &effect, Outcome::Issued(None));
+            }
+            Move::TakeLease => next.lease = 1 - next.lease,
+            Move::Crash => {
+                let me = &mut next.controllers[next.lease];
+                me.life += 1;
+                me.queue.clear();
+                me.outcomes.clear();
+            }
+            Move::Kill(i) => next.nodes[*i].crashed = true,
+            Move::Return(i) => next.nodes[*i].crashed = false,
+            Move::PowerOn(i) => next.nodes[*i].off = false,
+            Move::Cut(i) => next.nodes[*i].cut = true,
+            Move::Heal(i) => next.nodes[*i].cut = false,
+            Move::OneEyed => next.one_eyed = !next.one_eyed,
+            Move::Abort => {
+                let run = next.journal.state.active_run.clone()?.name;
+                let wish = Wish::Abort { run, by: "kim".to_owned(), reason: "no".to_owned() };
+                next.journal = next.take(&wish)?;
+            }
+            Move::Switchover => {
+                let request = RunRequest {
+                    name: "asked".into(),
+                    kind: RunKind::Switchover,
+                    to: None,
+                    reason: "asked".to_owned(),
+                    by: "kim".to_owned(),
+                    at: next.clock(),
+                    approval: None,
+                };
+                next.journal = next.take(&Wish::Run(request))?;
+            }
+            Move::StepWall => next.now.wall = Wall(next.now.wall.0 + 3_600_000),
+            Move::Wait => next.now = next.now.plus(WAIT),
+        }
+        next.look_for_damage();
+        Some(next)
+    }
+
+    /// With the seeded early pivot an abort is taken until the promotion was seen.
+    fn take(&self, wish: &Wish) -> Option<Journal> {
+        take_in(&self.journal, wish, self.clock()).ok()
+    }
+
+    fn answer(&mut self, controller: usize, life: u32, effect: &Effect, outcome: Outcome) {
+        let at = self.clock().tick;
+        if self.controllers[controller].life == life {
+            self.controllers[controller].outcomes.insert(effect.seq, Fact::new(outcome, at));
+        }
+    }
+
+    fn pass(&mut self) -> Option<()> {
+        let lease = self.lease;
+        let decision = decide(&self.policy, &self.journal, &self.observe(lease), self.clock());
+        let (old, new) = (&self.journal.state, &decision.next.state);
+        if (old.epoch, old.term, old.seq) > (new.epoch, new.term, new.seq) {
+            self.damage = Some(Damage::NumberFell);
+        }
+        self.judge_opening(&decision.next);
+        self.judge_flips(&decision.effects);
+        if self.foreign_claim && !decision.effects.is_empty() {
+            self.damage = Some(Damage::ForeignTarget);
+        }
+        let ended = |j: &Journal| {
+            j.run
+                .as_ref()
+                .filter(|r| r.phase == Phase::Completed && r.trigger == Trigger::Verdict)
+                .map(|r| r.epoch)
+        };
+        if ended(&decision.next).is_some() && ended(&self.journal) != ended(&decision.next) {
+            self.cooling_since = Some(self.now.tick);
+        }
+        if decision.next == self.journal && decision.effects.is_empty() {
+            return None;
+        }
+        self.journal = decision.next;
+        self.controllers[lease].queue.extend(decision.effects);
+        Some(())
+    }
+
+    fn judge_flips(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let Action::Flip { to, .. } = &effect.action {
+                if !self.nodes[index_of(to)].writable {
+                    self.damage = Some(Damage::DeadTraffic);
+                }
+            }
+        }
+    }
+
+    fn judge_opening(&mut self, next: &Journal) {
+        let opened = next.state.active_run.is_some() && self.journal.state.active_run.is_none();
+        let by_verdict = next.run.as_ref().is_some_and(|r| r.trigger == Trigger::Verdict);
+        if !opened || !by_verdict {
+            return;
+        }
+        if self.one_eyed {
+            self.damage = Some(Damage::NoQuorum);
+        }
+        let passed = self.cooling_since.and_then(|since| self.now.tick.since(since));
+        if passed.is_some_and(|passed| passed < COOLDOWN) {
+            self.damage = Some(Damage::TooSoon);
+        }
+    }
+
+    fn look_for_damage(&mut self) {
+        if (0..self.nodes.len()).filter(|i| self.takes_writes(*i)).count() > 1 {
+            self.damage.get_or_insert(Damage::TwoWriters);
+        }
+    }
+
+    /// What the target does, checking what the real one checks.
+    fn apply(&mut self, effect: &Effect) -> Outcome {
+        let silent = || Outcome::Failed(ErrorClass::Transient, "no answer".to_owned());
+        let mark = Witness {
+            owner: effect.owner.clone(),
+            epoch: effect.epoch,
+            term: effect.term,
+            seq: effect.seq,
+        };
+        let newer = |w: &Option<Witness>| w.as_ref().is_some_and(|w| w.order() > mark.order());
+        match &effect.action {
+            Action::OpenWriter { region, .. } => {
+                let i = index_of(region);
+                if !self.answers(i) || !self.nodes[i].writable {
+                    return silent();
+                }
+                if newer(&self.nodes[i].witness) {
+                    return Outcome::StaleEpoch("newer".to_owned());
+                }
+                self.nodes[i].witness = Some(mark);
+                self.nodes[i].logins = true;
+                self.replicate(i);
+            }
+            Action::Fence { way, region } if way.as_str() == "power" => {
+                self.nodes[index_of(region)].off = true;
+            }
+            Action::Unfence { way, region } if way.as_str() == "power" => {
+                self.nodes[index_of(region)].off = false;
+            }
+            Action::Fence { region, .. } | Action::Unfence { region, .. } => {
+                let i = index_of(region);
+                if !self.answers(i) || !self.nodes[i].writable {
+                    return silent();
+                }
+                if newer(&self.nodes[i].witness) {
+                    return Outcome::StaleEpoch("newer".to_owned());
+                }
+                self.nodes[i].witness = Some(mark);
+                self.nodes[i].logins = matches!(effect.action, Action::Unfence { .. });
+                self.replicate(i);
+            }
+            Action::Promote { region, .. } => {
+                let i = index_of(region);
+                if !self.answers(i) {
+                    return silent();
+                }
+                // Guarded by the replicated witness: a row must be there, and none newer.
+                let refused = self.nodes[i].witness.as_ref().is_none_or(|w| w.epoch > effect.epoch);
+                if refused && !self.unchecked_promote {
+                    return Outcome::StaleEpoch("refused".to_owned());
+                }
+                let node = &mut self.nodes[i];
+                if node.writable {
+                    return Outcome::AlreadyDone;
+                }
+                (node.writable, node.follows) = (true, None);
+                node.timeline += 1;
+            }
+            Action::Rejoin { region, follow, .. } => {
+                let (i, to) = (index_of(region), index_of(follow));
+                if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable {
+                    return silent();
+                }
+                let (timeline, logins, witness) =
+                    (self.nodes[to].timeline, self.nodes[to].logins, self.nodes[to].witness.clone());
+                if newer(&witness) {
+                    return Outcome::StaleEpoch("newer".to_owned());
+                }
+                let node = &mut self.nodes[i];
+                *node = Node { off: false, writable: false, logins, timeline, follows: Some(to), witness, ..node.clone() };
+            }
+            Action::Flip { to, .. } => {
+                if newer(&self.name_witness) {
+                    return Outcome::StaleEpoch("newer".to_owned());
+                }
+                self.name_witness = Some(mark);
+                self.points_to = index_of(to);
+            }
+            Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
+        }
+        Outcome::Issued(None)
+    }
+
+    fn replicate(&mut self, from: usize) {
+        let (witness, logins) = (self.nodes[from].witness.clone(), self.nodes[from].logins);
+        for i in 0..self.nodes.len() {
+            if self.nodes[i].follows == Some(from) && self.answers(i) && self.answers(from) {
+                self.nodes[i].witness.clone_from(&witness);
+                self.nodes[i].logins = logins;
+            }
+        }
+    }
+}
