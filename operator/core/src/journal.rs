@@ -405,6 +405,8 @@ pub struct Outcast {
     pub way: Option<ItemName>,
     /// The work on it that is recorded: fence again, or rejoin.
     pub work: Option<Step>,
+    /// A promotion that its target does not check may still land here: not brought back before.
+    pub not_before: Option<Stamp>,
     /// Attempts to rejoin so far.
     pub rejoin_attempts: u32,
     /// Why it is not back, for people.

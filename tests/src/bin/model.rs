@@ -41,5 +41,9 @@ fn main() -> ExitCode {
         }
     }
     println!("model: states={states} violations={violations} seeded_bugs={found}/{}", SEEDS.len());
-    if violations == 0 && found == SEEDS.len() && states > 100_000 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if violations == 0 && found == SEEDS.len() && states > 100_000 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

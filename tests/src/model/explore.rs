@@ -1,7 +1,7 @@
 //! The exploration: every interleaving from the starts on, within a budget of faults.
 
 use super::play;
-use super::world::{Damage, Move, World};
+use super::world::{Damage, Move, Sent, World};
 use muster_core::effect::Action;
 use muster_core::journal::{Phase, Step};
 use muster_core::policy::Capability;
@@ -78,9 +78,10 @@ impl Hash for Seen {
         let now = world.now.tick;
         let state = &world.journal.state;
         (state.epoch, state.term, state.seq, &state.active_region, &state.may_be_writable).hash(hasher);
-        (&state.needs_ack, &state.behind, state.cooldown.is_some(), world.journal.requests.len()).hash(hasher);
+        (&state.needs_ack, &state.behind, state.cooldown.is_some(), world.journal.requests.len())
+            .hash(hasher);
         for (region, outcast) in &state.outcasts {
-            (region, &outcast.run, outcast.rejoin_attempts).hash(hasher);
+            (region, &outcast.run, outcast.rejoin_attempts, outcast.not_before.is_some()).hash(hasher);
             outcast.work.iter().for_each(|step| hash_step(step, now, hasher));
         }
         state.work.iter().for_each(|step| hash_step(step, now, hasher));
@@ -97,7 +98,10 @@ impl Hash for Seen {
                 (seq, std::mem::discriminant(&outcome.value), age(now, Some(at))).hash(hasher);
             }
         }
-        (world.lease, &world.wire, &world.nodes, world.points_to, &world.name_witness).hash(hasher);
+        for sent in &world.wire {
+            (sent.by, sent.life, &sent.effect).hash(hasher);
+        }
+        (world.lease, &world.nodes, world.points_to, &world.name_witness).hash(hasher);
         (world.one_eyed, world.faults_left, world.cooling_since.is_some(), world.damage).hash(hasher);
     }
 }
@@ -148,7 +152,7 @@ const fn is_fault(step: &Move) -> bool {
 
 fn faults(world: &World, moves: &mut Vec<Move>) {
     moves.extend([Move::TakeLease, Move::Crash, Move::StepWall]);
-    for (i, (_, life, effect)) in world.wire.iter().enumerate() {
+    for (i, Sent { life, effect, .. }) in world.wire.iter().enumerate() {
         moves.push(Move::Lose(i));
         if *life != u32::MAX {
             moves.push(Move::Stall(i));
@@ -163,8 +167,11 @@ fn faults(world: &World, moves: &mut Vec<Move>) {
         if !node.cut {
             moves.push(Move::Cut(i));
         }
-        // After the point of no return nobody could keep a second writer off against its own operators.
-        if node.off && run.is_some_and(|r| !r.past_pivot()) {
+        // Once another region takes writes nobody could keep a second writer off against its own operators.
+        if node.off
+            && run.is_some_and(|r| !r.past_pivot())
+            && !world.nodes.iter().any(|n| !n.off && n.writable)
+        {
             moves.push(Move::PowerOn(i));
         }
     }
@@ -190,7 +197,9 @@ pub fn check(seed: Option<Seed>, capability: Capability, budget: Budget) -> Chec
     }
     if seed == Some(Seed::Core(Bug::IgnoreClaims)) {
         starts.iter_mut().for_each(|w| w.foreign_claim = true);
-        starts.retain(|w| w.journal.state.active_run.is_none() && w.controllers.iter().all(|c| c.queue.is_empty()));
+        starts.retain(|w| {
+            w.journal.state.active_run.is_none() && w.controllers.iter().all(|c| c.queue.is_empty())
+        });
     }
     let checker = Explorer { starts, budget, bug }
         .checker()

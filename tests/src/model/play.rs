@@ -67,7 +67,7 @@ fn lost_target(calm: &World) -> Vec<World> {
     let mut states = Vec::new();
     let mut world = moved(calm, &Move::Kill(0));
     let promotes = |w: &World| {
-        w.wire.iter().any(|(_, _, e)| matches!(e.action, muster_core::effect::Action::Promote { .. }))
+        w.wire.iter().any(|s| matches!(s.effect.action, muster_core::effect::Action::Promote { .. }))
     };
     play(&mut world, &mut states, promotes);
     let at = world.wire.len() - 1;

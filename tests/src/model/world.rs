@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub const REGIONS: [&str; 3] = ["east", "west", "north"];
 /// A pause that outlasts every back-off of the core, and is far shorter than its cool-down.
 const WAIT: Millis = Millis(31_000);
+/// How long a signed call may still land.
+const SIGNED_FOR: Millis = Millis(15 * 60_000);
 /// The policy's cool-down.
 const COOLDOWN: Millis = Millis(600_000);
 
@@ -49,6 +51,19 @@ pub struct Controller {
     pub queue: Vec<Effect>,
     /// What it was answered.
     pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
+}
+
+/// An effect on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// Who sent it.
+    pub by: usize,
+    /// The sender's life; nobody waits for the answer of another one.
+    pub life: u32,
+    /// What.
+    pub effect: Effect,
+    /// When.
+    pub at: Tick,
 }
 
 /// What went wrong, once and for all.
@@ -121,7 +136,7 @@ pub struct World {
     /// The controllers.
     pub controllers: [Controller; 2],
     /// Sent effects, with the life of their sender.
-    pub wire: Vec<(usize, u32, Effect)>,
+    pub wire: Vec<Sent>,
     /// The databases.
     pub nodes: Vec<Node>,
     /// The public name.
@@ -231,8 +246,7 @@ impl World {
             follows: (index > 0).then_some(0),
             witness: None,
         };
-        let controller =
-            || Controller { life: 0, queue: Vec::new(), outcomes: BTreeMap::new() };
+        let controller = || Controller { life: 0, queue: Vec::new(), outcomes: BTreeMap::new() };
         Self {
             journal: Journal { state: PolicyState::new(policy.owner.clone()), run: None, requests: vec![] },
             policy,
@@ -343,8 +357,8 @@ impl World {
             Fact::new(Seen::Known(FenceFacts { id: REGIONS[index].to_owned(), state }), at)
         };
         let me = &self.controllers[controller];
-        let sent = self.wire.iter().filter(|(c, life, _)| *c == controller && *life == me.life);
-        let mut in_flight: BTreeSet<Seq> = sent.map(|(_, _, e)| e.seq).collect();
+        let sent = self.wire.iter().filter(|s| s.by == controller && s.life == me.life);
+        let mut in_flight: BTreeSet<Seq> = sent.map(|s| s.effect.seq).collect();
         in_flight.extend(me.queue.iter().map(|e| e.seq));
         let claims = [(ClaimKey::new("name"), Owner::new("other"))];
         Observations {
@@ -392,27 +406,28 @@ impl World {
             Move::Send(c) => {
                 let effect = next.controllers[*c].queue.remove(0);
                 let life = next.controllers[*c].life;
-                next.wire.push((*c, life, effect));
+                let at = next.now.tick;
+                next.wire.push(Sent { by: *c, life, effect, at });
             }
             Move::Land(i) => {
-                let (c, life, effect) = next.wire.remove(*i);
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
                 let outcome = next.apply(&effect);
-                next.answer(c, life, &effect, outcome);
+                next.answer(by, life, &effect, outcome);
             }
             Move::Lose(i) => {
-                let (c, life, effect) = next.wire.remove(*i);
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
                 let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
-                next.answer(c, life, &effect, lost);
+                next.answer(by, life, &effect, lost);
             }
             Move::Stall(i) => {
-                let (c, life, effect) = next.wire[*i].clone();
+                let Sent { by, life, effect, .. } = next.wire[*i].clone();
                 let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
-                next.answer(c, life, &effect, lost);
-                next.wire[*i].1 = u32::MAX;
+                next.answer(by, life, &effect, lost);
+                next.wire[*i].life = u32::MAX;
             }
             Move::Lie(i) => {
-                let (c, life, effect) = next.wire.remove(*i);
-                next.answer(c, life, &effect, Outcome::Issued(None));
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
+                next.answer(by, life, &effect, Outcome::Issued(None));
             }
             Move::TakeLease => next.lease = 1 - next.lease,
             Move::Crash => {
@@ -445,7 +460,15 @@ impl World {
                 next.journal = next.take(&Wish::Run(request))?;
             }
             Move::StepWall => next.now.wall = Wall(next.now.wall.0 + 3_600_000),
-            Move::Wait => next.now = next.now.plus(WAIT),
+            Move::Wait => {
+                next.now = next.now.plus(WAIT);
+                let now = next.now.tick;
+                let lands = |s: &Sent| now.since(s.at).is_some_and(|age| age < SIGNED_FOR);
+                // A target that checks nothing has at least signatures that expire; one that checks needs none.
+                if next.policy.data.iter().any(|d| d.capability == Capability::Unchecked) {
+                    next.wire.retain(lands);
+                }
+            }
         }
         next.look_for_damage();
         Some(next)
@@ -526,12 +549,8 @@ impl World {
     /// What the target does, checking what the real one checks.
     fn apply(&mut self, effect: &Effect) -> Outcome {
         let silent = || Outcome::Failed(ErrorClass::Transient, "no answer".to_owned());
-        let mark = Witness {
-            owner: effect.owner.clone(),
-            epoch: effect.epoch,
-            term: effect.term,
-            seq: effect.seq,
-        };
+        let mark =
+            Witness { owner: effect.owner.clone(), epoch: effect.epoch, term: effect.term, seq: effect.seq };
         let newer = |w: &Option<Witness>| w.as_ref().is_some_and(|w| w.order() > mark.order());
         match &effect.action {
             Action::OpenWriter { region, .. } => {
@@ -583,7 +602,8 @@ impl World {
             }
             Action::Rejoin { region, follow, .. } => {
                 let (i, to) = (index_of(region), index_of(follow));
-                if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable {
+                if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable
+                {
                     return silent();
                 }
                 let (timeline, logins, witness) =
@@ -592,7 +612,15 @@ impl World {
                     return Outcome::StaleEpoch("newer".to_owned());
                 }
                 let node = &mut self.nodes[i];
-                *node = Node { off: false, writable: false, logins, timeline, follows: Some(to), witness, ..node.clone() };
+                *node = Node {
+                    off: false,
+                    writable: false,
+                    logins,
+                    timeline,
+                    follows: Some(to),
+                    witness,
+                    ..node.clone()
+                };
             }
             Action::Flip { to, .. } => {
                 if newer(&self.name_witness) {

@@ -1,10 +1,12 @@
 //! How a run ends.
 
 use crate::draft::Draft;
-use crate::journal::{Cooldown, OutcomeKind, Phase, RunKind, Trigger};
+use crate::ids::RegionName;
+use crate::journal::{Cooldown, OutcomeKind, Phase, RunKind, StepKey, Trigger};
 use crate::measure;
-use crate::policy::ProofClass;
+use crate::policy::{Capability, ProofClass};
 use crate::rules::Rule;
+use crate::time::Millis;
 
 fn release(d: &mut Draft<'_>, outcome: OutcomeKind, phase: Phase, message: &str) {
     let name = d.run().name.clone();
@@ -71,11 +73,31 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     if !silent {
         return false;
     }
+    cast_out_lost_target(d, &to);
     let why = format!("{to} was lost after the point of no return: {way} says that {id} is off");
     release(d, OutcomeKind::TargetLost, Phase::Failed, &why);
     d.event(true, "TargetLost", why.clone());
     d.fire(Rule::TargetLost, why);
     true
+}
+
+/// How long a signed call that its target does not check may still land (safety rules, section 4).
+const UNCHECKED_LANDS_WITHIN: Millis = Millis(15 * 60_000);
+
+/// The lost target stays out while a promotion of it may still land.
+fn cast_out_lost_target(d: &mut Draft<'_>, to: &RegionName) {
+    super::fence::note_outcast(d, to, None);
+    let unchecked = d.sight.policy.data.iter().any(|i| i.capability == Capability::Unchecked);
+    let issued = d
+        .run()
+        .steps
+        .iter()
+        .filter(|s| matches!(s.key, StepKey::PromoteData(_)))
+        .filter_map(|s| s.issued)
+        .max_by_key(|s| s.tick);
+    if let (true, Some(issued), Some(outcast)) = (unchecked, issued, d.next.state.outcasts.get_mut(to)) {
+        outcast.not_before = Some(issued.plus(UNCHECKED_LANDS_WITHIN));
+    }
 }
 
 /// The journal turned out to be older than its targets: what it says of the run is no longer true.

@@ -3,6 +3,7 @@
 use super::{decide, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
+use crate::facts::{Fact, Outcome};
 use crate::gates::{self, Intent};
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Outcast, Phase, Proof, Severity, Step, StepState};
@@ -71,16 +72,24 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
 }
 
 /// From the first recorded fence on the region counts as cast out until it has rejoined.
-fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
+pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
     let run = d.run().name.clone();
-    let outcast =
-        Outcast { run, way, work: None, rejoin_attempts: 0, message: "fenced, not rejoined yet".to_owned() };
+    let not_before = d.next.state.outcasts.get(region).and_then(|o| o.not_before);
+    let outcast = Outcast {
+        run,
+        way,
+        work: None,
+        not_before,
+        rejoin_attempts: 0,
+        message: "fenced, not rejoined yet".to_owned(),
+    };
     d.next.state.outcasts.insert(region.clone(), outcast);
 }
 
 /// Looks for a proof; goes on to the next attempt or way when there is none.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
-    if let Some(proof) = accepted(d, region, seen::since(step)) {
+    let since = seen::since(step).max(answered_at(d, step));
+    if let Some(proof) = accepted(d, region, since) {
         return proven(d, step, region, proof);
     }
     if seen::answered_counts(&d.sight, step) {
@@ -123,6 +132,21 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
             next_way(d, step, region)
         }
     }
+}
+
+/// When a hook's fence was answered. A region that crashed says off as well, and comes back by itself: only what
+/// is said after the fence was taken counts. Without an answer there is no such time.
+fn answered_at(d: &Draft<'_>, step: &Step) -> Tick {
+    let Some(Action::Fence { way, .. }) = &step.action else { return Tick(0) };
+    let is_hook = d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Hook);
+    if !is_hook {
+        return Tick(0);
+    }
+    let issued = step.issued.unwrap_or_default().tick;
+    let taken =
+        |o: &&Fact<Outcome>| o.at >= issued && matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone);
+    let answer = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(taken);
+    answer.map_or(Tick(u64::MAX), |o| o.at)
 }
 
 /// A proof: the region leaves `mayBeWritable`.

@@ -141,7 +141,9 @@ fn rejoin(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, outcast: 
         outcast.work = Some(step);
         return;
     }
-    if outcast.rejoin_attempts >= REJOIN_ATTEMPTS {
+    // Over a reboot nobody can say how long ago it was: then a person brings it back.
+    let too_early = outcast.not_before.is_some_and(|t| d.sight.now.since(&t).is_none());
+    if too_early || outcast.rejoin_attempts >= REJOIN_ATTEMPTS {
         return;
     }
     let waiting = d.sight.policy.data.iter().find(|item| {
