@@ -405,6 +405,8 @@ pub struct Outcast {
     pub way: Option<ItemName>,
     /// The work on it that is recorded: fence again, or rejoin.
     pub work: Option<Step>,
+    /// A promotion was recorded here and never seen: being in recovery proves nothing, it may still land.
+    pub promotion_pending: bool,
     /// A promotion that its target does not check may still land here: not brought back before.
     pub not_before: Option<Stamp>,
     /// Attempts to rejoin so far.

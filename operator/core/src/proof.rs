@@ -1,5 +1,6 @@
 //! Whether a region is proven to take no writes (safety rules, sections 3 and 6). Silence proves nothing.
 
+use crate::facts::DataRole;
 use crate::ids::{ItemName, RegionName};
 use crate::journal::Proof;
 use crate::policy::{DataItem, ProofClass};
@@ -23,9 +24,12 @@ fn closed(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> 
     let mut positions = BTreeMap::new();
     for item in &sight.policy.data {
         let facts = sight.data_since(&item.name, region, since).filter(|f| f.is_closed())?;
+        if facts.role == DataRole::Standby && promotion_pending(sight, region) {
+            return None;
+        }
         seen.push(match facts.role {
-            crate::facts::DataRole::Standby => format!("{} is in recovery", item.name),
-            crate::facts::DataRole::Writable => {
+            DataRole::Standby => format!("{} is in recovery", item.name),
+            DataRole::Writable => {
                 format!("{} refuses the application's write, no session left", item.name)
             }
         });
@@ -33,6 +37,11 @@ fn closed(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> 
     }
     // No data item: nothing in the region can be proven closed by looking at data.
     (!seen.is_empty()).then(|| Proof { positions, ..proof(sight, ProofClass::Closed, seen.join("; ")) })
+}
+
+/// Whether a recorded promotion may still land on a standby, and make it writable.
+pub(crate) fn promotion_pending(sight: &Sight<'_>, region: &RegionName) -> bool {
+    sight.journal.state.outcasts.get(region).is_some_and(|o| o.promotion_pending)
 }
 
 fn attested(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {

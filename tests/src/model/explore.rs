@@ -81,7 +81,14 @@ impl Hash for Seen {
         (&state.needs_ack, &state.behind, state.cooldown.is_some(), world.journal.requests.len())
             .hash(hasher);
         for (region, outcast) in &state.outcasts {
-            (region, &outcast.run, outcast.rejoin_attempts, outcast.not_before.is_some()).hash(hasher);
+            (
+                region,
+                &outcast.run,
+                outcast.rejoin_attempts,
+                outcast.not_before.is_some(),
+                outcast.promotion_pending,
+            )
+                .hash(hasher);
             outcast.work.iter().for_each(|step| hash_step(step, now, hasher));
         }
         state.work.iter().for_each(|step| hash_step(step, now, hasher));

@@ -438,7 +438,7 @@ impl World {
             }
             Move::Kill(i) => next.nodes[*i].crashed = true,
             Move::Return(i) => next.nodes[*i].crashed = false,
-            Move::PowerOn(i) => next.nodes[*i].off = false,
+            Move::PowerOn(i) => (next.nodes[*i].off, next.nodes[*i].crashed) = (false, false),
             Move::Cut(i) => next.nodes[*i].cut = true,
             Move::Heal(i) => next.nodes[*i].cut = false,
             Move::OneEyed => next.one_eyed = !next.one_eyed,

@@ -95,9 +95,9 @@ fn cast_out_lost_target(d: &mut Draft<'_>, to: &RegionName) {
         .filter(|s| matches!(s.key, StepKey::PromoteData(_)))
         .filter_map(|s| s.issued)
         .max_by_key(|s| s.tick);
-    if let (true, Some(issued), Some(outcast)) = (unchecked, issued, d.next.state.outcasts.get_mut(to)) {
-        outcast.not_before = Some(issued.plus(UNCHECKED_LANDS_WITHIN));
-    }
+    let Some(outcast) = d.next.state.outcasts.get_mut(to) else { return };
+    outcast.promotion_pending = true;
+    outcast.not_before = issued.filter(|_| unchecked).map(|at| at.plus(UNCHECKED_LANDS_WITHIN));
 }
 
 /// The journal turned out to be older than its targets: what it says of the run is no longer true.

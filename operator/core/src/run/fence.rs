@@ -74,11 +74,14 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
 /// From the first recorded fence on the region counts as cast out until it has rejoined.
 pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
     let run = d.run().name.clone();
-    let not_before = d.next.state.outcasts.get(region).and_then(|o| o.not_before);
+    let before = d.next.state.outcasts.get(region);
+    let not_before = before.and_then(|o| o.not_before);
+    let promotion_pending = before.is_some_and(|o| o.promotion_pending);
     let outcast = Outcast {
         run,
         way,
         work: None,
+        promotion_pending,
         not_before,
         rejoin_attempts: 0,
         message: "fenced, not rejoined yet".to_owned(),

@@ -4,6 +4,7 @@ use super::LOOK_AGAIN;
 use crate::draft::Draft;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
+use crate::proof::promotion_pending;
 use crate::rules::Rule;
 use std::collections::BTreeSet;
 
@@ -75,7 +76,9 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
                     .is_some_and(|f| f.role == DataRole::Standby)
             })
     };
-    d.next.state.may_be_writable.retain(|region| Some(region) == active.as_ref() || !in_recovery(region));
+    d.next.state.may_be_writable.retain(|region| {
+        Some(region) == active.as_ref() || promotion_pending(&sight, region) || !in_recovery(region)
+    });
 }
 
 /// Regions beside the active one that are seen to take the application's writes.
