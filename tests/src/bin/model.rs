@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
     let mut found = 0;
     for (name, seed) in SEEDS {
-        let budget = Budget { faults: 3, depth: 24, states: 3_000_000 };
+        let budget = Budget { faults: 2, depth: 14, states: 1_000_000 };
         match check(Some(seed), Capability::Checked, budget).damage {
             Some((damage, moves)) => {
                 found += 1;

@@ -157,6 +157,12 @@ const fn is_fault(step: &Move) -> bool {
     !matches!(step, Move::Pass | Move::Wait | Move::Send(_) | Move::Land(_) | Move::Heal(_))
 }
 
+/// Another region takes writes, or a call on its way may make one do so.
+fn may_promote(world: &World) -> bool {
+    world.nodes.iter().any(|n| !n.off && n.writable)
+        || world.wire.iter().any(|s| matches!(s.effect.action, Action::Promote { .. }))
+}
+
 fn faults(world: &World, moves: &mut Vec<Move>) {
     moves.extend([Move::TakeLease, Move::Crash, Move::StepWall]);
     for (i, Sent { life, effect, .. }) in world.wire.iter().enumerate() {
@@ -170,15 +176,16 @@ fn faults(world: &World, moves: &mut Vec<Move>) {
     }
     let run = world.journal.run.as_ref().filter(|r| !r.phase.is_final());
     for (i, node) in world.nodes.iter().enumerate() {
-        moves.push(if node.crashed { Move::Return(i) } else { Move::Kill(i) });
+        if !node.crashed {
+            moves.push(Move::Kill(i));
+        } else if !node.lied {
+            moves.push(Move::Return(i));
+        }
         if !node.cut {
             moves.push(Move::Cut(i));
         }
-        // Once another region takes writes nobody could keep a second writer off against its own operators.
-        if node.off
-            && run.is_some_and(|r| !r.past_pivot())
-            && !world.nodes.iter().any(|n| !n.off && n.writable)
-        {
+        // Once a promotion may land, nobody could keep a second writer off against its own operators.
+        if node.off && run.is_some_and(|r| !r.past_pivot()) && !may_promote(world) {
             moves.push(Move::PowerOn(i));
         }
     }

@@ -28,6 +28,9 @@ pub struct Node {
     pub crashed: bool,
     /// Switched off by the fence; it does not come back by itself.
     pub off: bool,
+    /// Its fence hook lied once, or somebody undid the fence by hand. A host that is off for other reasons then comes back unfenced, which no status
+    /// verb can tell: accepting Attested means to trust that it does not.
+    pub lied: bool,
     /// No controller and no standby reaches it.
     pub cut: bool,
     /// Takes writes.
@@ -239,6 +242,7 @@ impl World {
         let node = |index: usize| Node {
             crashed: false,
             off: false,
+            lied: false,
             cut: false,
             writable: index == 0,
             logins: true,
@@ -427,6 +431,9 @@ impl World {
             }
             Move::Lie(i) => {
                 let Sent { by, life, effect, .. } = next.wire.remove(*i);
+                if let Action::Fence { region, .. } = &effect.action {
+                    next.nodes[index_of(region)].lied = true;
+                }
                 next.answer(by, life, &effect, Outcome::Issued(None));
             }
             Move::TakeLease => next.lease = 1 - next.lease,
@@ -438,7 +445,10 @@ impl World {
             }
             Move::Kill(i) => next.nodes[*i].crashed = true,
             Move::Return(i) => next.nodes[*i].crashed = false,
-            Move::PowerOn(i) => (next.nodes[*i].off, next.nodes[*i].crashed) = (false, false),
+            Move::PowerOn(i) => {
+                let node = &mut next.nodes[*i];
+                (node.off, node.crashed, node.lied) = (false, false, true);
+            }
             Move::Cut(i) => next.nodes[*i].cut = true,
             Move::Heal(i) => next.nodes[*i].cut = false,
             Move::OneEyed => next.one_eyed = !next.one_eyed,

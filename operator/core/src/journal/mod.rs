@@ -1,0 +1,11 @@
+//! What must survive: the policy's state and its active run. The stores keep exactly this, conditionally.
+
+mod figures;
+mod run;
+mod state;
+mod step;
+
+pub use figures::{Measured, Predicted, Rpo, RunClock};
+pub use run::{Approval, Gate, OutcomeKind, Phase, Proof, Run, RunKind, Severity, Trigger};
+pub use state::{ActiveRun, Condition, Cooldown, Journal, Outcast, PolicyState, RunRequest};
+pub use step::{Step, StepKey, StepState};

@@ -1,0 +1,161 @@
+//! The state of a policy between and during runs, and the document that a store keeps.
+
+use super::{Approval, Run, RunKind, Step};
+use crate::facts::{SyncView, Witness};
+use crate::health::HealthMarks;
+use crate::ids::{Epoch, ItemName, Owner, RegionName, RunName, Seq, Term};
+use crate::time::{Millis, Stamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A person's wish for a run, not yet claimed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// Its name.
+    pub name: RunName,
+    /// What.
+    pub kind: RunKind,
+    /// To where; `None` lets the core choose.
+    pub to: Option<RegionName>,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Stamp,
+    /// Consent given with the request.
+    pub approval: Option<Approval>,
+}
+
+/// The compare-and-swap that lets one run act.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ActiveRun {
+    /// The run.
+    pub name: RunName,
+    /// Its number.
+    pub epoch: Epoch,
+    /// Its holder's number.
+    pub term: Term,
+}
+
+/// A cool-down; keeps its remainder over a restart.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Cooldown {
+    /// Set when.
+    pub from: Stamp,
+    /// What was left then.
+    pub left: Millis,
+}
+
+/// A region that was fenced and has not rejoined.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Outcast {
+    /// The run that fenced it.
+    pub run: RunName,
+    /// The way that proved it, if one did.
+    pub way: Option<ItemName>,
+    /// The work on it that is recorded: fence again, or rejoin.
+    pub work: Option<Step>,
+    /// A promotion was recorded here and never seen: being in recovery proves nothing, it may still land.
+    pub promotion_pending: bool,
+    /// A promotion that its target does not check may still land here: not brought back before.
+    pub not_before: Option<Stamp>,
+    /// Attempts to rejoin so far.
+    pub rejoin_attempts: u32,
+    /// Why it is not back, for people.
+    pub message: String,
+}
+
+/// A condition with a reason that has a runbook.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    /// True, or false with the reason.
+    pub ok: bool,
+    /// `PascalCase`; a page in runbooks/.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// Since when.
+    pub since: Stamp,
+}
+
+/// The state of a policy between and during runs.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PolicyState {
+    /// The policy's UID.
+    pub owner: Owner,
+    /// The region that takes writes; `None` until it was observed once.
+    pub active_region: Option<RegionName>,
+    /// The newest number used.
+    pub epoch: Epoch,
+    /// The newest term used within it.
+    pub term: Term,
+    /// Effects recorded so far, in runs and between them; never starts again.
+    pub seq: Seq,
+    /// The run that acts.
+    pub active_run: Option<ActiveRun>,
+    /// Regions that may take writes, as far as this journal knows.
+    pub may_be_writable: BTreeSet<RegionName>,
+    /// Fenced regions that have not rejoined.
+    pub outcasts: BTreeMap<RegionName, Outcast>,
+    /// After a run.
+    pub cooldown: Option<Cooldown>,
+    /// Automation stands still until a person says `ack`; the text says why.
+    pub needs_ack: Option<String>,
+    /// The highest witness seen above this journal (a restored backup); cleared by `ack`.
+    pub behind: Option<Witness>,
+    /// A foreign owner that a person has said `adopt` to.
+    pub adopted_from: BTreeSet<Owner>,
+    /// Who paused, and why.
+    pub paused: Option<String>,
+    /// Ids for which a fence hook has said `on`, by way and region: only about such an id may it attest `off`.
+    pub fence_ids: BTreeMap<ItemName, BTreeMap<RegionName, String>>,
+    /// Synchronous settings of the active region's writer, as last seen.
+    pub sync_seen: BTreeMap<ItemName, SyncView>,
+    /// Streaks that survive a restart.
+    pub marks: HealthMarks,
+    /// The first write of the witness on the active region, between runs.
+    pub work: Option<Step>,
+    /// Conditions by type.
+    pub conditions: BTreeMap<String, Condition>,
+    /// The newest run that ended.
+    pub last_run: Option<RunName>,
+}
+
+impl PolicyState {
+    /// The state of a policy that was never seen before.
+    pub fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            active_region: None,
+            epoch: Epoch(0),
+            term: Term(0),
+            seq: Seq(0),
+            active_run: None,
+            may_be_writable: BTreeSet::new(),
+            outcasts: BTreeMap::new(),
+            cooldown: None,
+            needs_ack: None,
+            behind: None,
+            adopted_from: BTreeSet::new(),
+            paused: None,
+            fence_ids: BTreeMap::new(),
+            sync_seen: BTreeMap::new(),
+            marks: HealthMarks::default(),
+            work: None,
+            conditions: BTreeMap::new(),
+            last_run: None,
+        }
+    }
+}
+
+/// What a store loads and what a decision replaces.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Journal {
+    /// The policy's state.
+    pub state: PolicyState,
+    /// Its active run; after the run ended it stays here until the next one opens.
+    pub run: Option<Run>,
+    /// Wishes of people that are not claimed yet, oldest first, bounded.
+    pub requests: Vec<RunRequest>,
+}

@@ -1,0 +1,96 @@
+//! A unit of a run, from its intent to its observation.
+
+use crate::effect::Action;
+use crate::ids::{ItemName, RegionName, Seq};
+use crate::time::Stamp;
+use serde::{Deserialize, Serialize};
+
+/// A step's kind, in the order of a plan.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum StepKey {
+    /// Raise the witness on the writer while it is writable.
+    RaiseWitness(ItemName),
+    /// A user's hook.
+    Hook(ItemName),
+    /// Make sure that this region takes no writes.
+    FenceOld(RegionName),
+    /// Planned runs: the target has everything that the fenced primary wrote.
+    CatchUp(ItemName),
+    /// Make the target the writer. The first one recorded is the point of no return.
+    PromoteData(ItemName),
+    /// First write on the new primary: witness, roles, synchronous list.
+    OpenWriter(ItemName),
+    /// Point the public name at the target.
+    FlipTraffic(ItemName),
+    /// N successes in a row through the public name.
+    Verify,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Its intent is recorded; the effect may have landed.
+    Intended,
+    /// Seen done, by an observation newer than the intent.
+    Observed,
+    /// Not needed, with the reason in `saw`.
+    Skipped,
+    /// Its undo is recorded.
+    Undoing,
+    /// Seen undone.
+    Undone,
+    /// Given up, with the reason in `saw`.
+    Failed,
+}
+
+/// One step of a run.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Which.
+    pub key: StepKey,
+    /// How far.
+    pub state: StepState,
+    /// The recorded effect, with the exact values that it was recorded with.
+    pub action: Option<Action>,
+    /// Its number.
+    pub seq: Option<Seq>,
+    /// Attempts of the present way.
+    pub attempts: u32,
+    /// `FenceOld`: index of the way in use; past the last one, what NoAck needs.
+    pub way: usize,
+    /// First intent.
+    pub started: Option<Stamp>,
+    /// Newest intent: only observations after it count.
+    pub issued: Option<Stamp>,
+    /// Seen done.
+    pub ended: Option<Stamp>,
+    /// `FenceOld`: every effect recorded so far that an abort has to undo, oldest first.
+    pub tried: Vec<Action>,
+    /// What was seen, for people.
+    pub saw: String,
+}
+
+impl Step {
+    /// A step not begun.
+    pub const fn new(key: StepKey) -> Self {
+        Self {
+            key,
+            state: StepState::Pending,
+            action: None,
+            seq: None,
+            attempts: 0,
+            way: 0,
+            started: None,
+            issued: None,
+            ended: None,
+            tried: Vec::new(),
+            saw: String::new(),
+        }
+    }
+    /// Whether nothing is left to do.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, StepState::Observed | StepState::Skipped)
+    }
+}
