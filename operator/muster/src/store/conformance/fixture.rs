@@ -133,6 +133,8 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
     let outcast = Outcast {
         run: run.name.clone(),
         way: Some(ItemName::new("power")),
+        not_before: None,
+        promotion_pending: false,
         work: Some(promote()),
         rejoin_attempts: 2,
         message: "away".into(),
