@@ -1,6 +1,6 @@
 //! Anchors: independent targets that answer the question "is it us?" for a window of time.
 //!
-//! One check at a time, whoever asks; each tries all anchors at once and ends with the first that answers. A check
+//! One check at a time and a few a second at most, whoever asks: anchors belong to others. Each tries all anchors at once and ends with the first that answers. A check
 //! speaks for a window only if it *began* inside it: a line that came back after a probe's silence must not turn
 //! that silence into the target's fault.
 
@@ -21,8 +21,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// One check takes no longer.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
+/// Between the beginnings of two checks, at least.
+const GAP: Duration = Duration::from_millis(250);
 /// A question waits for the rest of a check that began too early, and for one of its own.
-const ANSWER_LIMIT: Duration = Duration::from_millis(2100);
+const ANSWER_LIMIT: Duration = Duration::from_millis(2400);
 
 enum Anchor {
     Http(Box<HttpPlan>),
@@ -39,7 +41,12 @@ struct Checks {
 /// Runs checks when asked.
 pub(crate) struct Anchors {
     inner: Arc<Inner>,
-    running: Mutex<Option<AbortOnDropHandle<()>>>,
+    newest: Mutex<Option<Check>>,
+}
+
+struct Check {
+    began: Instant,
+    task: AbortOnDropHandle<()>,
 }
 
 struct Inner {
@@ -63,7 +70,7 @@ impl Anchors {
         });
         let anchors = compiled.collect();
         let inner = Arc::new(Inner { anchors, names, clock, checks: watch::Sender::default() });
-        Self { inner, running: Mutex::default() }
+        Self { inner, newest: Mutex::default() }
     }
 
     /// Whether there are none.
@@ -71,22 +78,31 @@ impl Anchors {
         self.inner.anchors.is_empty()
     }
 
-    /// Starts a check unless one is under way. Called in the middle of a silence, so that a check falls into it.
+    /// Starts a check, unless one is under way or just began. Called in the middle of a silence, so that a check
+    /// falls into it.
     pub(crate) fn nudge(&self) {
-        if self.inner.anchors.is_empty() {
-            return;
-        }
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().is_some_and(|check| !check.is_finished()) {
-            return;
+        self.start();
+    }
+
+    /// Starts a check, or says from when on that may be done.
+    fn start(&self) -> Option<Instant> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match newest.as_ref() {
+            _ if self.is_empty() => return None,
+            Some(check) if !check.task.is_finished() => return None,
+            Some(check) if check.began + GAP > now => return Some(check.began + GAP),
+            _ => {}
         }
         let inner = Arc::clone(&self.inner);
-        *running = Some(AbortOnDropHandle::new(tokio::spawn(async move { inner.check().await })));
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { inner.check(now).await }));
+        *newest = Some(Check { began: now, task });
+        None
     }
 
     /// Whether an anchor answered to a check that began at or after `began`. Bounded; without anchors `false`.
     pub(crate) async fn passed_since(&self, began: Instant) -> bool {
-        if self.inner.anchors.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let until = Instant::now() + ANSWER_LIMIT;
@@ -97,17 +113,18 @@ impl Anchors {
             if inside(now.passed) || inside(now.ended) {
                 return inside(now.passed);
             }
-            self.nudge();
-            if !matches!(timeout_at(until, checks.changed()).await, Ok(Ok(()))) {
-                return false;
+            let again = self.start().unwrap_or(until).min(until);
+            match timeout_at(again, checks.changed()).await {
+                Ok(Err(_)) => return false,
+                Err(_) if again == until => return false,
+                Ok(Ok(())) | Err(_) => {}
             }
         }
     }
 }
 
 impl Inner {
-    async fn check(&self) {
-        let began = Instant::now();
+    async fn check(&self, began: Instant) {
         let mut attempts: FuturesUnordered<_> =
             self.anchors.iter().map(|anchor| self.attempt(anchor)).collect();
         let passed = timeout(CHECK_LIMIT, async {

@@ -173,7 +173,7 @@ impl Probe {
         let limit = self.spec.timeout;
         let result = match timeout(limit, self.work.run(cx)).await {
             Ok(result) => result,
-            Err(_) => Err(cx.progress.timed_out(limit)),
+            Err(_) => Err(self.work.timed_out(cx.progress.timed_out(limit))),
         };
         let result = result.map_err(|finding| finding.publishable(&self.work.secrets()));
         Outcome { result, latency: began.elapsed() }
@@ -219,6 +219,14 @@ impl Work {
             Self::Dns(dns) => Box::pin(dns.run(cx)),
             Self::Sql(sql) => Box::pin(sql.run(cx)),
             Self::Heartbeat(beat) => Box::pin(beat.run(cx)),
+        }
+    }
+
+    /// Says in which step the time was over.
+    fn timed_out(&self, finding: Finding) -> Finding {
+        match self {
+            Self::Suite(suite) => suite.timed_out(finding),
+            _ => finding,
         }
     }
 

@@ -90,6 +90,14 @@ impl Suite {
         verdict.result.map_err(within)
     }
 
+    /// Names the step that was under way.
+    pub(crate) fn timed_out(&self, finding: Finding) -> Finding {
+        match self.steps.get(self.next) {
+            Some(step) => finding.within(&format!("step {}", step.name)),
+            None => finding,
+        }
+    }
+
     /// Whether a failure or a timeout left clean-up steps undone.
     pub(crate) fn needs_clean_up(&self) -> bool {
         self.steps.iter().skip(self.next).any(|step| step.always)

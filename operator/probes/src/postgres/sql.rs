@@ -132,8 +132,17 @@ fn says_nothing(expr: &Expr, row: &Value) -> bool {
             Value::Float(n) => n.is_nan(),
             _ => false,
         };
-        empty && expr.source().contains(&column.to_string())
+        empty && speaks_of(expr.source(), &column.to_string())
     })
+}
+
+/// `row.COLUMN` or `row['COLUMN']`.
+fn speaks_of(source: &str, column: &str) -> bool {
+    let field = format!("row.{column}");
+    let mut fields =
+        source.match_indices(&field).map(|(at, found)| source[at + found.len()..].chars().next());
+    let ends = |next: Option<char>| !next.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    fields.any(ends) || ["'", "\""].iter().any(|q| source.contains(&format!("row[{q}{column}{q}]")))
 }
 
 async fn query((session, statement): &(Session, Statement)) -> Result<Vec<Value>, Finding> {

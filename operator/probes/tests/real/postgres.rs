@@ -66,6 +66,7 @@ async fn rows_are_judged_by_what_the_policy_expects() {
         (all, &["row.gone > 4"], Symptom::ExpectationFalse, "there is no gone"),
         (all, &["row.nothing < 5"], Symptom::NothingSaid, "a column is NULL or not a number"),
         (all, &["row.nan < 5.0"], Symptom::NothingSaid, "a column is NULL or not a number"),
+        ("select null as n, 1 as name", &["row.name == 2"], Symptom::ExpectationFalse, "row.name = 1"),
         ("select 1 as n where false", &["row.n == 1"], Symptom::NothingSaid, "the query gave no row"),
         ("select 1 as n where false", &["rows.size() == 0"], Symptom::None, ""),
         (

@@ -5,10 +5,10 @@ use crate::support::{BlackHole, Collected, TestClock, eventually, get, http_prob
 use muster_core::health::ProbeResult;
 use muster_core::ids::RegionName;
 use muster_core::policy::On;
-use muster_probes::{HttpSpec, ProbeKind, ProbeRunner, ProbeSpec, ProbingSpec};
+use muster_probes::{AnchorSpec, HttpSpec, ProbeKind, ProbeRunner, ProbeSpec, ProbingSpec};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 struct Bench {
@@ -115,6 +115,24 @@ async fn connections_are_kept_unless_a_fresh_one_is_the_point() {
     eventually("results", || kept.asked().len() >= 10 && fresh.asked().len() >= 10).await;
     assert_eq!(kept.connections(), 1);
     assert!(fresh.connections() >= 10);
+}
+
+#[tokio::test]
+async fn many_silences_ask_an_anchor_a_few_times_only() {
+    let (hole, anchor) = (BlackHole::open().await, HttpServer::start(|_| reply(200, "")).await);
+    let mut bench = bench();
+    let silent = |n: usize| {
+        let spec = within(400, http_probe(&format!("http://{}/", hole.address), &[]));
+        fast(&format!("hole{n}"), On::Primary, spec)
+    };
+    let anchors = vec![AnchorSpec::Http(anchor.url("/"))];
+    let spec = ProbingSpec { anchors, ..plan((0..100).map(silent).collect(), &[]) };
+    let began = Instant::now();
+    bench.runner.apply(&spec).expect("compiles");
+    eventually("each was judged", || bench.reports.all().len() >= 300).await;
+    assert!(bench.reports.all().iter().all(|r| r.sample.result == ProbeResult::Fail));
+    let at_most = 1 + began.elapsed().as_millis() / 250;
+    assert!(anchor.asked().len() as u128 <= at_most, "{} in {:?}", anchor.asked().len(), began.elapsed());
 }
 
 #[tokio::test]

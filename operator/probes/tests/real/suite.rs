@@ -73,7 +73,7 @@ async fn clean_up_runs_after_the_timeout_and_is_short() {
     })
     .await;
     let report = run_in(&within(300, orders()), &east(&server)).await;
-    assert_saw(&report, Symptom::Timeout, "connected, but no answer within 300ms");
+    assert_saw(&report, Symptom::Timeout, "step read: connected, but no answer within 300ms");
     assert!(report.latency < Duration::from_millis(500), "{:?}", report.latency);
     assert_eq!(server.log().last().map(String::as_str), Some("DELETE /orders/a%2F1"));
 
