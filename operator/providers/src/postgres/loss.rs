@@ -120,6 +120,8 @@ async fn count_behind(session: &Session<'_>, fork: Position) -> Result<Counted, 
         return Ok(Counted { commits: 0, beats: 0, newest: None });
     }
     let bind = |at| format!("{}::pg_lsn", literal(&show_position(at)));
+    // The planner cannot know how many records a function gives, and a wrong guess would take hours.
+    session.run("plan", "set enable_nestloop = off").await.map_err(told)?;
     let sql = include_str!("lost_commits.sql").replace(":from", &bind(fork)).replace(":to", &bind(end));
     json(session.text("read the log behind the fork", &sql, &[]).await.map_err(told)?)
 }

@@ -27,9 +27,10 @@ with own as (
       else false end
     and (o.file is null and (r.file is null or r.file[2]::int8 >= 16384) or o.beat)
   group by r.xid
+), parts as (
+  select xid as whole, at, unnest(parts || xid) as xid from commits
 ), lost as (
-  select c.xid, max(c.at) as at, bool_or(h.beat) as beat
-  from commits c join changes h on h.xid = c.xid or h.xid = any (c.parts)
-  group by c.xid
+  select p.whole, max(p.at) as at, bool_or(c.beat) as beat
+  from parts p join changes c on c.xid = p.xid group by p.whole
 )
 select json_build_object('commits', count(*), 'beats', count(*) filter (where beat), 'newest', max(at)::text)::text from lost
