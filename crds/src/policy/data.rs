@@ -23,8 +23,12 @@ pub struct DataItem {
 /// PostgreSQL with streaming replication.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("duration(self.promoteTimeout) >= duration('1s') && duration(self.promoteTimeout) <= duration('1h')")
-    .message("promoteTimeout must be between 1s and 1h").field_path(".promoteTimeout"))]
+#[x_kube(
+    validation = Rule::new("duration(self.promoteTimeout) >= duration('1s') && duration(self.promoteTimeout) <= duration('1h')")
+        .message("promoteTimeout must be between 1s and 1h").field_path(".promoteTimeout"),
+    validation = Rule::new("self.user != self.application.user")
+        .message("application.user must not be Muster's own role, which a fence would lock out").field_path(".application.user"),
+)]
 pub struct Postgres {
     /// The database.
     pub database: Identifier,

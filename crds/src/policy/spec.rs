@@ -58,6 +58,8 @@ use serde::{Deserialize, Serialize};
         .message("mode Automatic needs vantages: detection.quorum.vantages must be at most their number plus one, the controller itself").field_path(".detection.quorum.vantages"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.fence) && self.fence.size() > 0) || has(self.safety.withoutFence)")
         .message("mode Automatic needs a fence, or safety.withoutFence").field_path(".mode"),
+    validation = Rule::new("self.mode != 'Automatic' || !has(self.fence) || has(self.safety.withoutFence) || self.fence.exists(f, has(f.sql)) || (has(self.safety.accept) && self.safety.accept.exists(a, a == 'Attested'))")
+        .message("mode Automatic needs a fence whose proof is accepted: add Attested to safety.accept, or a sql fence").field_path(".safety"),
     validation = Rule::new("self.mode == 'Observe' || (has(self.probes) && self.probes.exists(p, p.side != 'Primary'))")
         .message("a probe whose side is Standby or Both is needed: without one that passes there, no region can take over").field_path(".probes"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.probes) && self.probes.exists(p, p.side != 'Standby'))")
