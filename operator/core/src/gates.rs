@@ -54,7 +54,12 @@ fn gate(name: &str, severity: Severity, ok: bool, saw: impl Into<String>, needs:
 
 /// All gates of an intent, with what an approval waives.
 pub(crate) fn evaluate(sight: &Sight<'_>, intent: &Intent<'_>) -> Vec<Gate> {
-    let mut gates = vec![journal_writable(sight), claims_held(sight), target_fit(sight, intent)];
+    let mut gates = vec![
+        journal_writable(sight),
+        claims_held(sight),
+        target_fit(sight, intent),
+        single_writer(sight, intent),
+    ];
     if intent.kind.is_planned() {
         gates.push(source_writable(sight, intent));
         gates.push(target_streams(sight, intent));
@@ -110,6 +115,19 @@ fn target_fit(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
         }
         Err(why) => gate("TargetFit", Severity::Law, false, why, needs),
     }
+}
+
+fn single_writer(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let writes = |region: &&RegionName| {
+        sight.policy.data.iter().any(|item| sight.data(&item.name, region).is_some_and(|f| !f.is_closed()))
+    };
+    let others = sight.policy.regions.iter().filter(|r| *r != intent.from && *r != intent.to);
+    let second: Vec<String> = others.filter(writes).map(ToString::to_string).collect();
+    let saw = match second.is_empty() {
+        true => "no third region takes writes".to_owned(),
+        false => format!("{} takes writes too", second.join(", ")),
+    };
+    gate("SingleWriter", for_automation(intent), second.is_empty(), saw, "one region takes writes")
 }
 
 fn most_advanced(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {

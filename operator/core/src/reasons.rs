@@ -24,6 +24,7 @@ pub const ALL: &[&str] = &[
     "NeedsAck",
     "NoWriter",
     "NotFenced",
+    "NotVerified",
     "ObserversSuffice",
     "OutcastWrites",
     "Paused",

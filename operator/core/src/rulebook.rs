@@ -26,9 +26,9 @@ pub const TRANSITIONS: &[(Phase, Phase, Rule)] = &[
     (Phase::Executing, Phase::Completed, Rule::RunCompleted),
     (Phase::Executing, Phase::Aborted, Rule::RunAborted),
     (Phase::Executing, Phase::Failed, Rule::TargetLost),
-    (Phase::Verifying, Phase::Blocked, Rule::StepAwaited),
     (Phase::Verifying, Phase::Completed, Rule::RunCompleted),
     (Phase::Verifying, Phase::Failed, Rule::TargetLost),
+    (Phase::Verifying, Phase::Failed, Rule::NotVerified),
 ];
 
 /// Whether a run may go from one phase to another.

@@ -78,6 +78,8 @@ rules! {
     TargetLost = 240,
     /// Every step was seen done.
     RunCompleted = 250,
+    /// Data and traffic moved, but the public name did not come to work: the run ends, a person is asked.
+    NotVerified = 251,
     /// The old primary's log was read: the loss is final.
     LossCounted = 300,
     /// A fenced region takes writes again: it is fenced again.

@@ -2,7 +2,7 @@
 
 use crate::draft::Draft;
 use crate::gates::{self, Intent};
-use crate::journal::{Phase, Severity, Trigger};
+use crate::journal::{Phase, Severity};
 use crate::plan::plan_hash;
 use crate::policy::Mode;
 use crate::rules::Rule;
@@ -64,8 +64,7 @@ fn needs_consent(d: &mut Draft<'_>) -> bool {
     let run = d.run();
     let consents =
         run.approval.as_ref().is_some_and(|a| gates::is_valid(a, now) && a.plan_hash == plan_hash(run));
-    let asked_by_person = matches!(run.trigger, Trigger::Person(_));
-    !consents && !asked_by_person && mode == Mode::Approve
+    !consents && mode == Mode::Approve
 }
 
 /// Waits for a person.

@@ -52,6 +52,17 @@ pub(super) fn complete(d: &mut Draft<'_>) {
     d.fire(Rule::RunCompleted, message);
 }
 
+/// Data and traffic moved, but the public name does not work: said so, and nothing is waited for any longer.
+pub(super) fn unverified(d: &mut Draft<'_>, why: &str) {
+    let to = d.run().to.clone();
+    release(d, OutcomeKind::Failed, Phase::Failed, why);
+    d.next.state.active_region = Some(to);
+    d.next.state.needs_ack = Some(why.to_owned());
+    cool_down(d);
+    d.event(true, "NotVerified", why);
+    d.fire(Rule::NotVerified, why);
+}
+
 /// Everything was undone.
 pub(super) fn abort(d: &mut Draft<'_>, why: &str) {
     let by_verdict = d.run().trigger == Trigger::Verdict;

@@ -6,7 +6,7 @@ use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::gates;
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Phase, Severity, Step, StepKey, StepState};
+use crate::journal::{Gate, Phase, Severity, Step, StepKey, StepState};
 use crate::measure;
 use crate::policy::{Capability, ProofClass};
 use crate::proof;
@@ -16,6 +16,8 @@ use crate::time::Millis;
 
 /// How often a missing condition is looked at again.
 const LOOK_AGAIN: Millis = Millis(100);
+/// Fenced for so long without a promotion is an alert.
+const NO_WRITER_AFTER: Millis = Millis(30_000);
 
 /// Records the promotion of `item`, if everything holds in this very pass.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
@@ -44,9 +46,9 @@ fn may_pass(d: &mut Draft<'_>) -> bool {
     }
     let gates = decide::evaluate(d);
     if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
-        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
         d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
         d.wake_in(LOOK_AGAIN);
+        nobody_writes(d, &law);
         return false;
     }
     if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
@@ -64,6 +66,27 @@ fn may_pass(d: &mut Draft<'_>) -> bool {
         return false;
     }
     true
+}
+
+/// The old primary is fenced and the target cannot be promoted: a planned run gives up, a failover alarms.
+fn nobody_writes(d: &mut Draft<'_>, law: &Gate) {
+    let why = format!("{}: saw {}, needs {}", law.name, law.saw, law.needs);
+    let now = d.sight.now;
+    let run = d.run();
+    let long = run.clock.fenced.and_then(|at| now.since(&at)).unwrap_or_default();
+    if long < NO_WRITER_AFTER {
+        return d.phase(Phase::Blocked, why);
+    }
+    if run.kind.is_planned() {
+        run.abort = Some(format!("{why} for {long}"));
+        return;
+    }
+    d.block("NoWriter", format!("nobody takes writes for {long}"), "the target, or an abort");
+    let message = format!("nobody takes writes; {}", law.name);
+    if d.run().message != message {
+        d.event(true, "NoWriter", why);
+    }
+    d.phase(Phase::Blocked, message);
 }
 
 /// The first fenced region whose proof cannot be seen again in this pass.

@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::ids::ItemName;
-use crate::journal::{Phase, Step};
+use crate::journal::{Step, StepState};
 use crate::rules::Rule;
 use crate::time::Millis;
 
@@ -13,7 +13,7 @@ use crate::time::Millis;
 const LOOK_AGAIN: Millis = Millis(100);
 /// A server that stays silent for so long does not hold the run up.
 const SILENT_SERVER: Millis = Millis(10_000);
-/// Without N successes for so long, the run is reported as overdue.
+/// Without N successes for so long the run ends unverified: the next one must not wait for it.
 const VERIFY_OVERDUE: Millis = Millis(120_000);
 
 /// Records the flip; only to a region seen writable in this very pass.
@@ -89,10 +89,12 @@ pub(super) fn look_at_public(d: &mut Draft<'_>, step: &mut Step) -> bool {
     let last = facts.map_or_else(|| "no result yet".to_owned(), |f| f.last.clone());
     let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
     d.block("PublicNameWorks", last.clone(), "successes in a row through the public name");
-    if waited >= VERIFY_OVERDUE && d.run().phase != Phase::Blocked {
-        let why = format!("no {} successes in a row within {VERIFY_OVERDUE}", probe.successes);
-        d.event(true, "StepOverdue", why.clone());
-        d.phase(Phase::Blocked, why);
+    if waited >= VERIFY_OVERDUE {
+        let why = format!("no {} successes in a row within {VERIFY_OVERDUE}: {last}", probe.successes);
+        step.state = StepState::Failed;
+        step.saw.clone_from(&why);
+        super::end::unverified(d, &why);
+        return false;
     }
     d.fire(Rule::StepAwaited, last);
     d.wake_in(LOOK_AGAIN);

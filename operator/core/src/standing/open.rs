@@ -108,7 +108,9 @@ pub(crate) fn open_by_verdict(d: &mut Draft<'_>) -> bool {
     for gate in gates.iter().filter(|g| !g.ok && g.severity >= least) {
         d.block(&gate.name, gate.saw.clone(), gate.needs.clone());
     }
-    if let Some(gate) = gates::stopping(&gates, least) {
+    // The cool-down also holds in mode Approve: what a person aborted is not asked again at once.
+    let cooling = gates.iter().find(|g| !g.ok && g.name == "CooldownOver" && g.severity == Severity::Block);
+    if let Some(gate) = gates::stopping(&gates, least).or(cooling) {
         d.fire(Rule::GateUnmet, format!("{reason}; but {}: {}", gate.name, gate.saw));
         d.wake_in(LOOK_AGAIN);
         return true;

@@ -9,8 +9,8 @@ use crate::journal::{Outcast, Step, StepKey};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
 
-/// Attempts to bring an outcast back before a person is asked.
-const REJOIN_ATTEMPTS: u32 = 10;
+/// Attempts to bring an outcast back before a person is asked: a dark region is tried for some hours.
+const REJOIN_ATTEMPTS: u32 = 1_000;
 
 /// Keeps fenced regions closed and brings them back, one effect at a time. Goes on during a run that is past its
 /// point of no return; before that the run itself owns the fence.
