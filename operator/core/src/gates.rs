@@ -123,9 +123,10 @@ fn single_writer(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     };
     let others = sight.policy.regions.iter().filter(|r| *r != intent.from && *r != intent.to);
     let second: Vec<String> = others.filter(writes).map(ToString::to_string).collect();
-    let saw = match second.is_empty() {
-        true => "no third region takes writes".to_owned(),
-        false => format!("{} takes writes too", second.join(", ")),
+    let saw = if second.is_empty() {
+        "no third region takes writes".to_owned()
+    } else {
+        format!("{} takes writes too", second.join(", "))
     };
     gate("SingleWriter", for_automation(intent), second.is_empty(), saw, "one region takes writes")
 }

@@ -27,9 +27,10 @@ pub(crate) struct Opening {
 
 /// Every region that has to be fenced before `to` may be promoted.
 fn regions_to_fence(journal: &Journal, from: &RegionName, to: &RegionName) -> BTreeSet<RegionName> {
-    let mut regions = match seeded::active(Bug::IgnoreMayBeWritable) {
-        true => BTreeSet::new(),
-        false => journal.state.may_be_writable.clone(),
+    let mut regions = if seeded::active(Bug::IgnoreMayBeWritable) {
+        BTreeSet::new()
+    } else {
+        journal.state.may_be_writable.clone()
     };
     regions.insert(from.clone());
     regions.remove(to);
