@@ -164,3 +164,29 @@ impl From<StoreError> for Fault {
         Self::Refuse(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::store::sqlite::{Options, SqliteStore, open};
+
+    /// What no test can see from outside, short of cutting the power.
+    #[tokio::test]
+    async fn what_must_last_is_synced_with_each_commit_also_in_a_restored_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let restored = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path(), Options::default(), Clock::system()).await.unwrap();
+        store.back_up(&restored.path().join("journal.db")).await.unwrap();
+        for dir in [&dir, &restored] {
+            let mut place = Place::new(dir.path(), Options::default(), Clock::system());
+            open::prepare(&mut place).unwrap();
+            for (role, expected) in [(Role::Durable, 2), (Role::Light, 1)] {
+                let db = Db::open(&place, role).unwrap();
+                let pragma = |name| db.connection.pragma_query_value(None, name, |row| row.get(0));
+                assert_eq!(pragma("synchronous"), Ok(rusqlite::types::Value::Integer(expected)));
+                assert_eq!(pragma("journal_mode"), Ok(rusqlite::types::Value::Text("wal".into())));
+            }
+        }
+    }
+}

@@ -99,12 +99,26 @@ fn accept(place: &Place) -> Result<(), StoreError> {
         Examined::Foreign(detail) => Err(StoreError::Foreign { path, detail }),
         Examined::Damaged(detail) => Err(StoreError::Corrupt { path, detail }),
         Examined::Newer(found) => Err(StoreError::Newer { path, found, known: schema::FORMAT }),
-        Examined::Older => upgrade(place, &mut connection),
-        Examined::Present if connection.is_readonly("main").map_err(fail)? => {
+        _ if connection.is_readonly("main").map_err(fail)? => {
             Err(StoreError::ReadOnly { path, why: "this user may not write the file".into() })
         }
+        Examined::Older => upgrade(place, &mut connection),
         Examined::Present => Ok(()),
+    }?;
+    ensure_log(place, &connection)
+}
+
+/// A copy made by `vacuum into`, and so a restored journal, comes without the write-ahead log.
+fn ensure_log(place: &Place, connection: &Connection) -> Result<(), StoreError> {
+    const VERB: &str = "use a write-ahead log";
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(|error| classify(place, VERB, error))?;
+    if mode == "wal" {
+        return Ok(());
     }
+    let source = format!("SQLite keeps to journal mode {mode}").into();
+    Err(StoreError::Io { verb: VERB, path: place.file.clone(), source })
 }
 
 /// Keeps a copy, then migrates in one transaction. The write lock is held all along: the copy is exactly what was

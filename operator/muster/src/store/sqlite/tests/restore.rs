@@ -1,8 +1,9 @@
 //! Backups, restored ones, and files that change under a running process.
 
+use super::child::Process;
 use super::{SqliteStore, acquire, count, load, open, policy};
 use crate::clock::Clock;
-use crate::store::{Need, Store, StoreError};
+use crate::store::{Need, Store, StoreError, StoreErrorClass};
 use muster_core::ids::{Owner, PolicyName};
 use muster_core::wish::Wish;
 use std::path::Path;
@@ -74,6 +75,44 @@ async fn a_restored_journal_asks_for_an_ack_and_works_after_it() {
 
     let store = open(dir.path()).await.unwrap();
     assert_eq!(load(&store).await.journal.state.needs_ack, None, "it asks again");
+}
+
+/// The mistake that a plain copy invites: the log of the newer file is still there.
+#[tokio::test]
+async fn an_old_file_beside_a_newer_log_is_refused_or_asks_but_is_never_taken_for_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    let backup = dir.path().join("yesterday.db");
+    let store = open(dir.path()).await.unwrap();
+    load(&store).await;
+    let token = acquire(&store, "first").await;
+    count(&store, &token).await.unwrap();
+    store.back_up(&backup).await.unwrap();
+    store.release(&token).await.unwrap();
+    store.close().await;
+    for records in [1, 40, 400] {
+        let writer = Process::start("writer", dir.path());
+        let mut newest = 0;
+        for _ in 0..records {
+            newest = writer.hear("acknowledged").split(' ').nth(1).unwrap().parse().unwrap();
+        }
+        newest = writer
+            .kill()
+            .iter()
+            .filter_map(|l| l.split(' ').nth(1)?.parse().ok())
+            .next_back()
+            .unwrap_or(newest);
+        let mixed = tempfile::tempdir().unwrap();
+        for name in ["journal.db-wal", "journal.high-water"] {
+            std::fs::copy(dir.path().join(name), mixed.path().join(name)).unwrap();
+        }
+        std::fs::copy(&backup, mixed.path().join("journal.db")).unwrap();
+        let Ok(store) = open(mixed.path()).await else { continue };
+        match store.load(&policy()).await {
+            Err(error) => assert_eq!(error.class(), StoreErrorClass::Broken, "{error}"),
+            Ok(loaded) if loaded.journal.state.needs_ack.is_some() => {}
+            Ok(loaded) => assert!(loaded.journal.state.seq.0 >= newest, "{loaded:?} after {newest}"),
+        }
+    }
 }
 
 #[tokio::test]
