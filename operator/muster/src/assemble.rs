@@ -67,8 +67,8 @@ impl Assembler {
         let again = (Arc::clone(self), Arc::clone(source), owner.clone());
         let rebuild = move || {
             let (assembler, source, owner) = &again;
-            let assembled = assembler.assemble(source, owner, generation);
-            assembled.map(|a| a.setup).map_err(|problems| name_all(&problems))
+            let built = assembler.assemble(source, owner, generation);
+            built.map(|built| built.setup).map_err(|problems| name_all(&problems))
         };
         let document = serde_yaml_ng::to_string(source.as_ref()).map(Arc::from).ok();
         let rebuild = Some(Arc::new(rebuild) as crate::execute::Rebuild);

@@ -5,10 +5,11 @@ use super::record::{Inputs, Recorded};
 use super::setup::Setup;
 use super::shell::Shell;
 use crate::api::Frame;
+use crate::store::archive::Kind;
 use muster_core::decision::{Blocker, Decision};
 use muster_core::health::Verdict;
-use muster_core::ids::RegionName;
-use muster_core::journal::Journal;
+use muster_core::ids::{PolicyName, RegionName};
+use muster_core::journal::{Journal, Run};
 use muster_core::rules::Rule;
 use muster_core::time::Stamp;
 use std::collections::BTreeMap;
@@ -46,15 +47,7 @@ pub(super) async fn report(shell: &Shell, recorded: &Recorded<Decision>, inputs:
     if !recorded.was_written() {
         return;
     }
-    let before = inputs.journal.run.as_ref();
-    if let (Some(before), Some(after)) = (before, run)
-        && before.phase.is_final()
-        && before.name == after.name
-        && before != after
-        && let Err(error) = shell.store.finish(&inputs.policy.name, after).await
-    {
-        tracing::warn!(policy = %inputs.policy.name, run = %after.name, %error, "failed to update the history");
-    }
+    keep_figures(shell, &inputs.policy.name, inputs.journal.run.as_ref(), run).await;
     if let Some(name) = active.map(|r| r.name.clone()) {
         let policy = inputs.policy.name.clone();
         let frame = Frame {
@@ -71,5 +64,17 @@ pub(super) async fn report(shell: &Shell, recorded: &Recorded<Decision>, inputs:
         if let Err(error) = kept {
             tracing::warn!(%policy, run = %name, error, "failed to keep a frame for replay");
         }
+    }
+}
+
+/// An ended run goes into the archive; one that had ended before and has new figures into the history too.
+async fn keep_figures(shell: &Shell, policy: &PolicyName, before: Option<&Run>, after: Option<&Run>) {
+    let Some(after) = after.filter(|run| run.phase.is_final() && before != Some(*run)) else { return };
+    if let Some(archive) = &shell.archive {
+        archive.append(Kind::Reports, policy.as_str(), after);
+    }
+    let had_ended = before.is_some_and(|run| run.name == after.name && run.phase.is_final());
+    if had_ended && let Err(error) = shell.store.finish(policy, after).await {
+        tracing::warn!(%policy, run = %after.name, %error, "failed to update the history");
     }
 }

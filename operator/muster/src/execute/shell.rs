@@ -5,7 +5,7 @@ use super::lease::LeaseView;
 use super::observers::Paces;
 use super::points::Points;
 use crate::clock::Clock;
-use crate::store::{Need, Store};
+use crate::store::{Archive, Need, Store};
 use muster_core::facts::Seen;
 use muster_core::ids::HolderId;
 use std::fmt;
@@ -44,6 +44,8 @@ pub struct Shell {
     pub paces: Paces,
     /// Whether the journal takes records.
     pub room: watch::Sender<JournalRoom>,
+    /// Pictures for people; losing them loses no safety.
+    pub archive: Option<Arc<Archive>>,
     /// Effects under way, for a clean end.
     pub effects: TaskTracker,
 }
@@ -74,6 +76,7 @@ impl Shell {
             points: Arc::new(points),
             paces,
             room: watch::Sender::new(JournalRoom { new_run: untried(), under_way: untried() }),
+            archive: None,
             effects: TaskTracker::new(),
         }
     }

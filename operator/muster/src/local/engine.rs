@@ -6,7 +6,7 @@ use super::probing::{self, Beats};
 use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
-use crate::store::{Store, StoreError};
+use crate::store::{Archive, Store, StoreError};
 use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use std::collections::BTreeMap;
@@ -73,6 +73,11 @@ impl Engine {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where series go.
+    pub(super) fn archive(&self) -> Option<&Archive> {
+        self.shell.archive.as_deref()
     }
 
     /// One policy.
@@ -359,7 +364,7 @@ async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Kept) {
         match tokio::task::spawn_blocking(move || folder.keep(&name, &text)).await {
             Ok(Ok(())) => written = Some(document),
             Ok(Err(error)) => {
-                tracing::warn!(policy = %handle.name, %error, "failed to keep the policy in force")
+                tracing::warn!(policy = %handle.name, %error, "failed to keep the policy in force");
             }
             Err(_) => return,
         }

@@ -4,9 +4,13 @@
 use crate::assemble::CONTROLLER;
 use crate::clock::Clock;
 use crate::execute::{PolicyHandle, Setup, Shell};
-use muster_core::ids::{ItemName, RegionName};
+use crate::store::Archive;
+use crate::store::archive::Kind;
+use muster_core::health::{ProbeResult, Sample};
+use muster_core::ids::{ItemName, PolicyName, RegionName};
 use muster_core::time::Stamp;
 use muster_probes::{ProbeRunner, Report, StandbyBeat};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,10 +63,13 @@ pub(super) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, be
 }
 
 fn start(shell: &Shell, handle: &PolicyHandle, active: watch::Receiver<Option<RegionName>>) -> ProbeRunner {
-    let (board, acting) = (Arc::clone(&handle.board), handle.acting.clone());
+    let (board, acting, archive) = (Arc::clone(&handle.board), handle.acting.clone(), shell.archive.clone());
     let sink = move |report: Report| {
         let setup = Arc::clone(&acting.borrow());
         board.fold_sample(&report.sample, &setup.policy);
+        if let Some(archive) = &archive {
+            keep_sample(archive, &setup.policy.name, &report.sample, Some(report.latency));
+        }
     };
     ProbeRunner::new(CONTROLLER.into(), Arc::new(shell.clock.clone()), Arc::new(sink), active)
 }
@@ -82,4 +89,25 @@ fn publish(runner: &ProbeRunner, handle: &PolicyHandle, beats: &Beats) {
         handle.board.set_public(public);
     }
     *beats.lock().unwrap_or_else(PoisonError::into_inner) = runner.standby_beats();
+}
+
+/// One point of a probe's series.
+#[derive(Serialize)]
+struct Point<'a> {
+    result: ProbeResult,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_us: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'a str,
+}
+
+/// Adds a result to its series, by policy, probe, region and vantage.
+pub(super) fn keep_sample(archive: &Archive, policy: &PolicyName, sample: &Sample, took: Option<Duration>) {
+    let key = format!("{policy}/{}/{}/{}", sample.probe, sample.region, sample.vantage);
+    let point = Point {
+        result: sample.result,
+        took_us: took.and_then(|took| u64::try_from(took.as_micros()).ok()),
+        detail: &sample.detail,
+    };
+    archive.append(Kind::Probes, &key, &point);
 }

@@ -1,9 +1,11 @@
 //! Takes vantages' reports in: checks who speaks, turns ages into stamps of this process's own clock, and folds.
 
 use super::engine::Engine;
+use super::probing::keep_sample;
 use super::token::is_same;
 use crate::api::{AgedSample, VantageReply, VantageReport};
 use crate::execute::{PolicyHandle, Setup};
+use crate::store::Archive;
 use muster_core::health::Sample;
 use muster_core::ids::VantageName;
 use muster_core::time::{Millis, Stamp};
@@ -36,7 +38,7 @@ pub(super) fn take_in(engine: &Engine, report: VantageReport, token: &str, now: 
             reply.refused.insert(policy, why);
             continue;
         }
-        fold(&handle, &setup, &report.vantage, samples, trip, now);
+        fold(engine.archive(), &handle, &setup, &report.vantage, samples, (trip, now));
         let latest = handle.latest.borrow().clone();
         let active = latest.and_then(|latest| latest.journal.as_ref()?.state.active_region.clone());
         reply.active_regions.insert(policy, active);
@@ -51,12 +53,12 @@ fn may_report(setup: &Setup, vantage: &VantageName, token: &str) -> bool {
 
 /// Oldest first: streaks are counted in the order in which things happened.
 fn fold(
+    archive: Option<&Archive>,
     handle: &PolicyHandle,
     setup: &Setup,
     vantage: &VantageName,
     mut samples: Vec<AgedSample>,
-    trip: Millis,
-    now: Stamp,
+    (trip, now): (Millis, Stamp),
 ) {
     samples.sort_by_key(|sample| std::cmp::Reverse(sample.age));
     let skipped = samples.len().saturating_sub(MOST_SAMPLES);
@@ -77,6 +79,9 @@ fn fold(
             detail,
         };
         handle.board.fold_sample(&sample, &setup.policy);
+        if let Some(archive) = archive {
+            keep_sample(archive, &setup.policy.name, &sample, None);
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use crate::assemble::Assembler;
 use crate::clock::Clock;
 use crate::convert::{Environment, FolderSecrets};
 use crate::execute::{LeaseView, Paces, Points, Shell};
+use crate::store::archive::Limits;
 use crate::store::sqlite::Options;
-use crate::store::{LeaseKeeper, LeaseSettings, SqliteStore, Store, StoreError};
+use crate::store::{Archive, LeaseKeeper, LeaseSettings, Need, SqliteStore, Store, StoreError};
 use crate::telemetry::{self, FilterError};
 use muster_core::ids::{HolderId, RegionName};
 use std::net::SocketAddr;
@@ -130,12 +131,19 @@ impl Local {
         let points = Points::new(flags, clock.clone()).map_err(io("open the call log of", state))?;
         let kept = Kept::open(state).map_err(io("make", state))?;
 
+        // The room for a run is set aside before the lease is asked for: later it would hold up its renewal.
+        if let Err(error) = store.check(Need::NewRun).await {
+            tracing::warn!(%error, "the journal takes no new run");
+        }
         let holder = name_holder(settings.name.as_deref());
         let keeper =
             Arc::new(LeaseKeeper::start(Arc::clone(&store), holder.clone(), LeaseSettings::default()));
         let lease = Arc::new(LeaseView::new(keeper.watch()));
         let started = clock.now();
-        let shell = Arc::new(Shell::new(store, lease, holder, clock, points, Paces::default()));
+        let archive = Archive::open(state, Limits::default(), clock.clone());
+        let mut shell = Shell::new(store, lease, holder, clock, points, Paces::default());
+        shell.archive = Some(Arc::new(archive));
+        let shell = Arc::new(shell);
         let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler(settings), kept, stop.clone()));
         let api = Api {
             shell: Arc::clone(&shell),
@@ -169,6 +177,11 @@ impl Local {
             );
         }
         self.keeper.give_back().await;
+        if let Some(archive) = &self.shell.archive
+            && let Err(error) = archive.flush().await
+        {
+            tracing::warn!(%error, "failed to write the newest series");
+        }
         for task in self.tasks {
             task.abort();
         }

@@ -1,5 +1,7 @@
 //! STATE/token: who may read it may use the API.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_core::secret::Secret;
 use rand::RngCore;
 use std::io::{ErrorKind, Write};
@@ -62,7 +64,7 @@ fn create(path: &Path) -> std::io::Result<Secret> {
     }
     let mut bytes = [0_u8; 24];
     rand::rng().fill_bytes(&mut bytes);
-    let token: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let token = URL_SAFE_NO_PAD.encode(bytes);
     let draft = folder.join(format!(".token-{}", std::process::id()));
     let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = writeln!(file, "{token}").and_then(|()| file.sync_all());

@@ -84,7 +84,7 @@ impl Controller {
         self.url.as_str().trim_end_matches('/')
     }
 
-    fn unreachable(&self, why: impl ToString) -> ReportError {
+    fn unreachable(&self, why: &impl ToString) -> ReportError {
         ReportError::Unreachable { url: self.name().to_owned(), why: why.to_string() }
     }
 
@@ -101,21 +101,21 @@ impl Controller {
     }
 
     async fn exchange(&self, report: &VantageReport, token: &Secret) -> Result<VantageReply, ReportError> {
-        let body = serde_json::to_vec(report).map_err(|e| self.unreachable(e))?;
+        let body = serde_json::to_vec(report).map_err(|e| self.unreachable(&e))?;
         let authority = self.url.authority();
         let request = Request::post("/v1/vantage/report")
             .header(header::HOST, authority)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
             .body(Full::new(Bytes::from(body)))
-            .map_err(|e| self.unreachable(e))?;
+            .map_err(|e| self.unreachable(&e))?;
         let tcp =
-            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| self.unreachable(e))?;
+            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| self.unreachable(&e))?;
         match &self.tls {
             None => self.send(tcp, request).await,
             Some(tls) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|e| self.unreachable(e))?;
-                let stream = tls.connect(name, tcp).await.map_err(|e| self.unreachable(e))?;
+                let name = ServerName::try_from(self.host.clone()).map_err(|e| self.unreachable(&e))?;
+                let stream = tls.connect(name, tcp).await.map_err(|e| self.unreachable(&e))?;
                 self.send(stream, request).await
             }
         }
@@ -126,17 +126,17 @@ impl Controller {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|e| self.unreachable(e))?;
+        let (mut sender, connection) = handshake.map_err(|e| self.unreachable(&e))?;
         let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|e| self.unreachable(e))?;
+            let answer = sender.send_request(request).await.map_err(|e| self.unreachable(&e))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
-            let body = body.map_err(|e| self.unreachable(e))?.to_bytes();
+            let body = body.map_err(|e| self.unreachable(&e))?.to_bytes();
             Ok::<_, ReportError>((status, body))
         };
         let (status, body) = tokio::select! {
             answer = exchange => answer?,
-            ended = connection => return Err(self.unreachable(match ended {
+            ended = connection => return Err(self.unreachable(&match ended {
                 Ok(()) => "the connection ended".to_owned(),
                 Err(error) => error.to_string(),
             })),
@@ -145,7 +145,7 @@ impl Controller {
             let message = String::from_utf8_lossy(&body).chars().take(300).collect();
             return Err(ReportError::Refused { url: self.name().to_owned(), status, message });
         }
-        serde_json::from_slice(&body).map_err(|e| self.unreachable(e))
+        serde_json::from_slice(&body).map_err(|e| self.unreachable(&e))
     }
 }
 

@@ -241,9 +241,10 @@ async fn keep_reporting(vantage: Arc<Vantage>, controller: Controller, buffer: A
             let told = report_once(&vantage, &controller, &buffer, &token, &policies, trip).await;
             let now_trouble = told.as_ref().err().map(ToString::to_string);
             if now_trouble != trouble {
-                match &now_trouble {
-                    Some(error) => tracing::warn!(error, "report did not arrive; what was seen is kept"),
-                    None => tracing::info!(controller = controller.name(), "reports arrive"),
+                if let Some(error) = &now_trouble {
+                    tracing::warn!(error, "report did not arrive; what was seen is kept");
+                } else {
+                    tracing::info!(controller = controller.name(), "reports arrive");
                 }
                 trouble = now_trouble;
             }
@@ -265,11 +266,11 @@ async fn report_once(
     round_trip: Option<Millis>,
 ) -> Result<Millis, ReportError> {
     let began = vantage.clock.now();
-    let taken = buffer.take(policies, began);
+    let samples = buffer.take(policies, began);
     let report = VantageReport {
         vantage: vantage.name.clone(),
         round_trip,
-        policies: age_all(&taken, policies, began),
+        policies: age_all(&samples, policies, began),
     };
     match controller.report(&report, token).await {
         Ok(reply) => {
@@ -282,7 +283,7 @@ async fn report_once(
             Ok(vantage.clock.now().since(&began).unwrap_or_default())
         }
         Err(error) => {
-            buffer.put_back(taken);
+            buffer.put_back(samples);
             Err(error)
         }
     }

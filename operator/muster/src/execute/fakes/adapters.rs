@@ -37,7 +37,10 @@ impl Target {
     async fn perform(&self, ctx: &OpCtx) -> Outcome {
         let failed = |class, why: &str| Outcome::Failed(class, why.to_owned());
         match self.0.fault(ctx.effect.action.kind()) {
-            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::Hangs) => {
+                self.0.lock().hanging += 1;
+                std::future::pending().await
+            }
             Some(Fault::Fails) => failed(ErrorClass::Transient, "told to fail"),
             Some(Fault::Panics) => panic!("told to panic"),
             lost => match ctx.send(async { self.0.apply(&ctx.effect, &ctx.run) }).await {

@@ -67,6 +67,7 @@ pub(super) struct State {
     pub(super) landed: Vec<Landed>,
     pub(super) faults: BTreeMap<&'static str, Fault>,
     pub(super) looks: u64,
+    pub(super) hanging: u64,
     pub(super) beats: HeartbeatFacts,
     pub(super) public: PublicFacts,
 }
@@ -99,6 +100,7 @@ impl World {
             landed: Vec::new(),
             faults: BTreeMap::new(),
             looks: 0,
+            hanging: 0,
             beats: HeartbeatFacts { writer: "controller".into(), ..HeartbeatFacts::default() },
             public: PublicFacts::default(),
         };
@@ -146,6 +148,11 @@ impl World {
     /// Looks at targets so far.
     pub fn looks(&self) -> u64 {
         self.lock().looks
+    }
+
+    /// Calls that hang, or hung until their deadline.
+    pub fn hanging(&self) -> u64 {
+        self.lock().hanging
     }
 
     /// Regions in which the application can write.

@@ -8,7 +8,7 @@ use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, Pause, Resume, S
 use crate::local::engine::Shown;
 use axum::Json;
 use axum::extract::{Path, State};
-use muster_core::ids::RunName;
+use muster_core::ids::{RegionName, RunName};
 use muster_core::journal::{Approval, Journal, RunKind, RunRequest};
 use muster_core::time::{Millis, Stamp};
 use muster_core::wish::Wish;
@@ -27,8 +27,8 @@ async fn take(api: &Api, shown: &Shown, wish: &Wish) -> Result<Journal, Refused>
     Ok(loaded.journal)
 }
 
-fn accepted(run: Option<RunName>, message: impl Into<String>) -> Answer<Accepted> {
-    Ok(Json(Accepted { run, message: message.into() }))
+fn accepted(run: Option<RunName>, message: impl Into<String>) -> Json<Accepted> {
+    Json(Accepted { run, message: message.into() })
 }
 
 fn ensure_text(field: &str, text: &str) -> Result<(), Refused> {
@@ -65,7 +65,7 @@ pub(super) async fn start_run(
     ensure_text("reason", &asked.reason)?;
     let policy = shown.handle.acting.borrow().policy.clone();
     if let Some(to) = asked.to.as_ref().filter(|to| !policy.regions.contains(to)) {
-        let regions: Vec<&str> = policy.regions.iter().map(|r| r.as_str()).collect();
+        let regions: Vec<&str> = policy.regions.iter().map(RegionName::as_str).collect();
         let message = format!("{to} is not a region of {}; it has {}", policy.name, regions.join(", "));
         return Err(Refused::input("to", message));
     }
@@ -83,7 +83,7 @@ pub(super) async fn start_run(
         approval: consent,
     };
     take(&api, &shown, &Wish::Run(request)).await?;
-    accepted(Some(name.clone()), format!("{name} is asked for; `muster status -w` shows it"))
+    Ok(accepted(Some(name.clone()), format!("{name} is asked for; `muster status -w` shows it")))
 }
 
 /// A name that no run of this journal has; the kind keeps it apart from runs that a verdict opens.
@@ -108,7 +108,7 @@ pub(super) async fn approve(
     let consent = Consent { plan_hash, max_loss, waives, valid_for };
     let approval = approval(consent, by, api.shell.clock.now())?;
     take(&api, &shown, &Wish::Approve { run: run.clone(), approval }).await?;
-    accepted(Some(run.clone()), format!("{run} is approved for {valid_for}"))
+    Ok(accepted(Some(run.clone()), format!("{run} is approved for {valid_for}")))
 }
 
 pub(super) async fn abort(
@@ -120,7 +120,7 @@ pub(super) async fn abort(
     ensure_text("by", &asked.by)?;
     let Abort { run, by, reason } = asked;
     take(&api, &shown, &Wish::Abort { run: run.clone(), by, reason }).await?;
-    accepted(Some(run.clone()), format!("{run} is being aborted; what it began is undone"))
+    Ok(accepted(Some(run.clone()), format!("{run} is being aborted; what it began is undone")))
 }
 
 pub(super) async fn ack(
@@ -131,7 +131,7 @@ pub(super) async fn ack(
     let shown = find(&api, &path)?;
     ensure_text("by", &asked.by)?;
     take(&api, &shown, &Wish::Ack { by: asked.by }).await?;
-    accepted(None, "acknowledged; automation goes on")
+    Ok(accepted(None, "acknowledged; automation goes on"))
 }
 
 pub(super) async fn adopt(
@@ -144,7 +144,7 @@ pub(super) async fn adopt(
     ensure_text("owner", asked.owner.as_str())?;
     let message = format!("the marks of {} may be replaced from now on", asked.owner);
     take(&api, &shown, &Wish::Adopt { owner: asked.owner, by: asked.by }).await?;
-    accepted(None, message)
+    Ok(accepted(None, message))
 }
 
 pub(super) async fn pause(
@@ -155,7 +155,7 @@ pub(super) async fn pause(
     let shown = find(&api, &path)?;
     ensure_text("by", &asked.by)?;
     take(&api, &shown, &Wish::Pause { by: asked.by, reason: asked.reason }).await?;
-    accepted(None, "paused: no new effect starts until `muster resume`")
+    Ok(accepted(None, "paused: no new effect starts until `muster resume`"))
 }
 
 pub(super) async fn resume(
@@ -166,5 +166,5 @@ pub(super) async fn resume(
     let shown = find(&api, &path)?;
     ensure_text("by", &asked.by)?;
     take(&api, &shown, &Wish::Resume { by: asked.by }).await?;
-    accepted(None, "resumed")
+    Ok(accepted(None, "resumed"))
 }
