@@ -4,6 +4,7 @@ use crate::effect::Action;
 use crate::ids::{ItemName, RegionName, Seq};
 use crate::time::Stamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A step's kind, in the order of a plan.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -24,6 +25,21 @@ pub enum StepKey {
     FlipTraffic(ItemName),
     /// N successes in a row through the public name.
     Verify,
+}
+
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RaiseWitness(item) => write!(f, "RaiseWitness {item}"),
+            Self::Hook(name) => write!(f, "Hook {name}"),
+            Self::FenceOld(region) => write!(f, "FenceOld {region}"),
+            Self::CatchUp(item) => write!(f, "CatchUp {item}"),
+            Self::PromoteData(item) => write!(f, "PromoteData {item}"),
+            Self::OpenWriter(item) => write!(f, "OpenWriter {item}"),
+            Self::FlipTraffic(item) => write!(f, "FlipTraffic {item}"),
+            Self::Verify => f.write_str("Verify"),
+        }
+    }
 }
 
 /// How far a step is.

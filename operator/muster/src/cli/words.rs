@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use muster_core::health::VerdictKind;
-use muster_core::journal::{OutcomeKind, Phase, Rpo, StepKey, StepState, Trigger};
+use muster_core::journal::{OutcomeKind, Phase, Rpo, StepState, Trigger};
 use muster_core::time::{Millis, Stamp};
 
 use super::paint::Tone;
@@ -61,20 +61,6 @@ pub fn short_rpo(rpo: &Rpo) -> String {
         (_, Some(most)) => format!("<= {most}"),
         (Some(least), None) => format!(">= {least}"),
         (None, None) => NONE.to_owned(),
-    }
-}
-
-/// A step's kind as a plan shows it.
-pub fn step(key: &StepKey) -> String {
-    match key {
-        StepKey::RaiseWitness(item) => format!("RaiseWitness {item}"),
-        StepKey::Hook(name) => format!("Hook {name}"),
-        StepKey::FenceOld(region) => format!("FenceOld {region}"),
-        StepKey::CatchUp(item) => format!("CatchUp {item}"),
-        StepKey::PromoteData(item) => format!("PromoteData {item}"),
-        StepKey::OpenWriter(item) => format!("OpenWriter {item}"),
-        StepKey::FlipTraffic(item) => format!("FlipTraffic {item}"),
-        StepKey::Verify => "Verify".to_owned(),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn summarize_run(policy: &PolicyName, run: &Run) -> RunSummary {
 }
 
 fn name_step(step: &Step) -> String {
-    step.action.as_ref().map_or_else(|| format!("{:?}", step.key), ToString::to_string)
+    step.action.as_ref().map_or_else(|| step.key.to_string(), ToString::to_string)
 }
 
 /// Probes that do not pass, worst first.

@@ -36,7 +36,8 @@ pub(super) fn obtain(cx: &Context, plan: &PlanPreview, args: &ConsentArgs, what:
         }
         waives.insert(gate.name.clone());
     }
-    if cx.screen.ask(&question(plan, max_loss, what))? {
+    let unbounded = waives.contains(LOSS_GATE);
+    if cx.screen.ask(&question(plan, max_loss, unbounded, what))? {
         return Ok(consent(plan, args, max_loss, waives));
     }
     Err(Failure::new(Code::Refused, "you said no; nothing was changed"))
@@ -102,12 +103,13 @@ fn not_waived(open: &[&Gate]) -> Failure {
         .fix(format!("Go on all the same with --waive {}.", names.join(",")))
 }
 
-fn question(plan: &PlanPreview, max_loss: Option<Millis>, what: &str) -> String {
-    let loss = match (max_loss.or(plan.run.policy.safety.max_estimated_loss), plan.loss_is_growing) {
+fn question(plan: &PlanPreview, max_loss: Option<Millis>, unbounded: bool, what: &str) -> String {
+    let most = max_loss.or(plan.run.policy.safety.max_estimated_loss).filter(|_| !unbounded);
+    let loss = match (most, plan.loss_is_growing) {
         (Some(most), true) => format!(" and accept a loss of writes, which grows, of at most {most}"),
         (Some(most), false) => format!(" and accept a loss of writes of at most {most}"),
         (None, true) => " and accept a loss of writes, which grows, without a limit".to_owned(),
-        (None, false) => String::new(),
+        (None, false) => " and accept a loss of writes without a limit".to_owned(),
     };
     let loss = if plan.run.kind.is_planned() { String::new() } else { loss };
     format!("{what}: {} to {}{loss}?", plan.run.from, plan.run.to)
@@ -166,10 +168,20 @@ mod tests {
 
     #[test]
     fn the_question_says_what_is_accepted() {
-        let text = question(&sample::plan(), Some(Millis(60_000)), "Start this failover");
+        let text = question(&sample::plan(), Some(Millis(60_000)), false, "Start this failover");
         assert_eq!(
             text,
             "Start this failover: east to west and accept a loss of writes, which grows, of at most 60.0 s?"
         );
+    }
+
+    #[test]
+    fn a_waived_loss_is_asked_about_as_one_without_a_limit() {
+        let mut plan = sample::plan();
+        plan.loss_is_growing = false;
+        let text = question(&plan, None, true, "Approve checkout-4");
+        assert_eq!(text, "Approve checkout-4: east to west and accept a loss of writes without a limit?");
+        plan.run.kind = muster_core::journal::RunKind::Switchover;
+        assert_eq!(question(&plan, None, false, "Approve checkout-4"), "Approve checkout-4: east to west?");
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Ending {
     pub(super) timeout: Option<Millis>,
     /// Where a run that was asked for will show up; without it an unknown run is an error at once.
     pub(super) policy: Option<PolicyName>,
+    /// The run as the person saw it already.
+    pub(super) seen: Option<Run>,
 }
 
 /// Shows each change until the run has ended, then its report.
@@ -66,7 +68,7 @@ fn verdict(run: &Run) -> Done {
 
 async fn watch(cx: &Context, client: &Client, run: &str, ending: &Ending) -> Done<RunReport> {
     let mut name = run.to_owned();
-    let mut before: Option<Run> = None;
+    let mut before: Option<Run> = ending.seen.clone();
     let mut silent = false;
     let began = Instant::now();
     loop {

@@ -115,7 +115,7 @@ pub(super) async fn show(cx: &Context, args: &ShowArgs) -> Done {
         None => newest_run(&client).await?,
     };
     if args.watch {
-        let ending = Ending { output: args.output.output, timeout: None, policy: None };
+        let ending = Ending { output: args.output.output, timeout: None, policy: None, seen: None };
         return follow(cx, &client, &name, &ending).await;
     }
     let report: RunReport = client.get(ApiPath::new(["runs", &name])).await?;

@@ -55,7 +55,9 @@ pub(super) async fn start(cx: &Context, kind: RunKind, args: &StartArgs) -> Done
         approve: consent,
     };
     let accepted: Accepted = client.post(policy_path(&policy, &["runs"]), &request).await?;
-    finish(cx, &client, (policy, accepted), args.wait, args.output.output).await
+    let (output, timeout) = (args.output.output, args.wait.timeout);
+    let ending = Ending { output, timeout, policy: Some(policy), seen: None };
+    finish(cx, &client, &accepted, args.wait, &ending).await
 }
 
 async fn refuse_second_run(client: &Client, policy: &PolicyName) -> Done {
@@ -95,24 +97,19 @@ pub(super) async fn approve(cx: &Context, args: &ApproveArgs) -> Done {
         valid_for: consent.valid_for,
     };
     let accepted: Accepted = client.post(policy_path(&policy, &["approve"]), &body).await?;
-    finish(cx, &client, (policy, accepted), args.wait, args.output.output).await
+    let (output, timeout) = (args.output.output, args.wait.timeout);
+    let ending = Ending { output, timeout, policy: Some(policy), seen: Some(plan.run) };
+    finish(cx, &client, &accepted, args.wait, &ending).await
 }
 
 /// Says what was recorded, and watches the run if that is wished for.
-async fn finish(
-    cx: &Context,
-    client: &Client,
-    (policy, accepted): (PolicyName, Accepted),
-    wait: WaitArgs,
-    output: Format,
-) -> Done {
+async fn finish(cx: &Context, client: &Client, accepted: &Accepted, wait: WaitArgs, ending: &Ending) -> Done {
     let watches = wait.wait || cx.screen.terminal && !wait.no_wait;
-    let Some(run) = accepted.run.as_ref().filter(|_| watches) else {
-        return cx.screen.emit(output, &accepted, || {
+    match accepted.run.as_ref().filter(|_| watches) {
+        Some(run) => follow(cx, client, run.as_str(), ending).await,
+        None => cx.screen.emit(ending.output, accepted, || {
             let watch = accepted.run.as_ref().map(|r| format!("`muster show {r} -w` watches it.\n"));
-            format!("{policy}: {}\n{}", accepted.message, watch.unwrap_or_default())
-        });
-    };
-    let ending = Ending { output, timeout: wait.timeout, policy: Some(policy) };
-    follow(cx, client, run.as_str(), &ending).await
+            format!("{}\n{}", accepted.message, watch.unwrap_or_default())
+        }),
+    }
 }

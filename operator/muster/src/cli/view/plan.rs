@@ -41,6 +41,11 @@ pub fn unmet(gates: &[Gate]) -> Vec<&Gate> {
 /// What the loss is, and whether it grows.
 fn loss(plan: &PlanPreview, look: &Look) -> String {
     let from = &plan.run.from;
+    if plan.run.kind.is_planned() {
+        let none =
+            format!("none: {} is promoted only once it has all that was written in {from}", plan.run.to);
+        return paragraph("  ", &none, look.width);
+    }
     let known = match plan.estimated_loss {
         Some(loss) => format!("at most {loss} of writes, if {from} takes no more from now on"),
         None => format!("not known: no heartbeat says how far {} is behind {from}", plan.run.to),
@@ -81,7 +86,7 @@ fn steps(plan: &PlanPreview, begun: bool, look: &Look) -> String {
         let expected = phases::predicted(&plan.predicted, phase).filter(|_| rows.shown.insert(phase));
         let expected = expected.map(|e| e.to_string()).unwrap_or_default();
         let what = if begun { with_state(step, &run.policy) } else { step_words(&step.key, &run.policy) };
-        rows.push(&(index + 1).to_string(), &words::step(&step.key), expected, Tone::Plain, what);
+        rows.push(&(index + 1).to_string(), &step.key.to_string(), expected, Tone::Plain, what);
     }
     let objective = run.policy.objectives.rto.map_or_else(String::new, |o| format!("objective {o}"));
     rows.push("", "RTO", plan.predicted.rto.to_string(), Tone::Strong, objective);
@@ -180,6 +185,7 @@ fn fence_words(policy: &Policy) -> String {
 mod tests {
     use super::super::sample;
     use super::*;
+    use muster_core::journal::RunKind;
 
     #[test]
     fn a_plan_shows_steps_times_gates_and_a_growing_loss() {
@@ -224,6 +230,13 @@ mod tests {
         let mut plan = sample::plan();
         plan.estimated_loss = None;
         assert!(loss(&plan, &sample::look()).contains("not known"));
+    }
+
+    #[test]
+    fn a_planned_run_promises_to_lose_nothing() {
+        let mut plan = sample::plan();
+        plan.run.kind = RunKind::Switchover;
+        assert!(loss(&plan, &sample::look()).starts_with("  none: west is promoted only once"));
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub fn lines(before: Option<&Run>, now: &Run, paint: Paint) -> Vec<String> {
     let phase_changed = before.is_none_or(|b| b.phase != now.phase || waits(now) && b.message != now.message);
     if phase_changed {
         let (phase, tone) = words::phase(now.phase);
-        let line =
-            format!("{}  {}  {}", clock(&now.phase_since), paint.tone(tone, phase), clean(&now.message));
+        // While it acts, the line of its step says the same.
+        let message = if waits(now) || now.phase.is_final() { clean(&now.message) } else { String::new() };
+        let line = format!("{}  {}  {message}", clock(&now.phase_since), paint.tone(tone, phase));
         out.push(line.trim_end().to_owned());
         out.extend(advice(now).map(|text| format!("{:>10}  {}", "", paint.dim(&text))));
     }
@@ -45,7 +46,7 @@ fn step_line(step: &Step, clock: &str, paint: Paint) -> String {
         (Some(action), StepState::Intended) => action.to_string(),
         _ => clean(&step.saw),
     };
-    let name = words::step(&step.key);
+    let name = step.key.to_string();
     format!("{clock:>10}  {name:<24} {}{again}  {saw}", paint.tone(tone, &format!("{state:<9}")))
         .trim_end()
         .to_owned()

@@ -204,7 +204,7 @@ fn step_change(was: Option<&Step>, step: &Step) -> Option<String> {
     }
     let from = was.map_or("new", |s| words::step_state(s.state).0);
     let saw = if step.saw.is_empty() { String::new() } else { format!(" ({})", step.saw) };
-    Some(format!("{}: {from} -> {}{saw}", words::step(&step.key), words::step_state(step.state).0))
+    Some(format!("{}: {from} -> {}{saw}", step.key, words::step_state(step.state).0))
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn steps(run: &Run) -> Table {
         let took = step.started.zip(step.ended).map(|(from, to)| to.since_or_wall(&from));
         let tries = if step.attempts == 0 { NONE.to_owned() } else { step.attempts.to_string() };
         table.row([
-            Cell::from(words::step(&step.key)),
+            Cell::from(step.key.to_string()),
             Cell::new(tone, state),
             Cell::from(words::maybe(took)),
             Cell::from(tries),
@@ -148,8 +148,8 @@ fn loss(run: &Run, look: &Look) -> String {
     let measured = &run.measured;
     let mut facts = Facts::new();
     facts.add("RPO", Cell::new(Tone::Strong, words::rpo(&measured.rpo)));
-    let bound = measured.rpo.at_least.filter(|_| measured.rpo.r#final).or(measured.rpo.at_most);
-    facts.add_some("", run.policy.objectives.rpo.map(|o| objective(bound, Some(o))));
+    let loss = measured.rpo.at_least.filter(|_| measured.rpo.r#final).or(measured.rpo.at_most);
+    facts.add_some("", run.policy.objectives.rpo.map(|o| objective(loss, Some(o))));
     facts.add_some(
         "lost heartbeats",
         measured.lost_heartbeats.map(|n| format!("{n} acknowledged and not there")),
@@ -161,7 +161,8 @@ fn loss(run: &Run, look: &Look) -> String {
     );
     facts.add_some("write gap", measured.write_gap.map(|d| format!("{d} without a writable primary")));
     facts.add_some("RTO from decision", measured.rto_from_decision.map(|d| d.to_string()));
-    facts.add("error", format!("at most {} in each figure", measured.error_bound));
+    let error = measured.rto.map(|_| format!("at most {} in each figure", measured.error_bound));
+    facts.add_some("error", error);
     let mut out = format!("{}{}", look.title("Loss of writes"), look.table(&facts.0));
     if !measured.rpo.r#final && measured.rpo != muster_core::journal::Rpo::default() {
         out.push_str(&paragraph(
