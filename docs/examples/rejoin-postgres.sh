@@ -11,6 +11,7 @@
 #                 DATABASE               the application's database
 #                 REWIND_USER            superuser, or a role as pg_rewind's manual page describes it
 #                 START_OPTIONS          more options for the server, if any
+#                 REWIND_OPTIONS         more options for pg_rewind, if any
 # Prints one line {"lostCommits": n, "lostHeartbeats": n} when it could read the old log.
 set -euo pipefail
 PGBIN=${PGBIN:-/usr/lib/postgresql/15/bin}
@@ -59,7 +60,7 @@ if "$PGBIN/pg_ctl" -D "$PGDATA" status >/dev/null; then "$PGBIN/pg_ctl" -D "$PGD
 # never catches up.
 ask checkpoint
 if [ ! -e "$PGDATA/standby.signal" ]; then count_lost; fi
-"$PGBIN/pg_rewind" -D "$PGDATA" --source-server="$source" -R >&2
+"$PGBIN/pg_rewind" -D "$PGDATA" --source-server="$source" -R ${REWIND_OPTIONS:-} >&2
 written=$(ask "select pg_current_wal_flush_lsn()")
 "$PGBIN/pg_ctl" -D "$PGDATA" start -w -l "$PGDATA/rejoin.log" -o "${START_OPTIONS:-}" >/dev/null
 # Streaming is not enough: it must replay what the new primary wrote.

@@ -71,7 +71,7 @@ impl PostgresData {
         Some(of_old.loss.clone())
     }
 
-    async fn count(
+    pub(super) async fn count(
         &self,
         old: &RegionName,
         old_facts: &DataFacts,

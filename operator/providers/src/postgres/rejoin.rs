@@ -4,7 +4,7 @@ use super::PostgresData;
 use super::error::PgError;
 use super::loss::{ReportedLoss, reported_by_hook};
 use crate::OpCtx;
-use muster_core::facts::{DataFacts, DataRole, ErrorClass, Outcome};
+use muster_core::facts::{DataFacts, DataRole, ErrorClass, LossFacts, Outcome};
 use muster_core::ids::RegionName;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -31,9 +31,8 @@ impl PostgresData {
             Err(error) => return error.outcome(false),
         };
         let by = ctx.not_after.min(Instant::now() + LOOK_AT_OLD);
-        if let Ok(facts) = self.look(region, by).await
-            && follows(&facts, &leader)
-        {
+        let old = self.look(region, by).await.ok();
+        if old.as_ref().is_some_and(|old| follows(old, &leader)) {
             return Outcome::AlreadyDone;
         }
         let failed = |error: PgError| error.outcome(false);
@@ -48,13 +47,34 @@ impl PostgresData {
         }
         let upstream = prepared.session.node().to_owned();
         prepared.session.keep();
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).remove(region);
+        let counted = match old.filter(|old| old.role == DataRole::Writable) {
+            Some(old) => {
+                let by = Instant::now() + ctx.remaining() / 2;
+                self.count(region, &old, follow, &leader, by).await.ok()
+            }
+            None => None,
+        };
+        self.remember_loss(region, follow, &leader, counted);
         let run = runner.run(region, follow, &upstream, ctx).await;
-        if let Some(loss) = reported_by_hook(&run.stdout) {
-            let reported = ReportedLoss { new: follow.clone(), timeline: leader.timeline, loss };
-            self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(region.clone(), reported);
-        }
+        self.remember_loss(region, follow, &leader, reported_by_hook(&run.stdout));
         run.outcome
+    }
+
+    /// After the hook the old log is gone: what was counted first is what stays. A repeated hook may find a log that
+    /// the attempt before it had begun to replace.
+    fn remember_loss(
+        &self,
+        region: &RegionName,
+        follow: &RegionName,
+        leader: &DataFacts,
+        loss: Option<LossFacts>,
+    ) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.retain(|old, r| old != region || (r.new == *follow && r.timeline == leader.timeline));
+        if let Some(loss) = loss {
+            let loss = ReportedLoss { new: follow.clone(), timeline: leader.timeline, loss };
+            reported.entry(region.clone()).or_insert(loss);
+        }
     }
 }
 

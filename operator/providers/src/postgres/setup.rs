@@ -37,6 +37,17 @@ mod tests {
         assert!(sql.contains("grant usage on schema muster to \"mu\"\"ster\";"));
         assert!(sql.contains("values ('it''s') on conflict"));
         assert!(!sql.contains(":\"") && !sql.contains(":'"));
+        assert_eq!(literal("plain"), "'plain'");
         assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
+    }
+
+    #[test]
+    fn every_right_that_the_setup_gives_is_explained() {
+        let page = include_str!("../../../../docs/postgres.md");
+        for grant in include_str!("setup.sql").lines().filter(|line| line.starts_with("grant ")) {
+            for word in grant.split([' ', ',', ';']).filter(|word| word.contains('_') || word.contains('.')) {
+                assert!(page.contains(word), "{word} of: {grant}");
+            }
+        }
     }
 }
