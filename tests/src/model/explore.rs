@@ -210,7 +210,9 @@ pub fn check(seed: Option<Seed>, capability: Capability, budget: Budget) -> Chec
         starts = play::starts_by_wall(capability);
     }
     if seed == Some(Seed::Core(Bug::IgnoreClaims)) {
-        starts.iter_mut().for_each(|w| w.foreign_claim = true);
+        for world in &mut starts {
+            world.foreign_claim = true;
+        }
         starts.retain(|w| {
             w.journal.state.active_run.is_none() && w.controllers.iter().all(|c| c.queue.is_empty())
         });

@@ -12,8 +12,8 @@ fn play(world: &mut World, states: &mut Vec<World>, stop: impl Fn(&World) -> boo
         }
         let sends = (0..2).find(|c| !world.controllers[*c].queue.is_empty()).map(Move::Send);
         let lands = (!world.wire.is_empty()).then_some(Move::Land(0));
-        let step = sends.or(lands).unwrap_or(Move::Pass);
-        match world.make(&step).or_else(|| world.make(&Move::Wait)) {
+        let next_move = sends.or(lands).unwrap_or(Move::Pass);
+        match world.make(&next_move).or_else(|| world.make(&Move::Wait)) {
             Some(next) => *world = next,
             None => return,
         }
@@ -77,8 +77,8 @@ fn lost_target(calm: &World) -> Vec<World> {
     for _ in 0..120 {
         let sends = (0..2).find(|c| !world.controllers[*c].queue.is_empty()).map(Move::Send);
         let lands = (1..world.wire.len()).next().map(Move::Land);
-        let step = sends.or(lands).unwrap_or(Move::Pass);
-        match world.make(&step).or_else(|| world.make(&Move::Wait)) {
+        let next_move = sends.or(lands).unwrap_or(Move::Pass);
+        match world.make(&next_move).or_else(|| world.make(&Move::Wait)) {
             Some(next) => world = next,
             None => break,
         }

@@ -2,18 +2,24 @@
 
 use muster_core::decide::decide;
 use muster_core::effect::{Action, Effect};
-use muster_core::facts::*;
+use muster_core::facts::{
+    ClosedView, DataFacts, DataRole, ErrorClass, Fact, FenceFacts, JournalFacts, Observations, Outcome,
+    PowerState, Seen, SyncView, TrafficFacts, Witness,
+};
 use muster_core::health::{HealthBook, ProbeResult, Streak};
-use muster_core::ids::*;
-use muster_core::journal::*;
-use muster_core::policy::*;
-use muster_core::time::*;
+use muster_core::ids::{ClaimKey, HolderId, Owner, Position, RegionName, Seq};
+use muster_core::journal::{Journal, Phase, PolicyState, RunKind, RunRequest, Trigger};
+use muster_core::policy::{
+    Aggregate, Capability, DataItem, Detection, FenceKind, FenceWay, Mode, Objectives, On, Policy, ProbePlan,
+    ProofClass, Safety, Threshold, TrafficItem,
+};
+use muster_core::time::{BootId, Millis, Stamp, Tick, Wall};
 use muster_core::wish::{Wish, take_in};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The regions' names, by number.
-pub const REGIONS: [&str; 3] = ["east", "west", "north"];
+const REGIONS: [&str; 3] = ["east", "west", "north"];
 /// A pause that outlasts every back-off of the core, and is far shorter than its cool-down.
 const WAIT: Millis = Millis(31_000);
 /// How long a signed call may still land.
@@ -22,6 +28,7 @@ const SIGNED_FOR: Millis = Millis(15 * 60_000);
 const COOLDOWN: Millis = Millis(600_000);
 
 /// One database node and its host.
+#[allow(clippy::struct_excessive_bools)] // each is a fault of its own
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Node {
     /// The host crashed; it may come back by itself.
@@ -128,6 +135,7 @@ pub enum Move {
 }
 
 /// The whole world.
+#[allow(clippy::struct_excessive_bools)] // each is a fault of its own
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
     /// The policy, shared by all states.
@@ -173,7 +181,7 @@ fn index_of(region: &RegionName) -> usize {
 }
 
 /// Three regions, one database, one name, both kinds of fence, Automatic.
-pub fn policy(capability: Capability) -> Policy {
+fn policy(capability: Capability) -> Policy {
     let threshold = |count| Threshold { count, min: Millis(0) };
     let fence = |name: &str, kind, proof| FenceWay {
         name: name.into(),
@@ -413,29 +421,7 @@ impl World {
                 let at = next.now.tick;
                 next.wire.push(Sent { by: *c, life, effect, at });
             }
-            Move::Land(i) => {
-                let Sent { by, life, effect, .. } = next.wire.remove(*i);
-                let outcome = next.apply(&effect);
-                next.answer(by, life, &effect, outcome);
-            }
-            Move::Lose(i) => {
-                let Sent { by, life, effect, .. } = next.wire.remove(*i);
-                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
-                next.answer(by, life, &effect, lost);
-            }
-            Move::Stall(i) => {
-                let Sent { by, life, effect, .. } = next.wire[*i].clone();
-                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
-                next.answer(by, life, &effect, lost);
-                next.wire[*i].life = u32::MAX;
-            }
-            Move::Lie(i) => {
-                let Sent { by, life, effect, .. } = next.wire.remove(*i);
-                if let Action::Fence { region, .. } = &effect.action {
-                    next.nodes[index_of(region)].lied = true;
-                }
-                next.answer(by, life, &effect, Outcome::Issued(None));
-            }
+            Move::Land(_) | Move::Lose(_) | Move::Stall(_) | Move::Lie(_) => next.deliver(step),
             Move::TakeLease => next.lease = 1 - next.lease,
             Move::Crash => {
                 let me = &mut next.controllers[next.lease];
@@ -484,7 +470,37 @@ impl World {
         Some(next)
     }
 
-    /// With the seeded early pivot an abort is taken until the promotion was seen.
+    /// What becomes of a sent effect.
+    fn deliver(&mut self, step: &Move) {
+        let next = self;
+        match step {
+            Move::Land(i) => {
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
+                let outcome = next.apply(&effect);
+                next.answer(by, life, &effect, outcome);
+            }
+            Move::Lose(i) => {
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
+                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
+                next.answer(by, life, &effect, lost);
+            }
+            Move::Stall(i) => {
+                let Sent { by, life, effect, .. } = next.wire[*i].clone();
+                let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
+                next.answer(by, life, &effect, lost);
+                next.wire[*i].life = u32::MAX;
+            }
+            Move::Lie(i) => {
+                let Sent { by, life, effect, .. } = next.wire.remove(*i);
+                if let Action::Fence { region, .. } = &effect.action {
+                    next.nodes[index_of(region)].lied = true;
+                }
+                next.answer(by, life, &effect, Outcome::Issued(None));
+            }
+            _ => {}
+        }
+    }
+
     fn take(&self, wish: &Wish) -> Option<Journal> {
         take_in(&self.journal, wish, self.clock()).ok()
     }
@@ -527,10 +543,10 @@ impl World {
 
     fn judge_flips(&mut self, effects: &[Effect]) {
         for effect in effects {
-            if let Action::Flip { to, .. } = &effect.action {
-                if !self.nodes[index_of(to)].writable {
-                    self.damage = Some(Damage::DeadTraffic);
-                }
+            if let Action::Flip { to, .. } = &effect.action
+                && !self.nodes[index_of(to)].writable
+            {
+                self.damage = Some(Damage::DeadTraffic);
             }
         }
     }
@@ -593,23 +609,7 @@ impl World {
                 self.nodes[i].logins = matches!(effect.action, Action::Unfence { .. });
                 self.replicate(i);
             }
-            Action::Promote { region, .. } => {
-                let i = index_of(region);
-                if !self.answers(i) {
-                    return silent();
-                }
-                // Guarded by the replicated witness: a row must be there, and none newer.
-                let refused = self.nodes[i].witness.as_ref().is_none_or(|w| w.epoch > effect.epoch);
-                if refused && !self.unchecked_promote {
-                    return Outcome::StaleEpoch("refused".to_owned());
-                }
-                let node = &mut self.nodes[i];
-                if node.writable {
-                    return Outcome::AlreadyDone;
-                }
-                (node.writable, node.follows) = (true, None);
-                node.timeline += 1;
-            }
+            Action::Promote { region, .. } => return self.promote(index_of(region), effect),
             Action::Rejoin { region, follow, .. } => {
                 let (i, to) = (index_of(region), index_of(follow));
                 if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable
@@ -641,6 +641,24 @@ impl World {
             }
             Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
         }
+        Outcome::Issued(None)
+    }
+
+    /// Guarded by the replicated witness: a row must be there, and none newer.
+    fn promote(&mut self, i: usize, effect: &Effect) -> Outcome {
+        if !self.answers(i) {
+            return Outcome::Failed(ErrorClass::Transient, "no answer".to_owned());
+        }
+        let refused = self.nodes[i].witness.as_ref().is_none_or(|w| w.epoch > effect.epoch);
+        if refused && !self.unchecked_promote {
+            return Outcome::StaleEpoch("refused".to_owned());
+        }
+        let node = &mut self.nodes[i];
+        if node.writable {
+            return Outcome::AlreadyDone;
+        }
+        (node.writable, node.follows) = (true, None);
+        node.timeline += 1;
         Outcome::Issued(None)
     }
 

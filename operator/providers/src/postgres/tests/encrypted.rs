@@ -1,5 +1,6 @@
 use super::*;
 use crate::postgres::TlsMode;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -18,7 +19,6 @@ fn give_certificate(folder: &std::path::Path) -> Vec<u8> {
     assert!(made.status.success(), "{made:?}");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let owner = std::fs::metadata(folder).unwrap();
-    use std::os::unix::fs::MetadataExt;
     std::os::unix::fs::chown(&key, Some(owner.uid()), Some(owner.gid())).unwrap();
     std::fs::read(certificate).unwrap()
 }
