@@ -9,7 +9,7 @@ use bed::{Bed, east, west};
 use muster::demo::addresses::{Kind, Place};
 use muster::demo::clients::Pace;
 use muster::demo::http::{Call, send};
-use muster::demo::nameserver::RECORD;
+use muster::demo::nameserver::{RECORD, Server};
 use muster::demo::power::PowerMode;
 use muster::demo::resolver::ask_address;
 use std::time::{Duration, Instant};
@@ -256,16 +256,22 @@ async fn the_power_tool_can_be_made_to_lie_fail_and_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_name_server_comes_back_with_the_zone() {
-    let bed = Bed::new();
-    let world = bed.world().await;
-    let names = world.addresses().path(&Place::Outside, &Place::NameServer, Kind::Dns);
-    assert_eq!(ask_address(names, RECORD, SHORT).await.unwrap().address, world.front(&east()).ip());
-    world.stop_names();
-    ask_address(names, RECORD, SHORT).await.unwrap_err();
-    world.start_names_again().unwrap();
-    bed::until("the name resolves again", async || ask_address(names, RECORD, SHORT).await.is_ok()).await;
-    world.stop().await.unwrap();
+async fn either_name_server_comes_back_with_the_updates_that_it_took() {
+    for server in [Server::Knot, Server::Bind] {
+        let bed = Bed::new();
+        let world = bed.try_world(|spec| spec.names = Some(server)).await.unwrap();
+        let names = world.addresses().path(&Place::Outside, &Place::NameServer, Kind::Dns);
+        assert_eq!(ask_address(names, RECORD, SHORT).await.unwrap().address, world.front(&east()).ip());
+        bed::flip(&world, &west());
+        let address = || async { ask_address(names, RECORD, SHORT).await.map(|a| a.address).ok() };
+        assert_eq!(address().await, Some(world.front(&west()).ip()));
+        world.stop_names();
+        assert_eq!(address().await, None);
+        world.start_names_again().unwrap();
+        bed::until("the name resolves again", async || address().await.is_some()).await;
+        assert_eq!(address().await, Some(world.front(&west()).ip()));
+        world.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,10 @@ impl Addresses {
 
     /// Where a thing itself listens; reached directly by those who stand beside it.
     pub fn own(&self, place: &Place, kind: Kind) -> SocketAddr {
+        if *place == Place::NameServer {
+            // BIND listens only on addresses that an interface has by name.
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, self.port(kind)));
+        }
         self.address(place, 2, kind)
     }
 

@@ -25,8 +25,10 @@ pub const TTL_SECONDS: u32 = 1;
 
 /// Which program serves names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Server {
+pub enum Server {
+    /// Knot DNS, knotd.
     Knot,
+    /// BIND, named.
     Bind,
 }
 
@@ -42,9 +44,15 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Writes settings and zone; the public name points at `front`.
-    pub fn lay(folder: PathBuf, listen: SocketAddr, front: Ipv4Addr) -> anyhow::Result<Self> {
-        let (server, program) = find()?;
+    /// Writes settings and zone; the public name points at `front`. Without a wish the first program that is
+    /// installed serves.
+    pub fn lay(
+        folder: PathBuf,
+        listen: SocketAddr,
+        front: Ipv4Addr,
+        wish: Option<Server>,
+    ) -> anyhow::Result<Self> {
+        let (server, program) = find(wish)?;
         for part in ["", "run", "zones", "db"] {
             folders::make_private(&folder.join(part), None)?;
         }
@@ -109,12 +117,12 @@ impl NameServer {
     }
 }
 
-fn find() -> anyhow::Result<(Server, PathBuf)> {
+fn find(wish: Option<Server>) -> anyhow::Result<(Server, PathBuf)> {
     let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
     let candidates = [(Server::Knot, "knotd"), (Server::Bind, "named")];
     let mut all =
         candidates.iter().flat_map(|(server, name)| folders.map(|f| (*server, Path::new(f).join(name))));
-    all.find(|(_, program)| program.exists())
+    all.find(|(server, program)| wish.is_none_or(|w| w == *server) && program.exists())
         .context("no name server was found (on Debian and Ubuntu: apt-get install knot, or bind9)")
 }
 

@@ -124,14 +124,14 @@ fn write_probes(
         y,
         r#"  probes:
   - name: place-order
-    on: Primary
+    side: Primary
     every: {every}ms
     timeout: {timeout}ms
     suite:
     - {{name: order, post: "{{{{ region.values.api }}}}/orders", body: '{{"item":"probe","writer":"probe"}}', headers: {{content-type: application/json}}, expect: ["status == 201"], save: {{id: "body.id"}}}}
     - {{name: read, get: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", expect: ["status == 200", "body.state == 'placed'"]}}
     - {{name: delete, delete: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", always: true}}
-  - {{name: api, on: Both, every: {every}ms, timeout: {timeout}ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
+  - {{name: api, side: Both, every: {every}ms, timeout: {timeout}ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
   - {{name: beat, every: {every}ms, timeout: {timeout}ms, heartbeat: {{data: orders}}}}
   publicProbe: {{every: 300ms, timeout: 250ms, successes: 3, http: {{get: "http://{RECORD}:{port}/healthz/deep", expect: ["status == 200"]}}, resolver: "{dns}"}}"#
     )?;

@@ -7,7 +7,7 @@ use super::control;
 use super::folders::{self, Homes};
 use super::ledger::{Account, Ledger};
 use super::links::Links;
-use super::nameserver::NameServer;
+use super::nameserver::{NameServer, Server};
 use super::policy::{self, Hooks, PolicyOptions};
 use super::postgres::{self, Login, Node, NodeOptions, connect, connect_patiently, wait_caught_up};
 use super::power::PowerMode;
@@ -38,6 +38,8 @@ pub struct WorldSpec {
     pub binary: Option<PathBuf>,
     /// Commits wait for a standby.
     pub synchronous: bool,
+    /// The name server's program; `None`: the first one that is installed.
+    pub names: Option<Server>,
     /// Start the controller and the vantages.
     pub controller: bool,
     /// The policy.
@@ -54,6 +56,7 @@ impl Default for WorldSpec {
             cache: None,
             binary: None,
             synchronous: false,
+            names: None,
             controller: true,
             policy: PolicyOptions::default(),
             keep: false,
@@ -177,7 +180,7 @@ impl World {
         let first = self.spec.regions.first().context("a world needs a region")?;
         let SocketAddr::V4(front) = self.front(first) else { bail!("loopback addresses here are IPv4") };
         let listen = self.site.addresses.own(&Place::NameServer, Kind::Dns);
-        let server = NameServer::lay(self.site.dir.join("names"), listen, *front.ip())?;
+        let server = NameServer::lay(self.site.dir.join("names"), listen, *front.ip(), self.spec.names)?;
         self.site.processes.spawn(&server.launch())?;
         server.wait_ready(START).await?;
         let _ = self.site.names.set(server.launch());

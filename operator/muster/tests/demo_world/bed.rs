@@ -164,3 +164,23 @@ pub(crate) async fn promote(world: &World, region: &RegionName) {
     admin.batch_execute("alter system set synchronous_standby_names = ''").await.unwrap();
     admin.batch_execute("select pg_reload_conf()").await.unwrap();
 }
+
+/// Points the public name at a region with `nsupdate` or its twin of Knot, as a person would by hand.
+pub(crate) fn flip(world: &World, to: &RegionName) {
+    use muster::demo::addresses::{Kind, Place};
+    use std::io::Write;
+    let server = world.addresses().path(&Place::Controller, &Place::NameServer, Kind::Dns);
+    let key = std::fs::read_to_string(world.secrets().join("dns/tsig")).unwrap();
+    let script = format!(
+        "server {} {}\nzone example.test.\nupdate delete shop.example.test. A\n\
+         update add shop.example.test. 1 A {}\nsend\n",
+        server.ip(),
+        server.port(),
+        world.front(to).ip()
+    );
+    let key = format!("hmac-sha256:muster:{key}");
+    let start = |tool| Command::new(tool).args(["-y", &key]).stdin(Stdio::piped()).spawn();
+    let mut tool = start("nsupdate").or_else(|_| start("knsupdate")).unwrap();
+    tool.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(tool.wait().unwrap().success());
+}
