@@ -114,7 +114,7 @@ pub struct SyncView {
     pub names_unique: bool,
 }
 
-/// The newest heartbeat row that a node has.
+/// A heartbeat row that a node has: the controller's own, or without one the newest of another writer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct HeartbeatRow {
     /// Which heartbeat probe wrote it.

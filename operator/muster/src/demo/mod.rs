@@ -40,6 +40,7 @@ pub mod processes;
 pub mod rejoin;
 pub mod report;
 pub mod resolver;
+mod scram;
 pub mod service;
 mod site;
 pub mod story;

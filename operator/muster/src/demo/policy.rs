@@ -57,7 +57,7 @@ impl Default for PolicyOptions {
     fn default() -> Self {
         Self {
             mode: Mode::Automatic,
-            probe_every_ms: 400,
+            probe_every_ms: 500,
             failures: 3,
             cooldown: "5s".to_owned(),
             fences: vec![Fence::Sql, Fence::Power],
@@ -117,7 +117,7 @@ fn write_probes(
     options: &PolicyOptions,
 ) -> anyhow::Result<()> {
     let every = options.probe_every_ms;
-    let timeout = every * 3 / 4;
+    let timeout = every * 4 / 5;
     let port = addresses.port(Kind::Api);
     let dns = addresses.path(viewer, &Place::NameServer, Kind::Dns);
     writeln!(

@@ -184,6 +184,7 @@ wal_log_hints = on
 autovacuum = off
 shared_buffers = 16MB
 dynamic_shared_memory_type = mmap
+recovery_init_sync_method = syncfs
 max_connections = 100
 max_wal_senders = 10
 wal_keep_size = 256MB

@@ -56,6 +56,13 @@ fn write_clients(out: &mut String, view: &ClientsView<'_>) {
 /// The exact count beside what the controller says. The old log also has what nobody was told of (orders under way,
 /// heartbeats), so it may say more, never less.
 fn verdict(run: &Run, lost: usize) -> String {
+    if run.kind.is_planned() {
+        return if lost == 0 {
+            "A planned move: nothing was lost.".to_owned()
+        } else {
+            format!("A planned move LOST {lost} orders.")
+        };
+    }
     match (run.measured.lost_commits, run.measured.rpo.r#final) {
         (Some(commits), _) if commits >= lost as u64 => {
             format!(

@@ -253,7 +253,7 @@ impl Cast<'_> {
             None => Ok(()),
         };
         self.controller.wait_until(Duration::from_secs(40), rejoined).await?;
-        let run = self.controller.run(&run.name).await?;
+        let run = self.wait_final(&run.name).await?;
         let mut views = vec![self.view("customers", customers, since).await?];
         if let Some(clerks) = clerks {
             views.push(self.view("clerks", clerks, since).await?);
@@ -270,6 +270,26 @@ impl Cast<'_> {
             bail!("the report and the clients contradict each other");
         }
         Ok(run)
+    }
+
+    /// The loss is final once the old log was read; without a way to read it the figures stay bounds.
+    async fn wait_final(&self, name: &RunName) -> anyhow::Result<Run> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let mut run = self.controller.run(name).await?;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !run.measured.rpo.r#final && tokio::time::Instant::now() < deadline {
+            sleep(Duration::from_millis(100)).await;
+            run = self.controller.run(name).await?;
+        }
+        Ok(run)
+    }
+
+    async fn wait_rejoined(&self, region: &RegionName) -> anyhow::Result<()> {
+        let rejoined = |status: &crate::api::PolicyStatus| match status.journal.state.outcasts.get(region) {
+            Some(outcast) => Err(format!("{region} has not rejoined: {}", outcast.message)),
+            None => Ok(()),
+        };
+        self.controller.wait_until(Duration::from_secs(40), rejoined).await.map(|_| ())
     }
 
     async fn view<'l>(
@@ -329,6 +349,12 @@ impl Cast<'_> {
         if lost > 0 {
             bail!("{lost} acknowledged orders were lost in a planned move");
         }
+        self.wait_rejoined(&self.west).await?;
+        self.controller
+            .wait_ready(&self.east, Duration::from_secs(40))
+            .await
+            .context("the world does not get calm")?;
+        self.say(Voice::Muster, "all is as it was: east takes the writes, west replicates");
         self.say(Voice::Demo, &format!("done in {:.0} s", self.timeline.elapsed().as_secs_f64()));
         Ok(())
     }

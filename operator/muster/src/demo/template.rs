@@ -4,6 +4,7 @@
 use super::folders;
 use super::postgres::{Login, connect};
 use super::processes::Identity;
+use super::scram;
 use anyhow::{Context, bail};
 use rand::Rng;
 use rand::distr::Alphanumeric;
@@ -43,8 +44,8 @@ impl Programs {
         let usable =
             folders.into_iter().filter(|f| f.join("initdb").exists() && f.join("pg_rewind").exists());
         let known = usable.filter_map(|folder| version(&folder).map(|version| Self { folder, version }));
-        known.max_by_key(Self::major).filter(|p| p.major() >= 13).context(
-            "PostgreSQL 13 or newer with initdb and pg_rewind was not found (on Debian and Ubuntu: apt-get install postgresql)",
+        known.max_by_key(Self::major).filter(|p| p.major() >= 15).context(
+            "PostgreSQL 15 or newer with initdb and pg_rewind was not found (on Debian and Ubuntu: apt-get install postgresql)",
         )
     }
 
@@ -212,10 +213,12 @@ async fn set_up(address: SocketAddr, passwords: &Passwords) -> anyhow::Result<()
     let login = |database| Login { user: "postgres", password: &passwords.superuser, database };
     let admin =
         super::postgres::connect_patiently(address, &login("postgres"), Duration::from_secs(20)).await?;
+    let stored = |password: &str| scram::verifier(password, rand::random());
     let roles = ROLES_SQL
-        .replace("{replicator}", &passwords.replicator)
-        .replace("{muster}", &passwords.muster)
-        .replace("{shop}", &passwords.shop);
+        .replace("{superuser}", &stored(&passwords.superuser))
+        .replace("{replicator}", &stored(&passwords.replicator))
+        .replace("{muster}", &stored(&passwords.muster))
+        .replace("{shop}", &stored(&passwords.shop));
     admin.batch_execute(&roles).await.context("failed to create the roles")?;
     admin.batch_execute("create database shop owner shop").await.context("failed to create the database")?;
     let shop = connect(address, &login("shop"), Duration::from_secs(5)).await?;

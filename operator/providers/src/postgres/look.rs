@@ -181,6 +181,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         },
         // `walreceiver` is what the server itself falls back to.
         sync_name: looked.recovering.then(|| sync_name.unwrap_or_else(|| "walreceiver".to_owned())),
+        // The controller's own row before a vantage's: whoever compares knows only its times of acknowledgement.
         heartbeat: looked.heartbeat.as_ref().map(|row| HeartbeatRow {
             writer: row.writer.clone(),
             seq: row.seq,

@@ -23,7 +23,7 @@ select json_build_object(
   'witness', (select json_build_object('owner', w.owner, 'epoch', w.epoch, 'term', w.term, 'seq', w.seq)
               from muster.witness w order by w.epoch desc, w.owner = :owner, w.term desc, w.seq desc limit 1),
   'heartbeat', (select json_build_object('writer', h.writer, 'seq', h.seq)
-                from muster.heartbeat h order by h.at desc, h.seq desc limit 1),
+                from muster.heartbeat h order by h.writer = 'controller' desc, h.at desc, h.seq desc limit 1),
   'list', current_setting('synchronous_standby_names'),
   'level', (select reset_val from pg_settings where name = 'synchronous_commit'),
   'fsync', current_setting('fsync') = 'on',

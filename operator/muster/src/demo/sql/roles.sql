@@ -1,4 +1,5 @@
--- Run once as superuser, in the database `postgres`. Words in braces are replaced by drawn passwords.
+-- Run once as superuser, in the database `postgres`. Words in braces are replaced by the verifiers of drawn passwords.
+alter role postgres password '{superuser}';
 
 -- Streaming, and the rights that pg_rewind needs (with CHECKPOINT, which has to come before it).
 create role replicator login replication password '{replicator}';
