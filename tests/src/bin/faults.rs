@@ -1,0 +1,80 @@
+//! `make faults`: the demo's world under every fault, one line a case. `faults NAME...` runs some, `--list` lists.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use anyhow::{Context, bail};
+use muster_tests::faults::{self, Bench, Case};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// No case takes longer, whatever hangs.
+const LONGEST: Duration = Duration::from_mins(4);
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let all = faults::all();
+    if wanted.iter().any(|word| word == "--list") {
+        all.iter().for_each(|case| println!("{:<28} {}", case.name, case.proves));
+        return ExitCode::SUCCESS;
+    }
+    match choose(all, &wanted).and_then(|cases| run(&cases)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn choose(all: Vec<Case>, wanted: &[String]) -> anyhow::Result<Vec<Case>> {
+    if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|case| case.name != name.as_str())) {
+        bail!("there is no case {unknown}; --list shows all");
+    }
+    Ok(all.into_iter().filter(|case| wanted.is_empty() || wanted.iter().any(|n| n == case.name)).collect())
+}
+
+fn run(cases: &[Case]) -> anyhow::Result<bool> {
+    let bench = Bench { binary: build()? };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut passed = 0;
+    for case in cases {
+        let started = Instant::now();
+        let story = runtime.block_on(async {
+            let limited = tokio::time::timeout(LONGEST, (case.run)(bench.clone())).await;
+            limited.unwrap_or_else(|_| bail!("it did not end within {} s", LONGEST.as_secs()))
+        });
+        let took = started.elapsed().as_secs_f64();
+        match story {
+            Ok(found) => {
+                passed += 1;
+                println!("ok {} ({took:.1} s): {}; {found}", case.name, case.proves);
+            }
+            Err(error) => println!("FAILED {} ({took:.1} s): {}; {error:#}", case.name, case.proves),
+        }
+    }
+    println!("faults: cases={} passed={passed}", cases.len());
+    Ok(passed == cases.len())
+}
+
+/// The program that the worlds run, built from the same sources.
+fn build() -> anyhow::Result<PathBuf> {
+    let me = std::env::current_exe().context("failed to find this program's file")?;
+    let binary = me.with_file_name("muster");
+    // Set by `cargo run`; without it, what lies beside this program is taken as it is.
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let mut command = Command::new(cargo);
+        command.args(["build", "-q", "-p", "muster", "--manifest-path", manifest]);
+        if !me.parent().is_some_and(|folder| folder.ends_with("debug")) {
+            command.arg("--release");
+        }
+        if !command.status().context("failed to start cargo")?.success() {
+            bail!("the program muster does not build");
+        }
+    }
+    if !binary.is_file() {
+        bail!("there is no {}: run `cargo build -p muster` first", binary.display());
+    }
+    Ok(binary)
+}
