@@ -1,4 +1,5 @@
 //! `make faults`: the demo's world under every fault, one line a case. `faults NAME...` runs some, `--list` lists.
+//! Ctrl-C and SIGTERM end the case's world with it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use anyhow::{Context, bail};
@@ -6,9 +7,11 @@ use muster_tests::faults::{self, Bench, Case};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// No case takes longer, whatever hangs.
 const LONGEST: Duration = Duration::from_mins(4);
+const ENDED: &str = "ended by a signal";
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +34,11 @@ fn choose(all: Vec<Case>, wanted: &[String]) -> anyhow::Result<Vec<Case>> {
     if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|case| case.name != name.as_str())) {
         bail!("there is no case {unknown}; --list shows all");
     }
-    Ok(all.into_iter().filter(|case| wanted.is_empty() || wanted.iter().any(|n| n == case.name)).collect())
+    let chosen = |case: &Case| match wanted {
+        [] => faults::SETTLED.contains(&case.name),
+        wanted => wanted.iter().any(|name| name == case.name),
+    };
+    Ok(all.into_iter().filter(chosen).collect())
 }
 
 fn run(cases: &[Case]) -> anyhow::Result<bool> {
@@ -41,8 +48,13 @@ fn run(cases: &[Case]) -> anyhow::Result<bool> {
     for case in cases {
         let started = Instant::now();
         let story = runtime.block_on(async {
-            let limited = tokio::time::timeout(LONGEST, (case.run)(bench.clone())).await;
-            limited.unwrap_or_else(|_| bail!("it did not end within {} s", LONGEST.as_secs()))
+            let mut terminated = signal(SignalKind::terminate())?;
+            tokio::select! {
+                story = (case.run)(bench.clone()) => story,
+                () = tokio::time::sleep(LONGEST) => bail!("it did not end within {} s", LONGEST.as_secs()),
+                _ = terminated.recv() => bail!(ENDED),
+                _ = tokio::signal::ctrl_c() => bail!(ENDED),
+            }
         });
         let took = started.elapsed().as_secs_f64();
         match story {
@@ -50,6 +62,7 @@ fn run(cases: &[Case]) -> anyhow::Result<bool> {
                 passed += 1;
                 println!("ok {} ({took:.1} s): {}; {found}", case.name, case.proves);
             }
+            Err(error) if error.to_string() == ENDED => return Err(error),
             Err(error) => println!("FAILED {} ({took:.1} s): {}; {error:#}", case.name, case.proves),
         }
     }

@@ -34,7 +34,11 @@ async fn name_server_down(stage: &Stage) -> anyhow::Result<String> {
     let stuck = |run: &Run| {
         let step = run.current().and_then(|i| run.steps.get(i)).map(|s| format!("{:?}", s.key));
         let at_names = step.as_ref().is_some_and(|s| s.starts_with("FlipTraffic"));
-        if at_names && Stage::attempts(run, "FlipTraffic") >= 2 { Ok(()) } else { Err(format!("at {step:?}")) }
+        if at_names && Stage::attempts(run, "FlipTraffic") >= 2 {
+            Ok(())
+        } else {
+            Err(format!("at {step:?}"))
+        }
     };
     let waiting = stage.run_until(None, stuck).await?;
     let retries = Stage::attempts(&waiting, "FlipTraffic");
@@ -56,11 +60,20 @@ async fn back_before_pivot(stage: &Stage) -> anyhow::Result<String> {
     stage.world.set_power(&east(), PowerMode::Works)?;
     stage.world.restart(&east()).await?;
     let run = stage.ended(None).await?;
-    ensure!(run.outcome == Some(OutcomeKind::Aborted), "the run ended with {:?}: {}", run.outcome, run.message);
+    ensure!(
+        run.outcome == Some(OutcomeKind::Aborted),
+        "the run ended with {:?}: {}",
+        run.outcome,
+        run.message
+    );
     ensure!(!run.past_pivot(), "the run is past its point of no return");
     let calm = |status: &muster::api::PolicyStatus| {
         let active = status.summary.active_region == Some(east());
-        if active && status.summary.rule == Some(Rule::Stable) { Ok(()) } else { Err(status.summary.message.clone()) }
+        if active && status.summary.rule == Some(Rule::Stable) {
+            Ok(())
+        } else {
+            Err(status.summary.message.clone())
+        }
     };
     stage.controller.wait_until(PATIENCE, calm).await?;
     ensure!(stage.is_standby(&west()).await?, "west was promoted");
@@ -85,5 +98,7 @@ async fn back_after_pivot(stage: &Stage) -> anyhow::Result<String> {
     let lost = stage.world.account(&ledger, &west()).await?.lost.len();
     let counted = run.measured.lost_commits.context("no loss was counted")?;
     ensure!(counted >= lost as u64, "{counted} commits counted, and {lost} acknowledged writes lost");
-    Ok(format!("{late} writes acknowledged before it was closed again; {lost} lost, {counted} commits counted"))
+    Ok(format!(
+        "{late} writes acknowledged before it was closed again; {lost} lost, {counted} commits counted"
+    ))
 }

@@ -40,7 +40,8 @@ async fn hold_at_fence(stage: &Stage) -> anyhow::Result<Run> {
     stage.world.set_power(&east(), PowerMode::Fails)?;
     stage.world.kill(&east());
     let fencing = |run: &Run| {
-        let at = run.current().and_then(|i| run.steps.get(i)).map(|s| format!("{:?}", s.key)).unwrap_or_default();
+        let at =
+            run.current().and_then(|i| run.steps.get(i)).map(|s| format!("{:?}", s.key)).unwrap_or_default();
         if at.starts_with("FenceOld") && run.phase == Phase::AwaitingApproval { Ok(()) } else { Err(at) }
     };
     stage.run_until(None, fencing).await
@@ -75,7 +76,8 @@ async fn removed(stage: &Stage) -> anyhow::Result<String> {
     let held = hold_at_fence(stage).await?;
     std::fs::remove_file(stage.world.policy_file()).context("failed to remove the policy")?;
     let noted = |status: &PolicyStatus| {
-        let gone = status.file_problems.iter().any(|p| p.reason == "Removed" || p.reason == "SpecChangeDeferred");
+        let gone =
+            status.file_problems.iter().any(|p| p.reason == "Removed" || p.reason == "SpecChangeDeferred");
         if gone { Ok(()) } else { Err(format!("the removal is not reported: {:?}", status.file_problems)) }
     };
     stage.controller.wait_until(PATIENCE, noted).await?;

@@ -29,7 +29,8 @@ async fn hangs(stage: &Stage) -> anyhow::Result<String> {
     stage.world.set_power(&east(), PowerMode::Hangs)?;
     stage.world.freeze(&east());
     let asks = |run: &Run| {
-        let asks = run.phase == Phase::AwaitingApproval && run.gates.iter().any(|g| g.name == "Fenced" && !g.ok);
+        let asks =
+            run.phase == Phase::AwaitingApproval && run.gates.iter().any(|g| g.name == "Fenced" && !g.ok);
         if asks { Ok(()) } else { Err("it does not ask for a waiver of Fenced".to_owned()) }
     };
     let run = stage.run_until(None, asks).await?;
@@ -78,5 +79,8 @@ async fn lies(stage: &Stage) -> anyhow::Result<String> {
     let counted = run.measured.lost_commits.unwrap_or_default();
     ensure!(lost > 0 && counted >= lost as u64, "{lost} acknowledged writes lost, {counted} counted");
     let late = ledger.acknowledged() - before;
-    Ok(format!("{}; {late} writes behind the lie, {lost} lost, {counted} counted", message.unwrap_or_default()))
+    Ok(format!(
+        "{}; {late} writes behind the lie, {lost} lost, {counted} counted",
+        message.unwrap_or_default()
+    ))
 }

@@ -78,7 +78,8 @@ async fn waived(stage: &Stage) -> anyhow::Result<String> {
     clerks.wait_for(20, PATIENCE).await?;
     cut_off(stage).await?;
     let waits = |run: &Run| {
-        let asks = run.phase == Phase::AwaitingApproval && run.gates.iter().any(|g| g.name == "Fenced" && !g.ok);
+        let asks =
+            run.phase == Phase::AwaitingApproval && run.gates.iter().any(|g| g.name == "Fenced" && !g.ok);
         if asks { Ok(()) } else { Err("it does not ask for a waiver of Fenced".to_owned()) }
     };
     stage.run_until(None, waits).await?;
@@ -112,7 +113,10 @@ async fn waived(stage: &Stage) -> anyhow::Result<String> {
     );
     ensure!(run.measured.rpo.r#final, "the loss is not final: {figures}");
     ensure!(!account.lost.is_empty(), "nothing was lost, so nothing was proven: {figures}");
-    ensure!(account.lost.iter().all(|id| behind.contains(id)), "a lost write is not in the old log: {figures}");
+    ensure!(
+        account.lost.iter().all(|id| behind.contains(id)),
+        "a lost write is not in the old log: {figures}"
+    );
     ensure!(counted == behind.len() as u64, "clients left {} writes behind: {figures}", behind.len());
     Ok(figures)
 }
@@ -137,7 +141,9 @@ async fn fenced(stage: &Stage) -> anyhow::Result<String> {
         + stage.world.account(&customers, &west()).await?.lost.len();
     let counted = run.measured.lost_commits.context("no loss was counted")?;
     ensure!(run.measured.rpo.r#final && counted >= lost as u64, "{counted} counted, {lost} lost");
-    Ok(format!("0 writes in east after the point of no return; {lost} acknowledged writes lost, {counted} commits"))
+    Ok(format!(
+        "0 writes in east after the point of no return; {lost} acknowledged writes lost, {counted} commits"
+    ))
 }
 
 fn synchronous(setting: &mut Setting) {
@@ -183,5 +189,7 @@ async fn asymmetric(stage: &Stage) -> anyhow::Result<String> {
     ensure!(counted >= lost as u64, "{counted} commits counted, and {lost} acknowledged writes lost");
     let proof = run.proofs.get(&east()).map(|p| p.saw.clone()).unwrap_or_default();
     let on = stage.controller.status().await?.facts.fences.iter().any(|f| f.state == Some(PowerState::On));
-    Ok(format!("proof: {proof}; 0 writes afterwards, {lost} acknowledged writes lost, {counted} counted; power on: {on}"))
+    Ok(format!(
+        "proof: {proof}; 0 writes afterwards, {lost} acknowledged writes lost, {counted} counted; power on: {on}"
+    ))
 }

@@ -68,8 +68,8 @@ impl Bench {
         };
         change(&mut setting);
         let stage = Stage::open(setting).await.context("the world does not start")?;
-        let told = match stage.controller.wait_ready(&east(), PATIENCE).await {
-            Ok(_) => story(&stage).await,
+        let told = match stage.is_well().await {
+            Ok(()) => story(&stage).await,
             Err(error) => Err(error.context("the world does not get calm")),
         };
         let told = told.map_err(|error| stage.with_last_words(&error));
@@ -96,6 +96,25 @@ impl Stage {
         let controller = Controller::of(&world).await?;
         let client = Client::new(Some(&format!("http://{}", world.api())), None, &world.state())?;
         Ok(Self { world, controller, client, _folder: folder })
+    }
+
+    /// Waits until a failover could begin, and its loss could be estimated: heartbeats reach every standby.
+    async fn is_well(&self) -> anyhow::Result<()> {
+        self.controller.wait_ready(&east(), PATIENCE).await?;
+        let beats = |status: &PolicyStatus| {
+            let reach = |b: &muster::api::HeartbeatBrief| {
+                b.acked_seq >= 5
+                    && b.present.len() + 1 >= status.summary.regions.len()
+                    && b.live_rpo.is_some()
+            };
+            let well = status.facts.heartbeats.iter().any(reach);
+            if well {
+                Ok(())
+            } else {
+                Err(format!("no heartbeat at a standby: {:?}", status.facts.heartbeats))
+            }
+        };
+        self.controller.wait_until(PATIENCE, beats).await.map(|_| ())
     }
 
     fn with_last_words(&self, error: &anyhow::Error) -> anyhow::Error {
@@ -141,11 +160,11 @@ impl Stage {
         before: Option<&RunName>,
         reached: impl Fn(&Run) -> Result<(), String>,
     ) -> anyhow::Result<Run> {
-        let look = |status: &PolicyStatus| match status.journal.run.as_ref().filter(|r| Some(&r.name) != before)
-        {
-            Some(run) => reached(run).map_err(|why| format!("{why}; {:?}: {}", run.phase, run.message)),
-            None => Err(format!("no run was opened: {}", status.summary.message)),
-        };
+        let look =
+            |status: &PolicyStatus| match status.journal.run.as_ref().filter(|r| Some(&r.name) != before) {
+                Some(run) => reached(run).map_err(|why| format!("{why}; {:?}: {}", run.phase, run.message)),
+                None => Err(format!("no run was opened: {}", status.summary.message)),
+            };
         let status = self.controller.wait_until(PATIENCE, look).await?;
         status.journal.run.context("the run was just seen")
     }
@@ -239,8 +258,18 @@ fn start_controller(world: &World, binary: std::path::PathBuf, more: Vec<String>
     folders::make_private(&world.state(), None)?;
     let folder = |path: std::path::PathBuf| path.display().to_string();
     let mut args = vec!["local".to_owned(), "--policies".to_owned(), folder(world.policies("controller"))];
-    args.extend(["--state".to_owned(), folder(world.state()), "--secrets".to_owned(), folder(world.secrets())]);
-    args.extend(["--listen".to_owned(), world.api().to_string(), "--name".to_owned(), "controller".to_owned()]);
+    args.extend([
+        "--state".to_owned(),
+        folder(world.state()),
+        "--secrets".to_owned(),
+        folder(world.secrets()),
+    ]);
+    args.extend([
+        "--listen".to_owned(),
+        world.api().to_string(),
+        "--name".to_owned(),
+        "controller".to_owned(),
+    ]);
     args.extend(more);
     world.processes().spawn(&Launch {
         name: "controller".to_owned(),
