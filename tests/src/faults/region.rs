@@ -11,7 +11,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "kill",
         proves: "a dead region is left within detection, fence, promotion, TTL and half a second",
-        run: |bench| Box::pin(async move { bench.play(|_| {}, kill).await }),
+        run: |bench| Box::pin(async move { bench.play(at_full_pace, kill).await }),
     },
     Case {
         name: "freeze",
@@ -29,6 +29,10 @@ pub(super) const CASES: &[Case] = &[
 const TTL: Millis = Millis::from_secs(2);
 /// What may come on top of the parts that are named.
 const SLACK: Millis = Millis(500);
+
+fn at_full_pace(setting: &mut Setting) {
+    setting.spec.policy = PolicyOptions::default();
+}
 
 async fn kill(stage: &Stage) -> anyhow::Result<String> {
     let customers = stage.world.write_outside(Pace::default());

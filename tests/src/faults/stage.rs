@@ -5,7 +5,7 @@ use anyhow::{Context, bail, ensure};
 use muster::api::{Accepted, Approve, PolicyStatus};
 use muster::cli::client::{ApiPath, Client};
 use muster::demo::controller::Controller;
-use muster::demo::policy::POLICY;
+use muster::demo::policy::{POLICY, PolicyOptions};
 use muster::demo::processes::Launch;
 use muster::demo::{World, WorldSpec, folders};
 use muster_core::decision::{Explanation, PlanPreview};
@@ -62,8 +62,10 @@ impl Bench {
         change: impl FnOnce(&mut Setting),
         story: impl AsyncFnOnce(&Stage) -> anyhow::Result<String>,
     ) -> anyhow::Result<String> {
+        // A busy machine delays probes; what is proven here does not depend on their pace.
+        let policy = PolicyOptions { probe_every_ms: 1_000, ..PolicyOptions::default() };
         let mut setting = Setting {
-            spec: WorldSpec { binary: Some(self.binary.clone()), ..WorldSpec::default() },
+            spec: WorldSpec { binary: Some(self.binary.clone()), policy, ..WorldSpec::default() },
             controller_args: Vec::new(),
         };
         change(&mut setting);
