@@ -20,7 +20,7 @@ demo: ## see it work: a real shop loses its region and comes back in the other
 	@scripts/build.sh muster
 	@target/debug/muster demo --fault $(FAULT) $(DEMO_ARGS)
 
-test: ## lint, every test, and the suites model, faults and crash
+test: ## lint, every test, and the suite model
 	@scripts/test.sh
 
 lint: ## formatting and clippy, with the workspace's rules

@@ -63,8 +63,8 @@ begin=$(date +%s)
 count_tests
 echo "tests: $(($(date +%s) - begin)) s"
 
-for suite in model faults crash; do
-    [ -f "tests/src/bin/$suite.rs" ] || continue
+# `make faults` wants a quiet machine and takes several minutes: a target of its own.
+for suite in model; do
     title "suite $suite"
     check "$suite" cargo run -q -p muster-tests --bin "$suite"
 done

@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let all = faults::all();
     if wanted.iter().any(|word| word == "--list") {
-        all.iter().for_each(|case| println!("{:<28} {}", case.name, case.proves));
+        for case in &all {
+            println!("{:<28} {}", case.name, case.proves);
+        }
         return ExitCode::SUCCESS;
     }
     match choose(all, &wanted).and_then(|cases| run(&cases)) {
