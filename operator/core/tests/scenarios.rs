@@ -392,3 +392,49 @@ fn two_writers_raise_split_brain_and_stop_automation() {
     world.run_for(20);
     assert!(world.journal.run.is_none());
 }
+
+#[test]
+fn an_off_that_no_fence_was_answered_for_is_no_proof() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Fence { .. }));
+    world.node("east").running = false;
+    world.run_for(20);
+    assert!(!world.run().past_pivot(), "a crashed host says off, and comes back by itself");
+    // The shell kills what hangs at its deadline, and cannot know what it did.
+    for _ in 0..12 {
+        for seq in std::mem::take(&mut world.in_flight) {
+            let outcome = Outcome::Failed(ErrorClass::UnknownOutcome, "killed at its deadline".into());
+            world.outcomes.insert(seq, Fact::new(outcome, world.now.tick));
+        }
+        world.run_for(3);
+    }
+    assert_eq!(world.run().phase, Phase::AwaitingApproval, "{}", world.run().message);
+    assert!(!world.run().past_pivot());
+}
+
+#[test]
+fn a_hook_that_says_off_while_the_database_takes_writes_is_not_believed() {
+    let only_power = policy().fences.into_iter().filter(|f| f.kind == FenceKind::Hook).collect();
+    let mut world = World::new(Policy { fences: only_power, ..policy() });
+    world.run_for(5);
+    world.hang = None;
+    world.request(RunKind::Failover, None);
+    world.power_lies = true;
+    for _ in 0..20 {
+        world.now = world.now.plus(Millis(100));
+        // The hook answers well and does nothing.
+        let decision = world.decide();
+        world.journal = decision.next.clone();
+        for effect in &decision.effects {
+            if let Action::Fence { .. } = effect.action {
+                world.outcomes.insert(effect.seq, Fact::new(Outcome::Issued(None), world.now.tick));
+            } else {
+                world.apply(effect);
+            }
+        }
+        world.decisions.push(decision);
+    }
+    assert!(!world.run().past_pivot(), "{}", world.run().message);
+    assert_eq!(world.writers(), [region("east")]);
+}

@@ -3,7 +3,7 @@
 use super::{decide, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
-use crate::facts::{Fact, Outcome};
+use crate::facts::Outcome;
 use crate::gates::{self, Intent};
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Outcast, Phase, Proof, Severity, Step, StepState};
@@ -91,8 +91,10 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
 
 /// Looks for a proof; goes on to the next attempt or way when there is none.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
-    let since = seen::since(step).max(answered_at(d, step));
-    if let Some(proof) = accepted(d, region, since) {
+    let answered = answered_at(d, step);
+    let counts = |p: &Proof| p.class != ProofClass::Attested || answered.is_some();
+    let since = seen::since(step).max(answered.unwrap_or_default());
+    if let Some(proof) = accepted(d, region, since).filter(counts) {
         return proven(d, step, region, proof);
     }
     if seen::answered_counts(&d.sight, step) {
@@ -137,19 +139,14 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
     }
 }
 
-/// When a hook's fence was answered. A region that crashed says off as well, and comes back by itself: only what
-/// is said after the fence was taken counts. Without an answer there is no such time.
-fn answered_at(d: &Draft<'_>, step: &Step) -> Tick {
-    let Some(Action::Fence { way, .. }) = &step.action else { return Tick(0) };
-    let is_hook = d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Hook);
-    if !is_hook {
-        return Tick(0);
-    }
-    let issued = step.issued.unwrap_or_default().tick;
-    let taken =
-        |o: &&Fact<Outcome>| o.at >= issued && matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone);
-    let answer = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(taken);
-    answer.map_or(Tick(u64::MAX), |o| o.at)
+/// When the hook's fence in use was answered. A region that crashed says off as well, and comes back by itself: only
+/// what is said after a fence was taken counts.
+fn answered_at(d: &Draft<'_>, step: &Step) -> Option<Tick> {
+    let Some(Action::Fence { way, .. }) = &step.action else { return None };
+    d.sight.policy.fences.iter().find(|w| w.name == *way && w.kind == FenceKind::Hook)?;
+    let issued = step.issued?.tick;
+    let outcome = d.sight.seen.outcomes.get(&step.seq?).filter(|o| o.at >= issued)?;
+    matches!(outcome.value, Outcome::Issued(_) | Outcome::AlreadyDone).then_some(outcome.at)
 }
 
 /// A proof: the region leaves `mayBeWritable`.
