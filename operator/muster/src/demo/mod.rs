@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod links;
 pub mod nameserver;
 mod observers;
+mod old_log;
 pub mod policy;
 pub mod postgres;
 pub mod power;

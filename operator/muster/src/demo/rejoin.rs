@@ -7,17 +7,19 @@
 //! 4. `pg_rewind`; if it cannot, a fresh `pg_basebackup`;
 //! 5. `standby.signal`, start, and wait until the replayed position has caught up, not only for `streaming`.
 //!
-//! It may be repeated at any point. Prints `{"lostCommits": n}`.
+//! It may be repeated at any point. Prints `{"lostCommits": n, "lostHeartbeats": n, "spanMs": n}`.
 
 use super::addresses::{Kind, Place};
 use super::control::{Request, ask};
 use super::folders;
+use super::old_log;
 use super::postgres::{Login, Node, connect, connect_patiently, view, wait_caught_up};
 use super::processes::Identity;
 use super::site::WorldFile;
 use super::template::run as run_command;
 use anyhow::{Context, bail};
 use muster_core::ids::RegionName;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,9 +59,8 @@ pub async fn run(args: RejoinArgs) -> anyhow::Result<()> {
     let home = world.homes.get(&region).with_context(|| format!("there is no region {region}"))?.clone();
     let follow = RegionName::new(args.follow);
     let rejoin = Rejoin { dir: args.world, world, region, follow, home, owner: Identity::for_postgres()? };
-    let lost = rejoin.carry_out().await?;
-    match lost {
-        Some(count) => println!("{{\"lostCommits\": {count}}}"),
+    match rejoin.carry_out().await? {
+        Some(loss) => println!("{}", serde_json::to_string(&loss)?),
         None => {
             eprintln!("the old log could not be read to its end: the number of lost commits stays unknown");
         }
@@ -68,7 +69,7 @@ pub async fn run(args: RejoinArgs) -> anyhow::Result<()> {
 }
 
 impl Rejoin {
-    async fn carry_out(&self) -> anyhow::Result<Option<u64>> {
+    async fn carry_out(&self) -> anyhow::Result<Option<Loss>> {
         let (region, follow) = (self.region.clone(), self.follow.clone());
         ask(&self.dir, &Request::MayRepair { region, follow }).await?;
         let upstream = self.address_of_new_primary();
@@ -84,7 +85,7 @@ impl Rejoin {
         ask(&self.dir, &Request::Stop { region: self.region.clone() }).await?;
         primary.batch_execute("checkpoint").await.context("failed to checkpoint the new primary")?;
         let history = History::read(&primary).await?;
-        let lost = self.lost_commits(&history).await?;
+        let lost = self.count_loss(&history, &primary).await?;
         self.rewind(upstream).await?;
         self.write("data/standby.signal", "")?;
         // Settings that the new primary was given at run time came over with its files.
@@ -97,7 +98,7 @@ impl Rejoin {
     }
 
     fn superuser(&self) -> Login<'_> {
-        Login { user: "postgres", password: &self.world.passwords.superuser, database: "postgres" }
+        Login { user: "postgres", password: &self.world.passwords.superuser, database: "shop" }
     }
 
     fn own_address(&self) -> SocketAddr {
@@ -115,7 +116,7 @@ impl Rejoin {
     }
 
     /// An earlier attempt got as far as this: `Some` with what it had counted.
-    async fn follows_already(&self, primary: &Client) -> Option<Option<u64>> {
+    async fn follows_already(&self, primary: &Client) -> Option<Option<Loss>> {
         let client = connect(self.own_address(), &self.superuser(), Duration::from_secs(1)).await.ok()?;
         let goal = view(primary).await.ok()?.position;
         wait_caught_up(&client, goal, Duration::from_secs(1)).await.ok()?;
@@ -176,32 +177,49 @@ impl Rejoin {
         self.home.join("lost-commits.json")
     }
 
-    fn counted_before(&self, history: &History) -> Option<u64> {
+    fn counted_before(&self, history: &History) -> Option<Loss> {
         let text = std::fs::read_to_string(self.note_path()).ok()?;
-        let (timeline, count): (u32, u64) = serde_json::from_str(&text).ok()?;
-        (timeline == history.timeline).then_some(count)
+        let (timeline, loss): (u32, Loss) = serde_json::from_str(&text).ok()?;
+        (timeline == history.timeline).then_some(loss)
     }
 
     /// Counts once per new timeline: after the rewind the old log is gone.
-    async fn lost_commits(&self, history: &History) -> anyhow::Result<Option<u64>> {
-        if let Some(count) = self.counted_before(history) {
-            return Ok(Some(count));
+    async fn count_loss(&self, history: &History, primary: &Client) -> anyhow::Result<Option<Loss>> {
+        if let Some(loss) = self.counted_before(history) {
+            return Ok(Some(loss));
         }
         let log = self.home.join("data/pg_wal");
         let old = newest_timeline(&log)?;
         if old == history.timeline {
-            return Ok(Some(0));
+            return Ok(Some(Loss::default()));
         }
         // With a whole promotion of its own behind the fork, the old log has parts on several timelines.
         let Some((_, fork)) = history.fork(old, &log).filter(|(shared, _)| *shared == old) else {
             return Ok(None);
         };
         let mut dump = self.command("pg_waldump");
-        dump.arg("-p").arg(&log).args(["-r", "Transaction", "-t", &old.to_string(), "-s", &fork]);
-        let Some(count) = count_commits(dump).await? else { return Ok(None) };
-        self.write("lost-commits.json", &serde_json::to_string(&(history.timeline, count))?)?;
-        Ok(Some(count))
+        dump.arg("-p").arg(&log).args(["-t", &old.to_string(), "-s", &fork]);
+        let sql = "select pg_relation_filenode('muster.heartbeat'), \
+                   (extract(epoch from pg_last_xact_replay_timestamp()) * 1000)::bigint";
+        let row = primary.query_one(sql, &[]).await.context("failed to ask the new primary what it has")?;
+        let Some(left) = old_log::read(dump, row.try_get(0)?).await? else { return Ok(None) };
+        let kept: Option<i64> = row.try_get(1)?;
+        let span = kept.zip(left.newest_ms).and_then(|(kept, newest)| u64::try_from(newest - kept).ok());
+        let loss = Loss { lost_commits: left.commits, lost_heartbeats: left.beats, span_ms: span };
+        self.write("lost-commits.json", &serde_json::to_string(&(history.timeline, loss))?)?;
+        Ok(Some(loss))
     }
+}
+
+/// What the hook prints, as the adapter reads it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Loss {
+    lost_commits: u64,
+    lost_heartbeats: u64,
+    /// Between the newest commit that the new primary has and the newest that was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_ms: Option<u64>,
 }
 
 fn option(name: &str, path: &Path) -> OsString {
@@ -253,32 +271,6 @@ fn newest_timeline(log: &Path) -> anyhow::Result<u32> {
     let segments = names.filter(|n| n.len() == 24 && n.bytes().all(|b| b.is_ascii_hexdigit()));
     let timelines = segments.filter_map(|n| n.get(..8).and_then(|t| u32::from_str_radix(t, 16).ok()));
     timelines.max().context("the old primary has no log")
-}
-
-/// Counts commits to the end of the log. `None`: a part of the log is missing.
-async fn count_commits(mut dump: Command) -> anyhow::Result<Option<u64>> {
-    let out =
-        tokio::task::spawn_blocking(move || dump.output()).await?.context("failed to run pg_waldump")?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    // A log always ends in an "invalid" record, or right at the start if nothing was written after the fork.
-    let at_the_end = [
-        "invalid record length",
-        "invalid magic number",
-        "incorrect prev-link",
-        "unexpected pageaddr",
-        "could not find a valid record",
-        "invalid resource manager",
-        "contrecord",
-        "zero-length",
-        "out-of-sequence",
-        "incorrect resource manager data checksum",
-    ];
-    if !out.status.success() && !at_the_end.iter().any(|end| said.contains(end)) {
-        return Ok(None);
-    }
-    let text = String::from_utf8_lossy(&out.stdout);
-    let commits = text.lines().filter(|l| l.contains("desc: COMMIT")).count();
-    Ok(Some(u64::try_from(commits)?))
 }
 
 #[cfg(test)]
