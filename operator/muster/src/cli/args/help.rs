@@ -11,6 +11,7 @@ type Group = (&'static str, &'static [&'static str]);
 /// Verbs by what a person is about to do. A test sees that none is missing.
 const GROUPS: &[Group] = &[
     ("Begin", &["demo", "validate"]),
+    ("Run", &["local", "vantage"]),
     ("Look", &["status", "explain", "plan", "probe"]),
     ("Act", &["failover", "switchover", "failback", "approve", "abort", "pause", "resume", "ack", "adopt"]),
     ("Look back", &["history", "show", "replay"]),
