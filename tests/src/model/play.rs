@@ -46,6 +46,7 @@ pub(super) fn starts(capability: Capability) -> Vec<World> {
     let mut states = Vec::new();
     play(&mut calm, &mut states, is_calm);
     states.clear();
+    states.push(calm.clone());
 
     let mut failover = moved(&calm, &Move::Kill(0));
     states.push(failover.clone());

@@ -91,7 +91,7 @@ fn nobody_writes(d: &mut Draft<'_>, law: &Gate) {
 
 /// The first fenced region whose proof cannot be seen again in this pass.
 fn lost_proof(d: &mut Draft<'_>) -> Option<RegionName> {
-    if seeded::active(Bug::StaleProof) {
+    if seeded::active(Bug::StaleProof) || seeded::active(Bug::IssuedIsDone) {
         return None;
     }
     let (sight, pass) = (d.sight, d.sight.seen.pass);
