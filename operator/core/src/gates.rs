@@ -118,11 +118,8 @@ fn target_fit(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
 }
 
 fn single_writer(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
-    let writes = |region: &&RegionName| {
-        sight.policy.data.iter().any(|item| sight.data(&item.name, region).is_some_and(|f| !f.is_closed()))
-    };
     let others = sight.policy.regions.iter().filter(|r| *r != intent.from && *r != intent.to);
-    let second: Vec<String> = others.filter(writes).map(ToString::to_string).collect();
+    let second: Vec<String> = others.filter(|r| sight.takes_writes(r)).map(ToString::to_string).collect();
     let saw = if second.is_empty() {
         "no third region takes writes".to_owned()
     } else {

@@ -46,8 +46,7 @@ pub(crate) fn promotion_pending(sight: &Sight<'_>, region: &RegionName) -> bool 
 
 fn attested(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
     // What the data itself shows outweighs what a hook says of it.
-    let writes = |item: &DataItem| sight.data(&item.name, region).is_some_and(|f| !f.is_closed());
-    if sight.policy.data.iter().any(writes) {
+    if sight.takes_writes(region) {
         return None;
     }
     let (way, id) = sight.attested_off(region, since)?;

@@ -47,6 +47,11 @@ impl<'a> Sight<'a> {
         self.looked_up(&self.seen.data, item, region, since)
     }
 
+    /// Whether a region is seen to take the application's writes in any data item. Silence is not seen.
+    pub(crate) fn takes_writes(&self, region: &RegionName) -> bool {
+        self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(|f| !f.is_closed()))
+    }
+
     /// Why a data node is not known, for people.
     pub(crate) fn why_unknown(&self, item: &ItemName, region: &RegionName) -> String {
         match self.seen.data.get(item).and_then(|by| by.get(region)).map(|f| &f.value) {

@@ -2,29 +2,24 @@
 
 use crate::draft::Draft;
 use crate::gates::{self, Intent};
-use crate::journal::{Phase, Severity};
+use crate::journal::{Gate, Phase, Severity};
 use crate::plan::plan_hash;
 use crate::policy::Mode;
 use crate::rules::Rule;
 use crate::time::Millis;
 
 /// How often an unmet gate is looked at again.
-const LOOK_AGAIN: Millis = Millis(500);
+const LOOK_AGAIN: Millis = Millis(100);
+/// How often consent is looked for again; a request wakes the policy by itself.
+const ASK_AGAIN: Millis = Millis(500);
 
 /// Evaluates the gates; true once the run may act.
 pub(super) fn drive(d: &mut Draft<'_>) -> bool {
     if approval_expired(d) {
         return false;
     }
-    let gates = evaluate(d);
-    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
-        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
-        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
-        d.wake_in(LOOK_AGAIN);
+    if !gates_hold(d, say_blocked) {
         return false;
-    }
-    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
-        return ask(d, &format!("{} is not met: {} (needs {})", block.name, block.saw, block.needs));
     }
     if needs_consent(d) {
         return ask(d, "the policy's mode is Approve");
@@ -39,16 +34,35 @@ pub(super) fn drive(d: &mut Draft<'_>) -> bool {
     true
 }
 
+/// Evaluates the gates before the next effect is recorded. Nobody can waive a law: `on_law` says what waiting for it
+/// means; for the others a person is asked.
+pub(super) fn gates_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, &Gate)) -> bool {
+    let gates = evaluate(d);
+    if let Some(law) = gates::stopping(&gates, Severity::Law) {
+        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
+        d.wake_in(LOOK_AGAIN);
+        on_law(d, law);
+        return false;
+    }
+    match gates::stopping(&gates, Severity::Block) {
+        Some(gate) => ask(d, &format!("{} is not met: {} (needs {})", gate.name, gate.saw, gate.needs)),
+        None => true,
+    }
+}
+
+/// The run says which law it waits for.
+pub(super) fn say_blocked(d: &mut Draft<'_>, law: &Gate) {
+    d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
+}
+
 /// Takes the gates' present state into the run and the blockers; the figures in it move, so it is written only
 /// when one opens or closes.
-pub(super) fn evaluate(d: &mut Draft<'_>) -> Vec<crate::journal::Gate> {
+pub(super) fn evaluate(d: &mut Draft<'_>) -> Vec<Gate> {
     let now = d.sight.now;
     let sight = d.sight;
     let run = d.run();
     let gates = gates::evaluate(&sight, &Intent::of(run, now));
-    let state = |gates: &[crate::journal::Gate]| {
-        gates.iter().map(|g| (g.name.clone(), g.ok, g.waived)).collect::<Vec<_>>()
-    };
+    let state = |gates: &[Gate]| gates.iter().map(|g| (g.name.clone(), g.ok, g.waived)).collect::<Vec<_>>();
     if state(&run.gates) != state(&gates) {
         run.gates.clone_from(&gates);
     }
@@ -76,7 +90,7 @@ pub(super) fn ask(d: &mut Draft<'_>, why: &str) -> bool {
     d.phase(Phase::AwaitingApproval, why);
     d.block("Approval", why, "muster approve");
     d.fire(Rule::AwaitingApproval, why);
-    d.wake_in(LOOK_AGAIN);
+    d.wake_in(ASK_AGAIN);
     false
 }
 

@@ -6,7 +6,7 @@ use crate::effect::Action;
 use crate::facts::Outcome;
 use crate::gates::{self, Intent};
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Gate, Outcast, Phase, Proof, Severity, Step, StepState};
+use crate::journal::{Gate, Outcast, Proof, Severity, Step, StepState};
 use crate::measure::estimate_loss;
 use crate::policy::{FenceKind, ProofClass};
 use crate::proof;
@@ -16,20 +16,11 @@ use crate::time::{Millis, Tick};
 
 /// Attempts to stop one standby from confirming.
 const STOP_ATTEMPTS: u32 = 3;
-/// How often proofs and consent are looked for once every way was tried.
-const LOOK_AGAIN: Millis = Millis(500);
 
 /// Begins to fence a region, or takes a proof that is there already.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
-    let gates = decide::evaluate(d);
-    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
-        d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));
-        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
-        d.wake_in(LOOK_AGAIN);
+    if !decide::gates_hold(d, decide::say_blocked) {
         return false;
-    }
-    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
-        return decide::ask(d, &format!("{} is not met: {}", block.name, block.saw));
     }
     step.started.get_or_insert(d.sight.now);
     let pass = d.sight.seen.pass;

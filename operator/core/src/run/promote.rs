@@ -4,9 +4,8 @@ use super::{decide, fence, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
-use crate::gates;
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Gate, Phase, Severity, Step, StepKey, StepState};
+use crate::journal::{Gate, Phase, Step, StepKey, StepState};
 use crate::measure;
 use crate::policy::{Capability, ProofClass};
 use crate::proof;
@@ -44,15 +43,8 @@ fn may_pass(d: &mut Draft<'_>) -> bool {
     if let Some(region) = lost_proof(d) {
         return fence_again(d, &region);
     }
-    let gates = decide::evaluate(d);
-    if let Some(law) = gates::stopping(&gates, Severity::Law).cloned() {
-        d.fire(Rule::GateUnmet, format!("{} is not met: {}", law.name, law.saw));
-        d.wake_in(LOOK_AGAIN);
-        nobody_writes(d, &law);
+    if !decide::gates_hold(d, nobody_writes) {
         return false;
-    }
-    if let Some(block) = gates::stopping(&gates, Severity::Block).cloned() {
-        return decide::ask(d, &format!("{} is not met: {} (needs {})", block.name, block.saw, block.needs));
     }
     let to = d.run().to.clone();
     let others: Vec<String> =

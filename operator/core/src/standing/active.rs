@@ -84,13 +84,10 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
 /// Regions beside the active one that are seen to take the application's writes.
 pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
     let active = d.next.state.active_region.as_ref();
-    let policy = d.sight.policy;
-    let writes = |region: &RegionName| {
-        policy.data.iter().any(|item| d.sight.data(&item.name, region).is_some_and(|f| !f.is_closed()))
-    };
+    let writes = |region: &RegionName| d.sight.takes_writes(region);
     let promoted = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to);
-    policy
-        .regions
+    let regions = &d.sight.policy.regions;
+    regions
         .iter()
         .filter(|r| Some(*r) != active && Some(*r) != promoted && writes(r))
         .cloned()

@@ -29,6 +29,10 @@ pub(crate) fn finish_loss(d: &mut Draft<'_>) {
         (run.measured.rpo.at_least, run.measured.rpo.at_most) = (Some(Millis(0)), Some(Millis(0)));
     } else if let Some(span) = span {
         (run.measured.rpo.at_least, run.measured.rpo.at_most) = (Some(span), Some(span));
+    } else {
+        // Commits were lost, and nobody can say over what time: that heartbeats saw no loss bounds nothing.
+        run.measured.rpo.at_least = run.measured.rpo.at_least.filter(|at_least| at_least.0 > 0);
+        run.measured.rpo.at_most = None;
     }
     let message = format!("{commits} commits on the old timeline are not on the new one");
     d.event(commits > 0, "LossCounted", message.clone());

@@ -59,12 +59,7 @@ fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, in_run: boo
         return;
     }
     let Some(mut outcast) = d.next.state.outcasts.get(region).cloned() else { return };
-    let writes = d
-        .sight
-        .policy
-        .data
-        .iter()
-        .any(|item| d.sight.data(&item.name, region).is_some_and(|f| !f.is_closed()));
+    let writes = d.sight.takes_writes(region);
     let refencing = outcast.work.as_ref().is_some_and(|s| matches!(s.action, Some(Action::Fence { .. })));
     if writes && !refencing {
         fence_again(d, region, &mut outcast);
