@@ -386,6 +386,23 @@ pub struct Frame {
     pub observations: Observations,
     /// What was decided, with the journal after.
     pub decision: Decision,
+    /// What the pass cost.
+    #[serde(default)]
+    pub took: PassTimes,
+}
+
+/// What a pass cost, by stage, in microseconds. Only `observe` waits for targets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PassTimes {
+    /// Journal and claims.
+    pub load_us: u64,
+    /// Looking, as long as the pass waited for it.
+    pub observe_us: u64,
+    /// The core.
+    pub decide_us: u64,
+    /// Until the record was durable.
+    pub record_us: u64,
 }
 
 /// The recorded decisions of a run, oldest first.

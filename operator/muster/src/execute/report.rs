@@ -4,16 +4,23 @@ use super::load::active_run;
 use super::record::{Inputs, Recorded};
 use super::setup::Setup;
 use super::shell::Shell;
-use crate::api::Frame;
+use crate::api::{Frame, PassTimes};
+use crate::store::Store;
 use crate::store::archive::Kind;
 use muster_core::decision::{Blocker, Decision};
 use muster_core::health::Verdict;
-use muster_core::ids::{PolicyName, RegionName};
+use muster_core::ids::{PolicyName, RegionName, RunName};
 use muster_core::journal::{Journal, Run};
 use muster_core::rules::Rule;
 use muster_core::time::Stamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Frames that may wait for the store.
+const FRAMES_WAITING: usize = 256;
 
 /// The newest pass of a policy, for status pages.
 #[derive(Clone, Debug)]
@@ -36,10 +43,15 @@ pub struct Latest {
     pub deferred: Option<String>,
 }
 
-/// Publishes a pass's events and keeps its frame. Trouble here is logged and changes nothing.
-pub(super) async fn report(shell: &Shell, recorded: &Recorded<Decision>, inputs: Inputs) {
+/// Publishes a pass's events and hands its frame on. Trouble here is logged and changes nothing.
+pub(super) async fn report(
+    shell: &Shell,
+    frames: &Frames,
+    recorded: &Recorded<Decision>,
+    inputs: Inputs,
+    took: PassTimes,
+) {
     let decision = recorded.value();
-    let run = decision.next.run.as_ref();
     let active = active_run(&decision.next).or_else(|| active_run(&inputs.journal));
     for event in &decision.events {
         shell.events.publish(&inputs.policy.name, active.map(|r| &r.name), event, inputs.now);
@@ -47,22 +59,57 @@ pub(super) async fn report(shell: &Shell, recorded: &Recorded<Decision>, inputs:
     if !recorded.was_written() {
         return;
     }
-    keep_figures(shell, &inputs.policy.name, inputs.journal.run.as_ref(), run).await;
+    let (before, after) = (inputs.journal.run.as_ref(), decision.next.run.as_ref());
+    keep_figures(shell, &inputs.policy.name, before, after).await;
     if let Some(name) = active.map(|r| r.name.clone()) {
-        let policy = inputs.policy.name.clone();
         let frame = Frame {
             at: inputs.now,
             policy: inputs.policy,
             journal: inputs.journal,
             observations: inputs.seen,
             decision: decision.clone(),
+            took,
         };
-        let kept = match serde_json::to_value(&frame) {
-            Ok(value) => shell.store.append_frame(&policy, &name, &value).await.map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = kept {
-            tracing::warn!(%policy, run = %name, error, "failed to keep a frame for replay");
+        frames.hand_on(name, frame);
+    }
+}
+
+/// Frames on their way to the store: in order, and no pass waits for them.
+#[derive(Debug)]
+pub(super) struct Frames {
+    sender: mpsc::Sender<(RunName, Frame)>,
+    writer: JoinHandle<()>,
+}
+
+impl Frames {
+    pub(super) fn start(store: Arc<dyn Store>) -> Self {
+        let (sender, mut waiting) = mpsc::channel::<(RunName, Frame)>(FRAMES_WAITING);
+        let writer = tokio::spawn(async move {
+            while let Some((run, frame)) = waiting.recv().await {
+                let policy = &frame.policy.name;
+                let kept = match serde_json::to_value(&frame) {
+                    Ok(value) => store.append_frame(policy, &run, &value).await.map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(error) = kept {
+                    tracing::warn!(%policy, %run, error, "failed to keep a frame for replay");
+                }
+            }
+        });
+        Self { sender, writer }
+    }
+
+    fn hand_on(&self, run: RunName, frame: Frame) {
+        if let Err(error) = self.sender.try_send((run, frame)) {
+            tracing::warn!(%error, "a frame for replay is lost");
+        }
+    }
+
+    /// Writes what waits, at most for `within`.
+    pub(super) async fn finish(self, within: Duration) {
+        drop(self.sender);
+        if tokio::time::timeout(within, self.writer).await.is_err() {
+            tracing::warn!("frames for replay are lost: the store is slow");
         }
     }
 }

@@ -12,9 +12,10 @@ use super::decide;
 use super::load::{self, Claims, LoadError, Loaded, active_run};
 use super::observe::{self, Eyes};
 use super::record;
-use super::report::{self, Latest};
+use super::report::{self, Frames, Latest};
 use super::setup::{InForce, Offer, Setup};
 use super::shell::Shell;
+use crate::api::PassTimes;
 use crate::store::{StoreError, StoreErrorClass};
 use futures::FutureExt;
 use muster_core::decision::Decision;
@@ -25,6 +26,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// At the latest so often a pass is made, whatever did or did not happen.
@@ -33,6 +35,12 @@ const RESYNC: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(2);
 /// After an error of the store.
 const AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// A record without an effect is followed by the next step at once, and a run has no more steps than this; a text
+/// that changes with every pass must not become a loop without a pause.
+const MOST_IN_A_ROW: u32 = 32;
+/// At the end of a task, frames for replay are waited for so long.
+const END_OF_FRAMES: Duration = Duration::from_millis(500);
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +76,11 @@ pub struct PolicyTask {
     acting: watch::Sender<Arc<Setup>>,
     in_force: InForce,
     claims: Claims,
+    frames: Frames,
     /// Open while this process holds the lease.
     eyes: Option<Eyes>,
+    /// Passes since the last one that wrote nothing or started an effect.
+    in_a_row: u32,
 }
 
 /// How a pass went on.
@@ -94,11 +105,20 @@ impl PolicyTask {
         };
         let in_force = InForce::new(&first);
         let claims = Claims::default();
-        (Self { shell, offers, board, latest, acting, in_force, claims, eyes: None }, handle)
+        let frames = Frames::start(Arc::clone(&shell.store));
+        (
+            Self { shell, offers, board, latest, acting, in_force, claims, frames, eyes: None, in_a_row: 0 },
+            handle,
+        )
     }
 
     /// Passes until `stop`, or until the policy was removed and its run has ended.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.keep_passing(stop).await;
+        self.frames.finish(END_OF_FRAMES).await;
+    }
+
+    async fn keep_passing(&mut self, stop: CancellationToken) {
         let mut lease = self.shell.lease.subscribe();
         loop {
             let wait = match self.guarded_pass().await {
@@ -152,6 +172,7 @@ impl PolicyTask {
             self.eyes = None;
             return Ok(self.look_on(&offer).await);
         }
+        let mut lap = Lap::start();
         let loaded = load::load(&self.shell, &offer.newest.policy).await?;
         if self.settle(&offer, &loaded) {
             self.claims.release(&self.shell).await.map_err(PassError::Claim)?;
@@ -167,13 +188,17 @@ impl PolicyTask {
         }
         let eyes = self.eyes.get_or_insert_with(|| Eyes::open(&self.shell, &self.board, &acting));
 
+        let mut took = PassTimes { load_us: lap.split(), ..PassTimes::default() };
         let observed = observe::observe(&self.shell, eyes, &acting, loaded).await;
+        took.observe_us = lap.split();
         let decided = decide::decide(&offer.newest.policy, observed, self.shell.clock.now());
+        took.decide_us = lap.split();
         let (recorded, inputs) = record::record(&self.shell, decided).await.map_err(PassError::Record)?;
+        took.record_us = lap.split();
         act::act(&self.shell, &self.board, &acting.adapters, &recorded);
         self.tell(&offer, recorded.value(), inputs.now);
         let wait = self.wait_after(recorded.value(), recorded.was_written());
-        report::report(&self.shell, &recorded, inputs).await;
+        report::report(&self.shell, &self.frames, &recorded, inputs, took).await;
         Ok(Next::Wait(wait))
     }
 
@@ -228,8 +253,10 @@ impl PolicyTask {
     }
 
     /// How long until the next pass, if nothing happens before.
-    fn wait_after(&self, decision: &Decision, written: bool) -> Duration {
-        if written && decision.effects.is_empty() {
+    fn wait_after(&mut self, decision: &Decision, written: bool) -> Duration {
+        let goes_on = written && decision.effects.is_empty();
+        self.in_a_row = if goes_on { self.in_a_row + 1 } else { 0 };
+        if goes_on && self.in_a_row <= MOST_IN_A_ROW {
             return Duration::ZERO;
         }
         let now = self.shell.clock.now().tick;
@@ -265,5 +292,20 @@ impl PolicyTask {
         let mut latest = self.blank(&offer, journal);
         latest.problem = Some(problem);
         self.latest.send_replace(Some(Arc::new(latest)));
+    }
+}
+
+/// A stop watch.
+struct Lap(Instant);
+
+impl Lap {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Microseconds since the last call.
+    fn split(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        u64::try_from(self.0.duration_since(before).as_micros()).unwrap_or(u64::MAX)
     }
 }

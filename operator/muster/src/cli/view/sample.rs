@@ -3,8 +3,8 @@
 use super::Look;
 use super::replay::{Replayed, replay};
 use crate::api::{
-    DataBrief, DecisionBrief, FactsBrief, FailingProbe, FileProblem, Frame, PolicyList, PolicyStatus,
-    PolicySummary, ProbeOnce, ProbeReport, PublicBrief, Role, RunSummary, TrafficBrief,
+    DataBrief, DecisionBrief, FactsBrief, FailingProbe, FileProblem, Frame, PassTimes, PolicyList,
+    PolicyStatus, PolicySummary, ProbeOnce, ProbeReport, PublicBrief, Role, RunSummary, TrafficBrief,
 };
 use crate::cli::paint::Paint;
 use muster_core::decide::decide;
@@ -439,7 +439,7 @@ pub(crate) fn probe_report() -> ProbeReport {
 pub(crate) fn frame() -> Frame {
     let (policy, journal, observations, now) = (policy(), journal(), Observations::default(), at(9000));
     let decision = decide(&policy, &journal, &observations, now);
-    Frame { at: now, policy, journal, observations, decision }
+    Frame { at: now, policy, journal, observations, decision, took: PassTimes::default() }
 }
 
 /// A decision that records the promotion, as the text of a replay shows it.
