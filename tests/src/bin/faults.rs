@@ -4,8 +4,7 @@
 
 use anyhow::{Context, bail};
 use muster_tests::faults::{self, Bench, Case};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +13,9 @@ const LONGEST: Duration = Duration::from_mins(4);
 const ENDED: &str = "ended by a signal";
 
 fn main() -> ExitCode {
+    if let Some(code) = muster_tests::as_muster() {
+        return code;
+    }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let all = faults::all();
     if wanted.iter().any(|word| word == "--list") {
@@ -44,7 +46,7 @@ fn choose(all: Vec<Case>, wanted: &[String]) -> anyhow::Result<Vec<Case>> {
 }
 
 fn run(cases: &[Case]) -> anyhow::Result<bool> {
-    let bench = Bench { binary: build()? };
+    let bench = Bench { binary: std::env::current_exe().context("failed to find this program's file")? };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut passed = 0;
     for case in cases {
@@ -70,26 +72,4 @@ fn run(cases: &[Case]) -> anyhow::Result<bool> {
     }
     println!("faults: cases={} passed={passed}", cases.len());
     Ok(passed == cases.len())
-}
-
-/// The program that the worlds run, built from the same sources.
-fn build() -> anyhow::Result<PathBuf> {
-    let me = std::env::current_exe().context("failed to find this program's file")?;
-    let binary = me.with_file_name("muster");
-    // Set by `cargo run`; without it, what lies beside this program is taken as it is.
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-        let mut command = Command::new(cargo);
-        command.args(["build", "-q", "-p", "muster", "--manifest-path", manifest]);
-        if !me.parent().is_some_and(|folder| folder.ends_with("debug")) {
-            command.arg("--release");
-        }
-        if !command.status().context("failed to start cargo")?.success() {
-            bail!("the program muster does not build");
-        }
-    }
-    if !binary.is_file() {
-        bail!("there is no {}: run `cargo build -p muster` first", binary.display());
-    }
-    Ok(binary)
 }

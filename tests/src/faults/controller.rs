@@ -55,7 +55,7 @@ async fn go_on(stage: &Stage) -> anyhow::Result<Run> {
 
 async fn edited(stage: &Stage) -> anyhow::Result<String> {
     let held = hold_at_fence(stage).await?;
-    let after = PolicyOptions { mode: Mode::Observe, cooldown: "1h".to_owned(), ..PolicyOptions::default() };
+    let after = PolicyOptions { mode: Mode::Approve, cooldown: "1h".to_owned(), ..PolicyOptions::default() };
     stage.world.write_policies(&after)?;
     let noted = |status: &PolicyStatus| {
         let deferred = status.file_problems.iter().find(|p| p.reason == "SpecChangeDeferred");
@@ -66,10 +66,10 @@ async fn edited(stage: &Stage) -> anyhow::Result<String> {
     ensure!(run.policy == held.policy, "the run changed its policy on the way");
     let in_force = |status: &PolicyStatus| {
         let mode = status.summary.mode;
-        if mode == Mode::Observe { Ok(()) } else { Err(format!("mode {mode:?} is still in force")) }
+        if mode == Mode::Approve { Ok(()) } else { Err(format!("mode {mode:?} is still in force")) }
     };
     stage.controller.wait_until(PATIENCE, in_force).await?;
-    Ok(format!("deferred during {}, in force after it: mode Observe; {}", run.name, run.message))
+    Ok(format!("deferred during {}, in force after it: mode Approve; {}", run.name, run.message))
 }
 
 async fn removed(stage: &Stage) -> anyhow::Result<String> {

@@ -121,7 +121,7 @@ impl Stage {
 
     fn with_last_words(&self, error: &anyhow::Error) -> anyhow::Error {
         let said = std::fs::read_to_string(self.world.controller_log()).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().rev().take(6).collect();
+        let lines: Vec<&str> = said.lines().rev().take(60).collect();
         let last: Vec<&str> = lines.into_iter().rev().collect();
         anyhow::anyhow!("{error:#}\n  the controller's last words:\n  {}", last.join("\n  "))
     }
@@ -191,14 +191,22 @@ impl Stage {
         Ok(run)
     }
 
-    /// Waits until the region follows the active one again, and answers the run as it is then.
+    /// Waits until the region follows the active one again and the run's loss is final, and answers the run.
     pub(super) async fn rejoined(&self, region: &RegionName, run: &RunName) -> anyhow::Result<Run> {
         let back = |status: &PolicyStatus| match status.journal.state.outcasts.get(region) {
             Some(outcast) => Err(format!("{region} has not rejoined: {}", outcast.message)),
             None => Ok(()),
         };
         self.controller.wait_until(PATIENCE, back).await?;
-        self.controller.run(run).await
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.controller.run(run).await?;
+            if found.measured.rpo.r#final {
+                return Ok(found);
+            }
+            ensure!(Instant::now() < deadline, "the loss of {run} never became final: {:?}", found.measured);
+            sleep(LOOK).await;
+        }
     }
 
     /// Waits until this is among what blocks, as `explain` tells it; answers what it saw.

@@ -23,6 +23,8 @@ use std::process::ExitCode;
 
 /// Carries out one command line, and says how it went.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // One TLS provider for the whole process; a second install is refused, and there is none before this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let parsed = command().try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m));
     let cli = match parsed {
         Ok(cli) => cli,

@@ -162,15 +162,19 @@ impl Rejoin {
         let mut rewind = self.command("pg_rewind");
         rewind.arg("-D").arg(&data).arg("--source-server").arg(&source).arg("--no-sync");
         rewind.arg(option("--config-file=", &self.home.join("postgresql.conf")));
-        if run_command(rewind, "rewind the old primary").await.is_ok() {
-            return Ok(());
-        }
+        let Err(refused) = run_command(rewind, "rewind the old primary").await else { return Ok(()) };
         // An earlier rewind that was killed half-way leaves files that no rewind mends.
-        std::fs::remove_dir_all(&data).context("failed to remove the old data")?;
+        match std::fs::remove_dir_all(&data) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => other.context("failed to remove the old data")?,
+        }
         let mut copy = self.command("pg_basebackup");
         copy.arg("-D").arg(&data).args(["-h", &host.to_string(), "-p", &port.to_string()]);
         copy.args(["-U", "replicator", "-X", "stream", "-c", "fast", "--no-sync"]);
-        run_command(copy, "copy the new primary").await.map(|_| ())
+        run_command(copy, "copy the new primary")
+            .await
+            .map(|_| ())
+            .with_context(|| format!("{refused:#}, and then"))
     }
 
     fn note_path(&self) -> PathBuf {
