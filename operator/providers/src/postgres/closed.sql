@@ -1,7 +1,5 @@
 select json_build_object(
-  'entering', (select coalesce(json_agg(distinct l.pid), '[]') from pg_locks l
-               where l.pid is not null and l.locktype = 'object' and l.classid = 'pg_database'::regclass
-                 and l.objid = (select oid from pg_database where datname = current_database())),
+  'pids', (select coalesce(json_agg(distinct l.pid) filter (where l.pid is not null), '[]') from pg_locks l),
   'writing', (select count(*) from pg_locks l
               where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted)
 );

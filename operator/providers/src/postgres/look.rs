@@ -64,7 +64,7 @@ struct BeatRow {
 /// The first statement of `closed.sql`.
 #[derive(Debug, Deserialize)]
 struct Locks {
-    entering: BTreeSet<i64>,
+    pids: BTreeSet<i64>,
     writing: u32,
 }
 
@@ -203,9 +203,8 @@ fn upstream(looked: &Looked) -> Option<String> {
 
 /// See the module doc of [`crate::postgres`] for what makes these sound.
 fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Backends) -> ClosedView {
-    // Entering the database, and not on the list of sessions that was read after that: past the check of NOLOGIN, and
-    // about to be a session. Who is still being authenticated holds no such lock, and will be refused.
-    let arriving = locks.entering.difference(&sessions.pids).count();
+    // Holds a lock, and is not on the list of sessions read after it: in the middle of logging in.
+    let arriving = locks.pids.difference(&sessions.pids).count();
     let all_closed = sessions.listed && sessions.open_roles == 0;
     ClosedView {
         app_write_refused: refused.filter(|refused| !*refused || all_closed),

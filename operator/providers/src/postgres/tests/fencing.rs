@@ -176,38 +176,3 @@ async fn without_the_lease_or_after_the_deadline_nothing_is_sent() {
     assert!(facts(&data, "west").await.streaming);
     drop(pair);
 }
-
-#[tokio::test]
-async fn clients_that_knock_without_pause_or_hang_in_their_log_in_do_not_keep_a_fence_from_being_closed() {
-    use tokio::io::AsyncWriteExt;
-    let (pair, data) = pair("").await;
-    let port = pair.server("east").port;
-    // A client that a network cut in the middle of its authentication.
-    let mut hanging = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let words = b"\0\x03\0\0user\0shop\0database\0shop\0\0";
-    hanging.write_u32(u32::try_from(words.len()).unwrap() + 4).await.unwrap();
-    hanging.write_all(words).await.unwrap();
-    let knocking: Vec<_> = (0..4)
-        .map(|_| {
-            tokio::spawn(async move {
-                let mut config = tokio_postgres::Config::new();
-                config.host("127.0.0.1").port(port).user("shop").password("shop").dbname("shop");
-                loop {
-                    if let Ok((client, connection)) = config.connect(tokio_postgres::NoTls).await {
-                        tokio::spawn(connection);
-                        let _ = client.batch_execute("insert into orders (item) values ('x')").await;
-                    }
-                }
-            })
-        })
-        .collect();
-    issued(&data.fence(&region("east"), &ctx(1, 1)).await);
-    let mut closed = 0;
-    for _ in 0..10 {
-        closed += u32::from(facts(&data, "east").await.is_closed());
-    }
-    println!("closed in {closed} of 10 looks");
-    assert!(closed >= 9);
-    knocking.iter().for_each(tokio::task::JoinHandle::abort);
-    drop(hanging);
-}
