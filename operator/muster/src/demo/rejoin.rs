@@ -12,7 +12,7 @@
 use super::addresses::{Kind, Place};
 use super::control::{Request, ask};
 use super::folders;
-use super::old_log;
+use super::old_log::{self, OwnFiles};
 use super::postgres::{Login, Node, connect, connect_patiently, view, wait_caught_up};
 use super::processes::Identity;
 use super::site::WorldFile;
@@ -204,9 +204,15 @@ impl Rejoin {
         let mut dump = self.command("pg_waldump");
         dump.arg("-p").arg(&log).args(["-t", &old.to_string(), "-s", &fork]);
         let sql = "select pg_relation_filenode('muster.heartbeat'), \
-                   (extract(epoch from pg_last_xact_replay_timestamp()) * 1000)::bigint";
+                   (extract(epoch from pg_last_xact_replay_timestamp()) * 1000)::bigint, \
+                   (select coalesce(array_agg(pg_relation_filenode(oid)) filter (where relkind in ('r', 'i', 't')), '{}') \
+                    from pg_class where relnamespace = 'muster'::regnamespace)";
         let row = primary.query_one(sql, &[]).await.context("failed to ask the new primary what it has")?;
-        let Some(left) = old_log::read(dump, row.try_get(0)?).await? else { return Ok(None) };
+        let (heartbeats, all): (u32, Vec<Option<u32>>) = (row.try_get(0)?, row.try_get(2)?);
+        let others = all.into_iter().flatten().filter(|file| *file != heartbeats).collect();
+        let Some(left) = old_log::read(dump, &OwnFiles { heartbeats, others }).await? else {
+            return Ok(None);
+        };
         let kept: Option<i64> = row.try_get(1)?;
         let span = kept.zip(left.newest_ms).and_then(|(kept, newest)| u64::try_from(newest - kept).ok());
         let loss = Loss { lost_commits: left.commits, lost_heartbeats: left.beats, span_ms: span };
