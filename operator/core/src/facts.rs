@@ -255,9 +255,9 @@ pub struct HeartbeatFacts {
 /// The exact count of lost writes, from the old primary's log after the fork.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct LossFacts {
-    /// Commits on the old timeline after the fork, all writers together.
+    /// Commits on the old timeline after the fork, all writers together; not the fence's own.
     pub commits_after_fork: u64,
-    /// Acknowledged heartbeats of ours among them.
+    /// Heartbeats among them, acknowledged or not.
     pub heartbeats_after_fork: u64,
     /// Time between the newest commit kept and the newest commit lost.
     pub span: Option<Millis>,

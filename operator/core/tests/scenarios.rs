@@ -48,6 +48,25 @@ fn a_killed_primary_is_fenced_and_the_standby_promoted() {
 }
 
 #[test]
+fn the_loss_is_final_with_the_old_log_and_heartbeats_are_no_clients_commits() {
+    for (span, at_least, at_most) in
+        [(Some(Millis(700)), Some(Millis(700)), Some(Millis(700))), (None, None, None)]
+    {
+        let mut world = World::new(policy());
+        world.run_for(5);
+        world.node("east").running = false;
+        let name = world.run_to_end().name.clone();
+        let loss = LossFacts { commits_after_fork: 5, heartbeats_after_fork: 2, span };
+        world.losses.entry(item("orders")).or_default().insert(name, loss);
+        world.run_for(5);
+        let measured = &world.run().measured;
+        assert_eq!(measured.lost_commits, Some(3));
+        assert!(measured.rpo.r#final);
+        assert_eq!((measured.rpo.at_least, measured.rpo.at_most), (at_least, at_most), "span {span:?}");
+    }
+}
+
+#[test]
 fn each_effect_of_an_undisturbed_run_happens_once() {
     let mut world = World::new(policy());
     world.run_for(5);

@@ -54,7 +54,7 @@ pub struct Measured {
     pub lost_heartbeats: Option<u64>,
     /// Sent and never answered.
     pub in_flight: Option<u64>,
-    /// Commits on the old timeline after the fork, from the old log.
+    /// Clients' commits on the old timeline after the fork, acknowledged or not, from the old log.
     pub lost_commits: Option<u64>,
     /// Fence proof (or first failure) to the first write on the new primary.
     pub write_gap: Option<Millis>,

@@ -21,9 +21,11 @@ pub(crate) fn finish_loss(d: &mut Draft<'_>) {
         return;
     }
     let commits: u64 = read.iter().map(|(_, l)| l.commits_after_fork).sum();
+    let beats: u64 = read.iter().map(|(_, l)| l.heartbeats_after_fork).sum();
+    let clients = commits.saturating_sub(beats);
     let span = read.iter().filter_map(|(_, l)| l.span).max();
     let run = d.run();
-    run.measured.lost_commits = Some(commits);
+    run.measured.lost_commits = Some(clients);
     run.measured.rpo.r#final = true;
     if commits == 0 {
         (run.measured.rpo.at_least, run.measured.rpo.at_most) = (Some(Millis(0)), Some(Millis(0)));
@@ -34,7 +36,9 @@ pub(crate) fn finish_loss(d: &mut Draft<'_>) {
         run.measured.rpo.at_least = run.measured.rpo.at_least.filter(|at_least| at_least.0 > 0);
         run.measured.rpo.at_most = None;
     }
-    let message = format!("{commits} commits on the old timeline are not on the new one");
+    let message = format!(
+        "{clients} commits of clients and {beats} heartbeats are on the old timeline and not on the new one"
+    );
     d.event(commits > 0, "LossCounted", message.clone());
     d.fire(Rule::LossCounted, message);
 }

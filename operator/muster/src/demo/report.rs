@@ -53,8 +53,8 @@ fn write_clients(out: &mut String, view: &ClientsView<'_>) {
     }
 }
 
-/// The exact count beside what the controller says. The old log also has what nobody was told of (orders under way,
-/// heartbeats), so it may say more, never less.
+/// The exact count beside what the controller says. The old log also has what nobody was told of (orders under
+/// way), so it may say more, never less.
 fn verdict(run: &Run, lost: usize) -> String {
     if run.kind.is_planned() {
         return if lost == 0 {
@@ -66,7 +66,7 @@ fn verdict(run: &Run, lost: usize) -> String {
     match (run.measured.lost_commits, run.measured.rpo.r#final) {
         (Some(commits), _) if commits >= lost as u64 => {
             format!(
-                "The old primary's log had {commits} commits that were left behind, {lost} of them acknowledged orders."
+                "The old primary's log had {commits} commits of clients that were left behind, {lost} of them acknowledged orders."
             )
         }
         (Some(commits), _) => {
