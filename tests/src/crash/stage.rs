@@ -20,10 +20,12 @@ use tokio::time::{Instant, sleep};
 
 /// The controller's process.
 const NAME: &str = "controller";
+/// A killed holder's lease is waited for in every run.
+const LEASE: [&str; 2] = ["--lease-ms", "1500"];
 /// For everything to be calm before and after a run; this machine may be busy.
 const CALM: Duration = Duration::from_secs(60);
 /// For a run with one restart in it, its rejoin included.
-const RUN: Duration = Duration::from_secs(90);
+const RUN: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A run that came to its end.
@@ -34,6 +36,16 @@ pub(super) struct Played {
     pub(super) harmless: Harmless,
     /// All points up to the end, or to the crash.
     pub(super) reached: Vec<Reached>,
+}
+
+/// The world was not calm enough for a run to begin: nothing was tried yet, and it may be tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotBegun;
+
+impl std::fmt::Display for NotBegun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not ready before the run")
+    }
 }
 
 /// A world with its policy, ready for the next run.
@@ -65,7 +77,7 @@ impl Stage {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
         let mode = if automatic { Mode::Automatic } else { Mode::Approve };
         // A busy machine answers late. Only where a region is lost must that be found out soon.
-        let (probe_every_ms, failures) = if automatic { (800, 3) } else { (1500, 8) };
+        let (probe_every_ms, failures) = if automatic { (800, 3) } else { (800, 4) };
         let cooldown = "1s".to_owned();
         let policy = PolicyOptions { mode, cooldown, probe_every_ms, failures, ..PolicyOptions::default() };
         let world = World::start(WorldSpec {
@@ -77,12 +89,12 @@ impl Stage {
         .await?;
         tools::wrap(world.dir())?;
         let active = world.regions().first().context("a world has regions")?.clone();
-        Controller::of(&world)
-            .await?
-            .wait_ready(&active, CALM)
-            .await
-            .context("the world does not get calm")?;
-        Ok(Self { world, active, folder, runs: 0 })
+        let stage = Self { world, active, folder, runs: 0 };
+        let ready = Controller::of(&stage.world).await?.wait_ready(&stage.active, CALM).await;
+        ready.with_context(|| {
+            format!("the world does not get calm; the log's end:\n{}", stage.last_words())
+        })?;
+        Ok(stage)
     }
 
     /// Whether a run of this kind can begin where the world stands.
@@ -101,9 +113,7 @@ impl Stage {
         let taken = self.world.regions().iter().find(|r| **r != self.active).context("two regions")?.clone();
         let parts = Parts { left: self.active.clone(), taken };
         let log = self.folder.path().join(format!("calls-{}", self.runs));
-        let controller = self.restart(&log, crash).await?;
-        let ready = controller.wait_ready(&parts.left, CALM).await.context("not ready before the run")?;
-        calls::check_quiet(&log)?;
+        let (controller, ready) = self.begin(&log, crash, &parts).await.context(NotBegun)?;
         let meter = Meter::start(&self.world).await?;
         let epoch = ready.journal.state.epoch.0;
         if kind == RunKind::Failover {
@@ -134,12 +144,25 @@ impl Stage {
         Ok(Played { end, effects, harmless, reached })
     }
 
+    async fn begin(
+        &self,
+        log: &PathBuf,
+        crash: Option<&CrashPoint>,
+        parts: &Parts,
+    ) -> anyhow::Result<(Controller, PolicyStatus)> {
+        let controller = self.restart(log, crash).await?;
+        let ready = controller.wait_ready(&parts.left, CALM).await?;
+        calls::check_quiet(log)?;
+        Ok((controller, ready))
+    }
+
     /// The next run's process: its calls count from 1.
     async fn restart(&self, log: &PathBuf, crash: Option<&CrashPoint>) -> anyhow::Result<Controller> {
         tokio::task::block_in_place(|| {
             self.world.processes().stop(NAME, Signal::SIGTERM, Duration::from_secs(5));
         });
-        let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
+        let mut flags: Vec<String> = LEASE.map(str::to_owned).into();
+        flags.extend(["--call-log".to_owned(), log.display().to_string()]);
         if let Some(point) = crash {
             flags.extend(["--crash-at".to_owned(), point.to_string()]);
         }
@@ -170,7 +193,10 @@ impl Following<'_> {
                     bail!("the controller ended by itself");
                 }
                 self.crashed = true;
-                world.start_controller(NAME).await.context("failed to start it again")?;
+                world
+                    .start_controller_with(NAME, &LEASE.map(str::to_owned))
+                    .await
+                    .context("failed to start it again")?;
                 controller = Controller::of(world).await?;
             }
             match controller.status().await {

@@ -2,11 +2,14 @@
 
 use super::calls::CrashPoint;
 use super::report::{RunTitle, Tally};
-use super::stage::{Played, Stage};
+use super::stage::{NotBegun, Played, Stage};
 use anyhow::Context;
 use muster_core::journal::RunKind;
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// So often in a suite a busy machine may keep a world from getting calm before a run begins.
+const PATIENCE: u32 = 5;
 
 /// What is played; everything unless told otherwise.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +33,9 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
     };
     let unplanned = wanted(&[RunKind::Failover]);
     let planned = wanted(&[RunKind::Switchover, RunKind::Failback]);
-    let (one, other) = tokio::join!(play_all(&unplanned, choice, true), play_all(&planned, choice, false));
-    let mut tally = one?;
-    tally.add(other?);
+    let (mut tally, other) =
+        tokio::try_join!(play_all(&unplanned, choice, true), play_all(&planned, choice, false))?;
+    tally.add(other);
     Ok(tally)
 }
 
@@ -53,6 +56,7 @@ async fn play_all(kinds: &[RunKind], choice: &Choice, automatic: bool) -> anyhow
         tally.found(*kind, points.len());
         all.insert(*kind, Kind { undisturbed, points });
     }
+    let mut not_begun = 0;
     while let Some(kind) = next_kind(&stage, &all) {
         let began = Instant::now();
         if !stage.fits(kind) {
@@ -62,11 +66,17 @@ async fn play_all(kinds: &[RunKind], choice: &Choice, automatic: bool) -> anyhow
         let Some(title) = entry.points.pop() else { break };
         let mut played = stage.play(kind, Some(&title.point)).await;
         if let Err(error) = &mut played {
+            let began_not = error.is::<NotBegun>();
             let broken = std::mem::replace(error, anyhow::anyhow!("broken"));
             *error = broken.context(format!("the log's end:\n{}", stage.last_words()));
             // What is left of that world may be anything: begin anew.
             let fresh = Stage::start(automatic).await?;
             std::mem::replace(&mut stage, fresh).stop().await?;
+            if began_not && not_begun < PATIENCE {
+                not_begun += 1;
+                entry.points.push(title);
+                continue;
+            }
         }
         tally.judge(&title, played, &entry.undisturbed, began.elapsed().as_secs_f64());
     }
