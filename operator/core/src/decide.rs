@@ -11,7 +11,7 @@ use crate::draft::Draft;
 use crate::facts::{Observations, PowerState, Seen, Witness};
 use crate::gates::{self, Intent};
 use crate::ids::RegionName;
-use crate::journal::{Journal, RunKind, Severity, Trigger};
+use crate::journal::{AckedBeat, Journal, RunKind, Severity, Trigger};
 use crate::measure::estimate_loss;
 use crate::plan::{self, Opening, plan_hash};
 use crate::policy::Policy;
@@ -72,6 +72,7 @@ fn remember(d: &mut Draft<'_>) {
     if !seen.health.streaks.is_empty() {
         d.next.state.marks = seen.health.marks();
     }
+    remember_beats(d);
     for (way, regions) in &seen.fences {
         for (region, fact) in regions {
             let Seen::Known(facts) = &fact.value else { continue };
@@ -89,6 +90,19 @@ fn remember(d: &mut Draft<'_>) {
         let is_writer = facts.role == crate::facts::DataRole::Writable;
         if is_writer && d.next.state.sync_seen.get(&item.name) != Some(&facts.sync) {
             d.next.state.sync_seen.insert(item.name.clone(), facts.sync.clone());
+        }
+    }
+}
+
+/// Keeps the newest heartbeat whenever the marks move: a primary that falls silent moves them, and a process that
+/// starts then could else only say that the loss is unknown. A stable world still causes no write.
+fn remember_beats(d: &mut Draft<'_>) {
+    let marked = d.next.state.marks != d.sight.journal.state.marks;
+    for (item, beats) in &d.sight.seen.heartbeats {
+        let Some(at) = beats.acked_at else { continue };
+        if marked || !d.next.state.beats.contains_key(item) {
+            let beat = AckedBeat { writer: beats.writer.clone(), seq: beats.acked_seq, at };
+            d.next.state.beats.insert(item.clone(), beat);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::facts::{HeartbeatFacts, HeartbeatRow};
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Measured, Rpo, Run};
+use crate::journal::{AckedBeat, Measured, Rpo, Run};
 use crate::policy::ProofClass;
 use crate::sight::Sight;
 use crate::time::{Millis, Stamp};
@@ -18,38 +18,65 @@ pub(crate) struct Loss {
     pub(crate) heartbeats: u64,
 }
 
-/// Acknowledgement time of the newest heartbeat that a node has.
-fn present_at(beats: &HeartbeatFacts, row: &HeartbeatRow) -> Option<Stamp> {
-    if row.writer != beats.writer {
-        return None;
+/// What is known of an item's heartbeats: this process's own, and before its start what the journal remembers.
+struct Beats<'a> {
+    own: &'a HeartbeatFacts,
+    /// Of the same writer and boot. An older one only makes the bound of the loss wider.
+    kept: Option<&'a AckedBeat>,
+}
+
+impl<'a> Beats<'a> {
+    fn of(sight: &Sight<'a>, item: &ItemName) -> Option<Self> {
+        let own = sight.seen.heartbeats.get(item)?;
+        let kept = sight.journal.state.beats.get(item);
+        let kept = kept.filter(|k| k.writer == own.writer && sight.now.since(&k.at).is_some());
+        Some(Self { own, kept })
     }
-    if row.seq >= beats.acked_seq {
-        return beats.acked_at;
+
+    fn acked(&self) -> Option<(u64, Stamp)> {
+        self.own.acked_at.map(|at| (self.own.acked_seq, at)).or_else(|| self.kept.map(|k| (k.seq, k.at)))
     }
-    beats.recent.iter().rev().find(|(seq, _)| *seq <= row.seq).map(|(_, at)| *at)
+
+    /// Acknowledgement time of the newest heartbeat that a node has, or of an older one that it has too.
+    fn present_at(&self, row: &HeartbeatRow) -> Option<Stamp> {
+        if row.writer != self.own.writer {
+            return None;
+        }
+        let (seq, at) = self.acked()?;
+        if row.seq >= seq {
+            return Some(at);
+        }
+        let own = self.own.recent.iter().rev().find(|(seq, _)| *seq <= row.seq).map(|(_, at)| *at);
+        own.or_else(|| self.kept.filter(|k| k.seq <= row.seq).map(|k| k.at))
+    }
+}
+
+/// The newest acknowledged heartbeat of an item.
+pub(crate) fn newest_acked(sight: &Sight<'_>, item: &ItemName) -> Option<(u64, Stamp)> {
+    Beats::of(sight, item)?.acked()
 }
 
 /// The worst loss over all data items, by heartbeats; `None` when an item's is unknown: then it is unbounded.
 pub(crate) fn estimate_loss(sight: &Sight<'_>, region: &RegionName) -> Option<Loss> {
     let mut worst = Loss { at_least: Millis(0), at_most: Millis(0), heartbeats: 0 };
     for item in &sight.policy.data {
-        let beats = sight.seen.heartbeats.get(&item.name)?;
+        let beats = Beats::of(sight, &item.name)?;
         let row = sight.data(&item.name, region)?.heartbeat.as_ref()?;
-        let present = present_at(beats, row)?;
-        let acked = beats.acked_at?;
-        worst.at_least = worst.at_least.max(acked.since_or_wall(&present));
+        let present = beats.present_at(row)?;
+        let (acked_seq, acked_at) = beats.acked()?;
+        worst.at_least = worst.at_least.max(acked_at.since_or_wall(&present));
         worst.at_most = worst.at_most.max(sight.now.since_or_wall(&present));
-        worst.heartbeats += beats.acked_seq.saturating_sub(row.seq);
+        worst.heartbeats += acked_seq.saturating_sub(row.seq);
     }
     Some(worst)
 }
 
 /// Fixes the recovery point when the promotion of `item` was seen, before clients come in.
 pub(crate) fn measure_rpo(sight: &Sight<'_>, run: &Run, item: &ItemName) -> Option<Measured> {
-    let beats = sight.seen.heartbeats.get(item)?;
+    let beats = Beats::of(sight, item)?;
     let (acked_seq, acked_at) = *run.acked_at_pivot.get(item)?;
     let row = sight.data(item, &run.to)?.heartbeat.as_ref()?;
-    let present = present_at(beats, row)?;
+    let present = beats.present_at(row)?;
     let proof = run.proofs.get(&run.from);
     let nothing_lost_by_plan = run.kind.is_planned();
     // A bound needs a proof that ended all acknowledgements at a known time.
@@ -66,7 +93,7 @@ pub(crate) fn measure_rpo(sight: &Sight<'_>, run: &Run, item: &ItemName) -> Opti
     Some(Measured {
         rpo,
         lost_heartbeats: Some(acked_seq.saturating_sub(row.seq)),
-        in_flight: Some(beats.in_flight),
+        in_flight: Some(beats.own.in_flight),
         ..run.measured.clone()
     })
 }

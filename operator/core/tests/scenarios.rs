@@ -146,6 +146,33 @@ fn a_lagging_standby_is_refused_with_the_figures() {
 }
 
 #[test]
+fn a_controller_that_starts_in_an_outage_still_bounds_the_loss() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(1);
+    world.forget_beats();
+    let run = world.run_to_end();
+    assert_eq!(run.outcome, Some(OutcomeKind::Succeeded), "{}", run.message);
+    assert_eq!(run.measured.lost_heartbeats, Some(0));
+    assert!(run.measured.rpo.at_most.is_some());
+}
+
+#[test]
+fn heartbeats_of_another_boot_bound_nothing() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(1);
+    world.forget_beats();
+    for kept in world.journal.state.beats.values_mut() {
+        kept.at.boot = BootId(9);
+    }
+    world.run_for(30);
+    assert!(world.blocked().contains(&"EstimatedLoss"), "{:?}", world.last());
+}
+
+#[test]
 fn without_any_proof_a_person_is_asked_and_nothing_is_promoted() {
     let mut world = World::new(policy());
     world.run_for(5);
@@ -430,6 +457,48 @@ fn an_off_that_no_fence_was_answered_for_is_no_proof() {
     }
     assert_eq!(world.run().phase, Phase::AwaitingApproval, "{}", world.run().message);
     assert!(!world.run().past_pivot());
+}
+
+/// A switchover whose rejoin hook is at work in east.
+fn rejoining() -> World {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Rejoin { .. }));
+    world.request(RunKind::Switchover, None);
+    world.run_for(1);
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+    world.run_for(1);
+    assert_eq!((count(&world, "Rejoin"), world.in_flight.len()), (1, 1));
+    world
+}
+
+fn count(world: &World, kind: &str) -> usize {
+    world.decisions.iter().flat_map(|d| &d.effects).filter(|e| e.action.kind() == kind).count()
+}
+
+#[test]
+fn a_second_rejoin_waits_until_the_hook_of_the_first_has_ended() {
+    let mut world = rejoining();
+    world.node("east").logins = true;
+    world.run_for(5);
+    assert!(!world.node("east").logins, "fenced again");
+    assert_eq!(count(&world, "Rejoin"), 1, "two hooks on one node's files ruin them");
+    world.hang = None;
+    world.in_flight.clear();
+    world.run_for(5);
+    assert!(world.journal.state.outcasts.is_empty(), "{:?}", world.journal.state.outcasts);
+}
+
+#[test]
+fn the_session_of_a_rejoin_hook_is_no_second_writer() {
+    let mut world = rejoining();
+    let fences = count(&world, "Fence");
+    world.node("east").sessions = 1;
+    world.run_for(3);
+    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+    world.node("east").logins = true;
+    world.run_for(3);
+    assert!(count(&world, "Fence") > fences, "a write of the application is one");
 }
 
 #[test]

@@ -79,6 +79,17 @@ pub struct Condition {
     pub since: Stamp,
 }
 
+/// The newest acknowledged heartbeat of a data item, for a process that starts while its primary is silent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct AckedBeat {
+    /// Who wrote it.
+    pub writer: String,
+    /// Its number.
+    pub seq: u64,
+    /// When it was acknowledged.
+    pub at: Stamp,
+}
+
 /// The state of a policy between and during runs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PolicyState {
@@ -114,6 +125,9 @@ pub struct PolicyState {
     pub sync_seen: BTreeMap<ItemName, SyncView>,
     /// Streaks that survive a restart.
     pub marks: HealthMarks,
+    /// A recent acknowledged heartbeat by item: what a standby has at least, also for a process that never saw one.
+    #[serde(default)]
+    pub beats: BTreeMap<ItemName, AckedBeat>,
     /// The first write of the witness on the active region, between runs.
     pub work: Option<Step>,
     /// Conditions by type.
@@ -142,6 +156,7 @@ impl PolicyState {
             fence_ids: BTreeMap::new(),
             sync_seen: BTreeMap::new(),
             marks: HealthMarks::default(),
+            beats: BTreeMap::new(),
             work: None,
             conditions: BTreeMap::new(),
             last_run: None,

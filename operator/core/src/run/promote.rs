@@ -128,9 +128,11 @@ fn fence_again(d: &mut Draft<'_>, region: &RegionName) -> bool {
 /// The record that only goes forward from here.
 fn pass_pivot(d: &mut Draft<'_>, to: &RegionName) {
     let now = d.sight.now;
-    let beats = &d.sight.seen.heartbeats;
-    let acked: std::collections::BTreeMap<_, _> =
-        beats.iter().map(|(item, b)| (item.clone(), (b.acked_seq, b.acked_at))).collect();
+    let acked = d.sight.seen.heartbeats.keys().map(|item| {
+        let newest = measure::newest_acked(&d.sight, item);
+        (item.clone(), newest.map_or((0, None), |(seq, at)| (seq, Some(at))))
+    });
+    let acked: std::collections::BTreeMap<_, _> = acked.collect();
     d.next.state.may_be_writable.insert(to.clone());
     let run = d.run();
     run.clock.pivot = Some(now);

@@ -1,6 +1,7 @@
 //! Who takes writes: learned once by observation, watched for a second one ever after.
 
 use super::LOOK_AGAIN;
+use super::outcasts::is_seen_writing;
 use crate::draft::Draft;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
@@ -84,7 +85,7 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
 /// Regions beside the active one that are seen to take the application's writes.
 pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
     let active = d.next.state.active_region.as_ref();
-    let writes = |region: &RegionName| d.sight.takes_writes(region);
+    let writes = |region: &RegionName| is_seen_writing(d, region);
     let promoted = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to);
     let regions = &d.sight.policy.regions;
     regions

@@ -54,12 +54,27 @@ fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool
         })
 }
 
+/// Whether a region is not seen closed. What works there for a recorded rejoin is not taken for a writer as long as
+/// the application's own write is refused: the hook has to log in to the node that it brings back.
+pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
+    let work = d.next.state.outcasts.get(region).and_then(|o| o.work.as_ref());
+    let rejoining = work.is_some_and(|step| matches!(step.action, Some(Action::Rejoin { .. })));
+    if !rejoining {
+        return d.sight.takes_writes(region);
+    }
+    d.sight.policy.data.iter().any(|item| {
+        d.sight.data(&item.name, region).is_some_and(|facts| {
+            !facts.is_closed() && facts.closed.app_write_refused != Some(true)
+        })
+    })
+}
+
 fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, in_run: bool) {
     if !may_act(d) {
         return;
     }
     let Some(mut outcast) = d.next.state.outcasts.get(region).cloned() else { return };
-    let writes = d.sight.takes_writes(region);
+    let writes = is_seen_writing(d, region);
     let refencing = outcast.work.as_ref().is_some_and(|s| matches!(s.action, Some(Action::Fence { .. })));
     if writes && !refencing {
         fence_again(d, region, &mut outcast);
@@ -153,6 +168,12 @@ fn rejoin(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, outcast: 
         .iter()
         .all(|item| d.sight.data(&item.name, active).is_some_and(|f| f.role == DataRole::Writable));
     let Some(item) = waiting.filter(|_| writer_known) else { return };
+    // A fence may have taken the place of a rejoin whose hook still works on the node's files: two would ruin them.
+    if !d.sight.seen.in_flight.is_empty() {
+        d.fire(Rule::RejoinAwaited, format!("{region}: an effect before this one is under way"));
+        d.wake_in(LOOK_AGAIN);
+        return;
+    }
     let mut step = Step::new(StepKey::FenceOld(region.clone()));
     let action = Action::Rejoin { item: item.name.clone(), region: region.clone(), follow: active.clone() };
     d.fire(Rule::RejoinBegun, action.to_string());

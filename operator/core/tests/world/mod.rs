@@ -105,6 +105,8 @@ pub struct Node {
     pub follows: Option<RegionName>,
     pub witness: Option<Witness>,
     pub beat: u64,
+    /// Sessions of somebody who could write, whatever the application may do.
+    pub sessions: u32,
 }
 
 /// The world as it is, not as it is seen.
@@ -153,6 +155,7 @@ impl World {
             follows: (!first).then(|| region("east")),
             witness: None,
             beat: 10,
+            sessions: 0,
         };
         let nodes = policy.regions.iter().enumerate().map(|(i, r)| (r.clone(), node(i == 0))).collect();
         let mut world = Self {
@@ -306,6 +309,11 @@ impl World {
         }
     }
 
+    /// As after a restart: the heartbeats' book starts empty.
+    pub fn forget_beats(&mut self) {
+        self.beats = HeartbeatFacts { writer: self.beats.writer.clone(), ..HeartbeatFacts::default() };
+    }
+
     fn beat(&mut self) {
         let Some(active) = self.journal.state.active_region.clone() else { return };
         // Heartbeats write as Muster's own role: a fence of the application's role does not stop them.
@@ -347,6 +355,7 @@ impl World {
             witness: node.witness.clone(),
             closed: ClosedView {
                 app_write_refused: fenced.then_some(true),
+                sessions: node.sessions,
                 position_still: true,
                 ..ClosedView::default()
             },

@@ -12,6 +12,11 @@ use std::time::Duration;
 impl World {
     /// Starts a controller under this process name and waits until its API answers.
     pub async fn start_controller(&self, name: &str) -> anyhow::Result<()> {
+        self.start_controller_with(name, &[]).await
+    }
+
+    /// The same with further flags, for example those that end it at a point.
+    pub async fn start_controller_with(&self, name: &str, flags: &[String]) -> anyhow::Result<()> {
         let listen = self.api();
         let paths =
             [self.policies("controller"), self.state(), self.secrets()].map(|p| p.display().to_string());
@@ -35,7 +40,7 @@ impl World {
             name: name.to_owned(),
             region: None,
             program: self.site.binary.clone(),
-            args: args.into(),
+            args: args.into_iter().chain(flags.iter().cloned()).collect(),
             folder: self.site.dir.clone(),
             identity: None,
             log: self.controller_log(),

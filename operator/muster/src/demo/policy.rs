@@ -140,7 +140,7 @@ fn write_probes(
         y,
         r#"  detection:
     trip: {{failures: {failures}, minOutage: 1s}}
-    reset: {{successes: 3, minHealthy: 2s}}
+    reset: {{successes: {failures}, minHealthy: 2s}}
     aggregate: {{require: [place-order, beat]}}
     quorum: {{vantages: {quorum}}}
     anchors: ["http://{one}/", "tcp://{two}"]"#,

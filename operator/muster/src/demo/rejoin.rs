@@ -70,6 +70,7 @@ pub async fn run(args: RejoinArgs) -> anyhow::Result<()> {
 
 impl Rejoin {
     async fn carry_out(&self) -> anyhow::Result<Option<Loss>> {
+        let _alone = self.wait_alone()?;
         let (region, follow) = (self.region.clone(), self.follow.clone());
         ask(&self.dir, &Request::MayRepair { region, follow }).await?;
         let upstream = self.address_of_new_primary();
@@ -97,6 +98,13 @@ impl Rejoin {
         Ok(lost)
     }
 
+    /// One call at a time: an earlier one outlives a controller that was killed.
+    fn wait_alone(&self) -> anyhow::Result<std::fs::File> {
+        let file = std::fs::File::create(self.home.join("rejoin.lock")).context("failed to make the lock")?;
+        file.lock().context("failed to wait for an earlier call")?;
+        Ok(file)
+    }
+
     fn superuser(&self) -> Login<'_> {
         Login { user: "postgres", password: &self.world.passwords.superuser, database: "shop" }
     }
@@ -118,6 +126,8 @@ impl Rejoin {
     /// An earlier attempt got as far as this: `Some` with what it had counted.
     async fn follows_already(&self, primary: &Client) -> Option<Option<Loss>> {
         let client = connect(self.own_address(), &self.superuser(), Duration::from_secs(1)).await.ok()?;
+        // A session on a primary is in the way of seeing it closed, and this one follows nobody.
+        view(&client).await.ok().filter(|node| node.in_recovery)?;
         let goal = view(primary).await.ok()?.position;
         wait_caught_up(&client, goal, Duration::from_secs(1)).await.ok()?;
         let history = History::read(primary).await.ok()?;

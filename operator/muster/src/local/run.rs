@@ -136,8 +136,8 @@ impl Local {
             tracing::warn!(%error, "the journal takes no new run");
         }
         let holder = name_holder(settings.name.as_deref());
-        let keeper =
-            Arc::new(LeaseKeeper::start(Arc::clone(&store), holder.clone(), LeaseSettings::default()));
+        let pace = settings.test.lease_ms.map_or_else(LeaseSettings::default, LeaseSettings::lasting);
+        let keeper = Arc::new(LeaseKeeper::start(Arc::clone(&store), holder.clone(), pace));
         let lease = Arc::new(LeaseView::new(keeper.watch()));
         let started = clock.now();
         let archive = Archive::open(state, Limits::default(), clock.clone());

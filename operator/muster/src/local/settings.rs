@@ -56,6 +56,9 @@ pub struct TestArgs {
     /// Step the wall clock by so many milliseconds at a call
     #[arg(long, value_name = "CALL:MS", hide = true, allow_hyphen_values = true)]
     pub step_wall_at: Option<At<i64>>,
+    /// For how many milliseconds a renewal of the lease lasts
+    #[arg(long, value_name = "MS", hide = true)]
+    pub lease_ms: Option<u64>,
     /// Append a JSON line per point
     #[arg(long, value_name = "FILE", hide = true)]
     pub call_log: Option<PathBuf>,

@@ -142,6 +142,19 @@ impl Default for LeaseSettings {
     }
 }
 
+impl LeaseSettings {
+    /// The default's proportions for another duration.
+    pub fn lasting(millis: u64) -> Self {
+        let usual = Self::default();
+        let scaled = |part: Millis| Millis(part.0 * millis / usual.duration.0);
+        Self {
+            duration: Millis(millis),
+            renew_every: scaled(usual.renew_every),
+            look_every: scaled(usual.look_every),
+        }
+    }
+}
+
 /// Acquires the lease, renews it, and tells the rest of the process whether it may act.
 #[derive(Debug)]
 pub struct LeaseKeeper {
