@@ -12,7 +12,7 @@ use crate::time::{Millis, Stamp};
 pub(crate) struct Loss {
     /// Between the newest acknowledged and the newest present heartbeat.
     pub(crate) at_least: Millis,
-    /// Until now: writers that nobody here sees may go on until the fence is proven.
+    /// Until the fence was proven, or until now: writers that nobody here sees may go on.
     pub(crate) at_most: Millis,
     /// Heartbeats acknowledged and not present.
     pub(crate) heartbeats: u64,
@@ -58,6 +58,7 @@ pub(crate) fn newest_acked(sight: &Sight<'_>, item: &ItemName) -> Option<(u64, S
 
 /// The worst loss over all data items, by heartbeats; `None` when an item's is unknown: then it is unbounded.
 pub(crate) fn estimate_loss(sight: &Sight<'_>, region: &RegionName) -> Option<Loss> {
+    let until = acknowledged_until(sight);
     let mut worst = Loss { at_least: Millis(0), at_most: Millis(0), heartbeats: 0 };
     for item in &sight.policy.data {
         let beats = Beats::of(sight, &item.name)?;
@@ -65,37 +66,63 @@ pub(crate) fn estimate_loss(sight: &Sight<'_>, region: &RegionName) -> Option<Lo
         let present = beats.present_at(row)?;
         let (acked_seq, acked_at) = beats.acked()?;
         worst.at_least = worst.at_least.max(acked_at.since_or_wall(&present));
-        worst.at_most = worst.at_most.max(sight.now.since_or_wall(&present));
+        worst.at_most = worst.at_most.max(until.since_or_wall(&present));
         worst.heartbeats += acked_seq.saturating_sub(row.seq);
     }
     Some(worst)
 }
 
-/// Fixes the recovery point when the promotion of `item` was seen, before clients come in.
-pub(crate) fn measure_rpo(sight: &Sight<'_>, run: &Run, item: &ItemName) -> Option<Measured> {
-    let beats = Beats::of(sight, item)?;
-    let (acked_seq, acked_at) = *run.acked_at_pivot.get(item)?;
-    let row = sight.data(item, &run.to)?.heartbeat.as_ref()?;
-    let present = beats.present_at(row)?;
-    let proof = run.proofs.get(&run.from);
-    let nothing_lost_by_plan = run.kind.is_planned();
+/// Since when the active region is proven to acknowledge nothing: until now, if nothing proves it.
+fn acknowledged_until(sight: &Sight<'_>) -> Stamp {
+    let state = &sight.journal.state;
+    let active = state.active_region.as_ref().filter(|active| !state.may_be_writable.contains(*active));
+    active.and_then(|active| state.outcasts.get(active)?.proven).unwrap_or(sight.now)
+}
+
+/// What the new primary lacks of what was acknowledged before the point of no return.
+struct Missing {
+    at_least: Option<Millis>,
+    at_most: Option<Millis>,
+    heartbeats: u64,
+    in_flight: u64,
+}
+
+/// Over all data items; `None` when an item's heartbeats are unknown.
+fn missing(sight: &Sight<'_>, run: &Run) -> Option<Missing> {
     // A bound needs a proof that ended all acknowledgements at a known time.
-    let bounded = proof.filter(|p| p.class != ProofClass::Waived);
-    let rpo = if nothing_lost_by_plan {
-        Rpo { at_least: Some(Millis(0)), at_most: Some(Millis(0)), r#final: true }
-    } else {
-        Rpo {
-            at_least: acked_at.map(|at| at.since_or_wall(&present)),
-            at_most: bounded.map(|p| p.at.since_or_wall(&present)),
-            r#final: false,
-        }
-    };
-    Some(Measured {
-        rpo,
-        lost_heartbeats: Some(acked_seq.saturating_sub(row.seq)),
-        in_flight: Some(beats.own.in_flight),
-        ..run.measured.clone()
-    })
+    let proof = run.proofs.get(&run.from).filter(|p| p.class != ProofClass::Waived);
+    let mut all =
+        Missing { at_least: Some(Millis(0)), at_most: proof.map(|_| Millis(0)), heartbeats: 0, in_flight: 0 };
+    for item in &sight.policy.data {
+        let beats = Beats::of(sight, &item.name)?;
+        let (acked_seq, acked_at) = *run.acked_at_pivot.get(&item.name)?;
+        let row = sight.data(&item.name, &run.to)?.heartbeat.as_ref()?;
+        let present = beats.present_at(row)?;
+        let worse =
+            |worst: Option<Millis>, until: Option<Stamp>| Some(worst?.max(until?.since_or_wall(&present)));
+        all.at_least = worse(all.at_least, acked_at);
+        all.at_most = worse(all.at_most, proof.map(|p| p.at));
+        all.heartbeats += acked_seq.saturating_sub(row.seq);
+        all.in_flight += beats.own.in_flight;
+    }
+    Some(all)
+}
+
+/// Fixes the recovery point when a promotion was seen, before clients come in. A planned run has lost nothing: its
+/// old primary was closed, and the new one had replayed all of it.
+pub(crate) fn measure_rpo(sight: &Sight<'_>, run: &Run) -> Measured {
+    let mut measured = run.measured.clone();
+    let missing = missing(sight, run);
+    if run.kind.is_planned() {
+        measured.rpo = Rpo { at_least: Some(Millis(0)), at_most: Some(Millis(0)), r#final: true };
+    } else if let Some(missing) = &missing {
+        measured.rpo = Rpo { at_least: missing.at_least, at_most: missing.at_most, r#final: false };
+    }
+    if let Some(missing) = missing {
+        measured.lost_heartbeats = Some(missing.heartbeats);
+        measured.in_flight = Some(missing.in_flight);
+    }
+    measured
 }
 
 /// The largest error of the run's times: one probe period, since an outage begins between two probes.

@@ -67,6 +67,27 @@ fn the_loss_is_final_with_the_old_log_and_heartbeats_are_no_clients_commits() {
 }
 
 #[test]
+fn the_loss_does_not_grow_any_more_once_the_fence_is_proven() {
+    let mut policy = policy();
+    policy.safety.max_estimated_loss = Some(Millis::from_secs(10));
+    let mut world = World::new(policy);
+    world.run_for(5);
+    world.node("east").running = false;
+    // Long enough for the fence, and for a loss without its proof to grow beyond the limit.
+    let fenced = |world: &World| world.journal.run.as_ref().is_some_and(|run| run.clock.fenced.is_some());
+    while !fenced(&world) {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        world.node("west").reachable = !fenced(&world);
+    }
+    world.run_for(25);
+    assert!(!world.run().past_pivot(), "west does not answer");
+    world.node("west").reachable = true;
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.gates);
+}
+
+#[test]
 fn each_effect_of_an_undisturbed_run_happens_once() {
     let mut world = World::new(policy());
     world.run_for(5);

@@ -85,6 +85,7 @@ impl Hash for Seen {
                 region,
                 &outcast.run,
                 outcast.rejoin_attempts,
+                outcast.proven.is_some(),
                 outcast.not_before.is_some(),
                 outcast.promotion_pending,
             )

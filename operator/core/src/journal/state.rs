@@ -60,6 +60,9 @@ pub struct Outcast {
     pub promotion_pending: bool,
     /// A promotion that its target does not check may still land here: not brought back before.
     pub not_before: Option<Stamp>,
+    /// Since when it is proven to acknowledge nothing. Ends with the proof.
+    #[serde(default)]
+    pub proven: Option<Stamp>,
     /// Attempts to rejoin so far.
     pub rejoin_attempts: u32,
     /// Why it is not back, for people.

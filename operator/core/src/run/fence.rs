@@ -68,12 +68,14 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
     let before = d.next.state.outcasts.get(region);
     let not_before = before.and_then(|o| o.not_before);
     let promotion_pending = before.is_some_and(|o| o.promotion_pending);
+    let proven = before.and_then(|o| o.proven);
     let outcast = Outcast {
         run,
         way,
         work: None,
         promotion_pending,
         not_before,
+        proven,
         rejoin_attempts: 0,
         message: "fenced, not rejoined yet".to_owned(),
     };
@@ -148,6 +150,10 @@ fn proven(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, proof: Proof)
         note_outcast(d, region, None);
     }
     d.next.state.may_be_writable.remove(region);
+    if let Some(outcast) = d.next.state.outcasts.get_mut(region).filter(|_| proof.class != ProofClass::Waived)
+    {
+        outcast.proven.get_or_insert(now);
+    }
     let run = d.run();
     run.proofs.insert(region.clone(), proof);
     run.clock.fenced = Some(now);

@@ -112,6 +112,9 @@ fn lost_proof(d: &mut Draft<'_>) -> Option<RegionName> {
 fn fence_again(d: &mut Draft<'_>, region: &RegionName) -> bool {
     let why = format!("the proof that {region} takes no writes was not seen again");
     d.next.state.may_be_writable.insert(region.clone());
+    if let Some(outcast) = d.next.state.outcasts.get_mut(region) {
+        outcast.proven = None;
+    }
     let run = d.run();
     run.proofs.remove(region);
     let key = StepKey::FenceOld(region.clone());
@@ -184,9 +187,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     if facts.is_some_and(|f| f.role == DataRole::Writable) || seen::answered_counts(&d.sight, step) {
         let sight = d.sight;
         let run = d.run();
-        if let Some(measured) = measure::measure_rpo(&sight, run, item) {
-            run.measured = measured;
-        }
+        run.measured = measure::measure_rpo(&sight, run);
         return steps::observed(d, step, format!("{item} in {to} takes writes"));
     }
     if facts.is_none() {

@@ -63,9 +63,9 @@ pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
         return d.sight.takes_writes(region);
     }
     d.sight.policy.data.iter().any(|item| {
-        d.sight.data(&item.name, region).is_some_and(|facts| {
-            !facts.is_closed() && facts.closed.app_write_refused != Some(true)
-        })
+        d.sight
+            .data(&item.name, region)
+            .is_some_and(|facts| !facts.is_closed() && facts.closed.app_write_refused != Some(true))
     })
 }
 
@@ -95,6 +95,7 @@ fn fence_again(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
         d.block("Fenced", format!("{region} takes writes again"), "a fence in the policy");
         return;
     };
+    outcast.proven = None;
     let mut step = Step::new(StepKey::FenceOld(region.clone()));
     let action = Action::Fence { way: way.name.clone(), region: region.clone() };
     d.event(true, "OutcastWrites", format!("{region} takes writes again; fencing it"));

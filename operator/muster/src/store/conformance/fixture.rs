@@ -136,6 +136,7 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
         not_before: None,
         promotion_pending: false,
         work: Some(promote()),
+        proven: Some(stamp(2)),
         rejoin_attempts: 2,
         message: "away".into(),
     };
