@@ -25,7 +25,10 @@ pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
     let names: Vec<RegionName> = d.next.state.outcasts.keys().cloned().collect();
     for region in names {
         if region == active && !in_run {
-            d.next.state.outcasts.remove(&region);
+            // After a lost target it is still closed by proof, and that proof bounds the loss of the next run.
+            if d.next.state.may_be_writable.contains(&region) || is_seen_writing(d, &region) {
+                d.next.state.outcasts.remove(&region);
+            }
             continue;
         }
         if !in_run && has_rejoined(d, &region, &active) {
