@@ -63,9 +63,9 @@ pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
         return d.sight.takes_writes(region);
     }
     d.sight.policy.data.iter().any(|item| {
-        d.sight.data(&item.name, region).is_some_and(|facts| {
-            !facts.is_closed() && facts.closed.app_write_refused != Some(true)
-        })
+        d.sight
+            .data(&item.name, region)
+            .is_some_and(|facts| !facts.is_closed() && facts.closed.app_write_refused != Some(true))
     })
 }
 
