@@ -33,6 +33,19 @@ fn pause_after(attempts: u32, class: ErrorClass) -> Millis {
     slowed.min(LONGEST_PAUSE)
 }
 
+/// Attempts beyond a limit for those that nobody heard of again: a call that ends its process each time must not be
+/// made for ever.
+const UNANSWERED: u32 = 3;
+
+/// Whether another attempt is allowed. One whose process ended before its answer came is not a failed one.
+pub(crate) fn is_allowed(sight: &Sight<'_>, step: &Step, limit: u32) -> bool {
+    let heard = step.seq.zip(step.issued).is_some_and(|(seq, issued)| {
+        sight.seen.in_flight.contains(&seq)
+            || sight.seen.outcomes.get(&seq).is_some_and(|o| o.at >= issued.tick)
+    });
+    step.attempts < if heard { limit } else { limit.saturating_add(UNANSWERED) }
+}
+
 /// Judges an effect whose success is not observed. Observations of this pass are newer than the intent.
 pub(crate) fn judge(sight: &Sight<'_>, step: &Step) -> Next {
     let (Some(seq), Some(action), Some(issued)) = (step.seq, &step.action, step.issued) else {

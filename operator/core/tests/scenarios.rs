@@ -311,6 +311,26 @@ fn a_take_over_raises_the_term_before_anything_else() {
 }
 
 #[test]
+fn a_restart_uses_up_no_attempt_of_a_fence() {
+    let mut once = policy();
+    for way in &mut once.fences {
+        way.attempts = 1;
+    }
+    let mut world = World::new(once);
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Fence { .. }));
+    world.request(RunKind::Switchover, None);
+    world.run_for(1);
+    assert_eq!(count(&world, "Fence"), 1);
+    world.holder = "two".into();
+    world.in_flight.clear();
+    world.outcomes.clear();
+    world.hang = None;
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+}
+
+#[test]
 fn a_foreign_mark_stops_everything_until_adopted() {
     let mut world = World::new(policy());
     world.run_for(5);

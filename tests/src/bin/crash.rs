@@ -1,15 +1,13 @@
 //! `make crash`: kills the controller at every point of a run, for each kind of run, and compares the ends.
 //!
-//! The program is also the `muster` of its world, so that what is tested is what was just built.
-#![allow(clippy::print_stdout)]
+//! The program is also the `muster` of its worlds; Ctrl-C and SIGTERM end them with it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
 use muster_core::journal::RunKind;
 use muster_tests::crash::{Choice, CrashPoint, run};
 use std::process::ExitCode;
-
-/// Verbs of `muster` that the world calls.
-const MUSTER: [&str; 5] = ["local", "vantage", "demo-service", "demo-power", "demo-rejoin"];
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Kills the controller at every point of a run, and compares the ends.
 #[derive(Parser)]
@@ -28,9 +26,26 @@ fn kind(text: &str) -> Result<RunKind, String> {
     found.ok_or_else(|| "expected Failover, Switchover or Failback".to_owned())
 }
 
+/// Ctrl-C and SIGTERM.
+async fn ended() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => std::future::pending().await,
+    }
+}
+
 #[tokio::main]
 async fn suite(args: Args) -> ExitCode {
-    match run(&Choice { kind: args.kind, point: args.point }).await {
+    let choice = Choice { kind: args.kind, point: args.point };
+    // Dropped, the worlds end with their processes.
+    let played = tokio::select! {
+        played = run(&choice) => played,
+        () = ended() => Err(anyhow::anyhow!("ended by a signal")),
+    };
+    match played {
         Ok(tally) => {
             println!("{tally}");
             if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -43,9 +58,8 @@ async fn suite(args: Args) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    if std::env::args().nth(1).is_some_and(|verb| MUSTER.contains(&verb.as_str())) {
-        return muster::cli::run(std::env::args_os());
+    if let Some(code) = muster_tests::as_muster() {
+        return code;
     }
     suite(Args::parse())
 }

@@ -4,7 +4,7 @@ use super::calls::{self, CrashPoint, Reached};
 use super::end::{End, Parts};
 use super::targets::{Effects, Harmless, Meter};
 use super::tools;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use muster::api::{PolicyStatus, Role};
 use muster::demo::controller::Controller;
 use muster::demo::policy::PolicyOptions;
@@ -38,13 +38,14 @@ pub(super) struct Played {
     pub(super) reached: Vec<Reached>,
 }
 
-/// The world was not calm enough for a run to begin: nothing was tried yet, and it may be tried again.
+/// The run did not begin, or went another way than the undisturbed one before it came to the point, as on a busy
+/// machine: the point was not tried, and it may be played again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NotBegun;
+pub(super) struct Untested;
 
-impl std::fmt::Display for NotBegun {
+impl std::fmt::Display for Untested {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not ready before the run")
+        f.write_str("the point was not tried")
     }
 }
 
@@ -113,7 +114,7 @@ impl Stage {
         let taken = self.world.regions().iter().find(|r| **r != self.active).context("two regions")?.clone();
         let parts = Parts { left: self.active.clone(), taken };
         let log = self.folder.path().join(format!("calls-{}", self.runs));
-        let (controller, ready) = self.begin(&log, crash, &parts).await.context(NotBegun)?;
+        let (controller, ready) = self.begin(&log, crash, &parts).await.context(Untested)?;
         let meter = Meter::start(&self.world).await?;
         let epoch = ready.journal.state.epoch.0;
         if kind == RunKind::Failover {
@@ -135,7 +136,8 @@ impl Stage {
         if let Some(point) = crash
             && !following.crashed
         {
-            bail!("{point} was not reached: the run had {} calls", reached.last().map_or(0, |last| last.n));
+            let calls = reached.last().map_or(0, |last| last.n);
+            return Err(anyhow!("{point} was not reached: the run had {calls} calls").context(Untested));
         }
         let end = End::look(&self.world, &status, &parts).await?;
         let runs = usize::try_from(status.journal.state.epoch.0 - epoch)?;

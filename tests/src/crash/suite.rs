@@ -2,13 +2,13 @@
 
 use super::calls::CrashPoint;
 use super::report::{RunTitle, Tally};
-use super::stage::{NotBegun, Played, Stage};
+use super::stage::{Played, Stage, Untested};
 use anyhow::Context;
 use muster_core::journal::RunKind;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// So often in a suite a busy machine may keep a world from getting calm before a run begins.
+/// So often in a suite a busy machine may keep a run from coming to its point.
 const PATIENCE: u32 = 5;
 
 /// What is played; everything unless told otherwise.
@@ -56,7 +56,7 @@ async fn play_all(kinds: &[RunKind], choice: &Choice, automatic: bool) -> anyhow
         tally.found(*kind, points.len());
         all.insert(*kind, Kind { undisturbed, points });
     }
-    let mut not_begun = 0;
+    let mut untried = 0;
     while let Some(kind) = next_kind(&stage, &all) {
         let began = Instant::now();
         if !stage.fits(kind) {
@@ -66,14 +66,14 @@ async fn play_all(kinds: &[RunKind], choice: &Choice, automatic: bool) -> anyhow
         let Some(title) = entry.points.pop() else { break };
         let mut played = stage.play(kind, Some(&title.point)).await;
         if let Err(error) = &mut played {
-            let began_not = error.is::<NotBegun>();
+            let untested = error.is::<Untested>();
             let broken = std::mem::replace(error, anyhow::anyhow!("broken"));
             *error = broken.context(format!("the log's end:\n{}", stage.last_words()));
             // What is left of that world may be anything: begin anew.
             let fresh = Stage::start(automatic).await?;
             std::mem::replace(&mut stage, fresh).stop().await?;
-            if began_not && not_begun < PATIENCE {
-                not_begun += 1;
+            if untested && untried < PATIENCE {
+                untried += 1;
                 entry.points.push(title);
                 continue;
             }

@@ -117,7 +117,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
             d.wake_in(Millis(1_000));
             false
         }
-        Next::Repeat(why) if step.attempts < limit => {
+        Next::Repeat(why) if retry::is_allowed(&d.sight, step, limit) => {
             d.fire(Rule::StepRepeated, format!("{why}; attempt {}", step.attempts + 1));
             d.repeat(step);
             true

@@ -175,7 +175,7 @@ pub(super) fn try_again(d: &mut Draft<'_>, step: &mut Step, patience: Patience) 
                 Patience::Optional(n) | Patience::Required(n) => n,
                 Patience::Endless => u32::MAX,
             };
-            if step.attempts < limit {
+            if retry::is_allowed(&d.sight, step, limit) {
                 d.fire(Rule::StepRepeated, format!("{why}; attempt {}", step.attempts + 1));
                 d.repeat(step);
                 report_overdue(d, step, patience);
