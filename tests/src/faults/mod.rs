@@ -37,9 +37,6 @@ pub struct Case {
     pub run: fn(Bench) -> Story,
 }
 
-/// What `make faults` runs. The other cases are played by name until each was seen to hold on a quiet machine.
-pub const SETTLED: &[&str] = &["kill"];
-
 /// All cases, in the order in which they run.
 pub fn all() -> Vec<Case> {
     [

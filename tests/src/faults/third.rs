@@ -27,14 +27,14 @@ async fn target_dies(stage: &Stage) -> anyhow::Result<String> {
     let first = stage.run_until(None, past).await?;
     stage.world.kill(&first.to);
     stage.world.start_names_again()?;
-    let first = stage.ended(None).await?;
+    let second = stage.succeeded_after(Some(&first.name)).await.context("no second run went through")?;
+    let first = stage.controller.run(&first.name).await?;
     ensure!(
         first.outcome == Some(OutcomeKind::TargetLost),
         "the first run ended with {:?}: {}",
         first.outcome,
         first.message
     );
-    let second = stage.succeeded_after(Some(&first.name)).await.context("no second run went through")?;
     ensure!(second.trigger == Trigger::TargetLost(first.name.clone()), "triggered by {:?}", second.trigger);
     customers.wait_for(20, PATIENCE).await?;
     ensure!(!stage.is_standby(&second.to).await?, "{} is not writable", second.to);
