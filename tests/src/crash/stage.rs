@@ -14,7 +14,7 @@ use muster_core::journal::RunKind;
 use muster_core::policy::Mode;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -23,7 +23,7 @@ const NAME: &str = "controller";
 /// A killed holder's lease is waited for in every run.
 const LEASE: [&str; 2] = ["--lease-ms", "1500"];
 /// For everything to be calm before and after a run; this machine may be busy.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 /// For a run with one restart in it, its rejoin included.
 const RUN: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(50);
@@ -131,7 +131,7 @@ impl Stage {
             crashed: false,
             last: String::new(),
         };
-        let status = following.to_end(&self.world, controller).await?;
+        let status = following.follow(&self.world, controller).await?;
         let reached = calls::read(&log)?;
         if let Some(point) = crash
             && !following.crashed
@@ -148,7 +148,7 @@ impl Stage {
 
     async fn begin(
         &self,
-        log: &PathBuf,
+        log: &Path,
         crash: Option<&CrashPoint>,
         parts: &Parts,
     ) -> anyhow::Result<(Controller, PolicyStatus)> {
@@ -159,7 +159,7 @@ impl Stage {
     }
 
     /// The next run's process: its calls count from 1.
-    async fn restart(&self, log: &PathBuf, crash: Option<&CrashPoint>) -> anyhow::Result<Controller> {
+    async fn restart(&self, log: &Path, crash: Option<&CrashPoint>) -> anyhow::Result<Controller> {
         tokio::task::block_in_place(|| {
             self.world.processes().stop(NAME, Signal::SIGTERM, Duration::from_secs(5));
         });
@@ -187,7 +187,7 @@ impl Stage {
 
 impl Following<'_> {
     /// Starts the controller again when it has ended, and waits until the run and all that follows it are over.
-    async fn to_end(&mut self, world: &World, mut controller: Controller) -> anyhow::Result<PolicyStatus> {
+    async fn follow(&mut self, world: &World, mut controller: Controller) -> anyhow::Result<PolicyStatus> {
         let deadline = Instant::now() + RUN;
         while Instant::now() < deadline {
             if !world.processes().is_running(NAME) {
