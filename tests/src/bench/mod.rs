@@ -23,10 +23,8 @@ use std::pin::Pin;
 /// What a part needs.
 #[derive(Clone, Debug)]
 pub struct Bench {
-    /// This program, for its roles.
+    /// This program, for its roles and as `muster`.
     pub me: PathBuf,
-    /// The `muster` program, of the same build.
-    pub muster: PathBuf,
     /// On a disk: what is written durably must cost what it costs.
     pub folder: PathBuf,
 }

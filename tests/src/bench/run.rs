@@ -6,7 +6,7 @@ use super::{Bench, Figures, Part};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) const PART: Part = Part {
     name: "run",
@@ -26,17 +26,20 @@ async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let folder = bench.folder.clone();
     let disk = tokio::task::spawn_blocking(move || time_durable_writes(&folder)).await??;
     let ground = Ground::open(&bench.folder).await?;
-    let (mut took, mut records) = (Series::default(), Series::default());
+    let [mut took, mut records, mut recording] = <[Series; 3]>::default();
     for n in 0..RUNS + WARM_UP {
         let failover = ground.fail_over(&format!("bench/run-{n:03}"), &["east", "west"]).await?;
         if n >= WARM_UP {
             took.push_ms(failover.took);
             // A run has tens of records at most.
             records.push(f64::from(u32::try_from(failover.frames.len())?));
+            let spent = failover.frames.iter().map(|frame| frame.took.record_us).sum();
+            recording.push_ms(Duration::from_micros(spent));
         }
     }
     figures.spread("fsync_ms", &disk, "one durable write of 4 KiB by hand, ms");
     figures.spread("run_records", &records, "durable records of a run");
+    figures.spread("run_record_ms", &recording, "of it until the records were durable, ms");
     figures.spread("run_ms", &took, "verdict to recorded end of the run, ms");
     figures.expect_at_most("run_ms_p99", GOAL_MS_P99);
     Ok(())

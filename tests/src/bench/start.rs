@@ -71,7 +71,7 @@ async fn measure(bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
     let site = Site::make(&bench.folder)?;
     // Both ends by the clock of the file system.
     let began = File::create(site.at("began"))?.metadata()?.modified()?;
-    let mut muster = site.start(&bench.muster)?;
+    let mut muster = site.start(&bench.me)?;
     let decided = wait_for_all(&site, &mut muster).await?;
     let mut seconds = Series::default();
     for at in decided {

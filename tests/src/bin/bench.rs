@@ -6,13 +6,15 @@ use anyhow::{Context, bail};
 use muster_tests::bench::{Bench, Figures, PARTS, Part, play_role};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// No part takes longer, whatever hangs.
 const LONGEST: Duration = Duration::from_mins(3);
 
 fn main() -> ExitCode {
-    // As the `muster` program does it, first thing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(code) = muster_tests::as_muster() {
+        return code;
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = play_role(&words).unwrap_or_else(|| choose(&words).and_then(|parts| measure(&parts)));
     match done {
@@ -52,8 +54,7 @@ fn measure(parts: &[Part]) -> anyhow::Result<()> {
         println!("{}: {}", part.name, part.measures);
         let began = Instant::now();
         runtime
-            .block_on(async { tokio::time::timeout(LONGEST, (part.run)(&bench, &mut figures)).await })
-            .with_context(|| format!("{} did not end within {} s", part.name, LONGEST.as_secs()))?
+            .block_on(play(part, &bench, &mut figures))
             .with_context(|| format!("failed to measure {}", part.name))?;
         println!("  took {:.0} s\n", began.elapsed().as_secs_f64());
     }
@@ -64,13 +65,20 @@ fn measure(parts: &[Part]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The programs lie side by side; so do the folders that the parts make, since `/tmp` may be no disk.
+/// Measures one part. Whatever ends it, its processes and folders go with it.
+async fn play(part: &Part, bench: &Bench, figures: &mut Figures) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = (part.run)(bench, figures) => done,
+        () = tokio::time::sleep(LONGEST) => bail!("it did not end within {} s", LONGEST.as_secs()),
+        _ = terminated.recv() => bail!("ended by a signal"),
+        _ = tokio::signal::ctrl_c() => bail!("ended by a signal"),
+    }
+}
+
+/// The folders that the parts make lie beside the program, since `/tmp` may be no disk.
 fn prepare() -> anyhow::Result<Bench> {
     let me = std::env::current_exe().context("failed to find this program's file")?;
-    let muster = me.with_file_name("muster");
-    if !muster.is_file() {
-        bail!("there is no {}: build it with the same profile", muster.display());
-    }
     let folder = me.parent().context("a program lies in a folder")?.to_owned();
-    Ok(Bench { me, muster, folder })
+    Ok(Bench { me, folder })
 }

@@ -78,14 +78,15 @@ async fn watch(who: &str, prober: &mut impl Probing) -> anyhow::Result<Cost> {
     prober.done().await?;
     let (began, cpu) = (Instant::now(), prober.process().cpu_seconds()?);
     tokio::time::sleep(LONG).await;
+    let (cpu, peak_rss_mib) = (prober.process().cpu_seconds()? - cpu, prober.process().peak_rss_mib()?);
     let done = prober.done().await?;
     let took = began.elapsed().as_secs_f64();
     let cost = Cost {
         per_second: f64::from(done.passed + done.failed) / took,
         failed: done.failed,
         latency_ms: done.latency_ms,
-        cpu_share: (prober.process().cpu_seconds()? - cpu) / took,
-        peak_rss_mib: prober.process().peak_rss_mib()?,
+        cpu_share: cpu / took,
+        peak_rss_mib,
     };
     ensure!(
         cost.per_second >= f64::from(PROBES) * LEAST_DONE && f64::from(cost.failed) <= f64::from(PROBES) / 100.0,

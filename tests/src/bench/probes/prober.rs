@@ -1,5 +1,4 @@
 //! Muster's side: the scheduler and its HTTP probes, in a process with the runtime that `muster` has.
-#![allow(clippy::print_stdout)]
 
 use super::super::process::Process;
 use super::{Done, EVERY, Probing, TIMEOUT};
@@ -36,10 +35,20 @@ pub(crate) fn probe(address: &str, probes: &str) -> anyhow::Result<()> {
     for line in std::io::stdin().lines() {
         line?;
         let done = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-        let words: Vec<String> = done.iter().map(|us| us.map_or("-".to_owned(), |us| us.to_string())).collect();
-        println!("{}", words.join(" "));
+        tell(&done)?;
     }
     Ok(())
+}
+
+fn tell(done: &[Option<u32>]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for us in done {
+        match us {
+            Some(us) => write!(out, "{us} ")?,
+            None => write!(out, "- ")?,
+        }
+    }
+    writeln!(out)
 }
 
 fn runner_into(results: &Results) -> ProbeRunner {
