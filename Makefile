@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test lint unit model faults crash docs fmt deps
+.PHONY: help demo test lint unit model faults crash bench docs fmt deps
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -42,6 +42,11 @@ faults: ## the demo's world under every fault, each case with what it proves
 crash: ## the controller killed at every point of every kind of run, and what it leaves
 	@scripts/install-deps.sh test
 	@cargo run -q -p muster-tests --bin crash
+
+bench: ## what Muster costs, beside another prober; about 3 minutes once built
+	@scripts/install-deps.sh bench
+	@[ -x target/release/bench ] || echo "building in release mode: the first time takes 6 to 12 minutes on two cores"
+	@cargo run -q --release -p muster-tests --bin bench -- $(BENCH_ARGS)
 
 docs: ## write the generated files again: rules, policy fields, command line, CRD
 	MUSTER_UPDATE_DOCS=1 cargo test -q -p muster-core --lib rulebook

@@ -1,5 +1,6 @@
 //! What the suites share: the model of safety, and the harnesses of the end-to-end suites.
 
+pub mod bench;
 pub mod crash;
 pub mod faults;
 pub mod model;

@@ -159,6 +159,16 @@ impl DataFacts {
     pub fn is_closed(&self) -> bool {
         self.role == DataRole::Standby || self.closed.is_closed()
     }
+
+    /// Whether this node is seen to take writes beside another one. Not the opposite of [`Self::is_closed`], which is a
+    /// proof: where the application's own write is refused, a person's session or a clean-up of the server alone is no
+    /// second writer; somebody who could write there while transactions that write do end is one.
+    pub fn takes_writes(&self) -> bool {
+        let closed = &self.closed;
+        let who = closed.sessions.max(closed.prepared).max(closed.apply_workers);
+        let refused = closed.app_write_refused == Some(true);
+        self.role == DataRole::Writable && (!refused || (who > 0 && !closed.position_still))
+    }
 }
 
 /// What all authoritative servers of a traffic item say.

@@ -46,7 +46,7 @@ pub(crate) fn promotion_pending(sight: &Sight<'_>, region: &RegionName) -> bool 
 
 fn attested(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
     // What the data itself shows outweighs what a hook says of it.
-    if sight.takes_writes(region) {
+    if sight.answers_open(region) {
         return None;
     }
     let (way, id) = sight.attested_off(region, since)?;

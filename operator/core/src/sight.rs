@@ -47,9 +47,14 @@ impl<'a> Sight<'a> {
         self.looked_up(&self.seen.data, item, region, since)
     }
 
+    /// Whether any data item of a region answers, and is not closed by proof.
+    pub(crate) fn answers_open(&self, region: &RegionName) -> bool {
+        self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(|f| !f.is_closed()))
+    }
+
     /// Whether a region is seen to take the application's writes in any data item. Silence is not seen.
     pub(crate) fn takes_writes(&self, region: &RegionName) -> bool {
-        self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(|f| !f.is_closed()))
+        self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(DataFacts::takes_writes))
     }
 
     /// Why a data node is not known, for people.

@@ -523,6 +523,42 @@ fn the_session_of_a_rejoin_hook_is_no_second_writer() {
     assert!(count(&world, "Fence") > fences, "a write of the application is one");
 }
 
+/// A failover is over, and its old primary waits fenced, with nothing that would rejoin it.
+fn fenced() -> World {
+    let mut policy = policy();
+    for item in &mut policy.data {
+        item.can_rejoin = false;
+    }
+    let mut world = World::new(policy);
+    world.run_for(5);
+    world.request(RunKind::Switchover, None);
+    world.run_to_end();
+    world.run_for(3);
+    assert!(world.journal.state.outcasts.contains_key(&region("east")), "{:?}", world.journal.state);
+    world
+}
+
+#[test]
+fn a_persons_session_on_a_fenced_node_is_a_second_writer_only_if_it_writes() {
+    let mut world = fenced();
+    let fences = count(&world, "Fence");
+    world.node("east").sessions = 1;
+    world.run_for(3);
+    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+    world.node("east").moving = true;
+    world.run_for(3);
+    assert!(count(&world, "Fence") > fences && world.journal.state.needs_ack.is_some());
+}
+
+#[test]
+fn a_clean_up_of_the_server_itself_on_a_fenced_node_is_no_second_writer() {
+    let mut world = fenced();
+    let fences = count(&world, "Fence");
+    world.node("east").moving = true;
+    world.run_for(3);
+    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+}
+
 #[test]
 fn a_hook_that_says_off_while_the_database_takes_writes_is_not_believed() {
     let only_power = policy().fences.into_iter().filter(|f| f.kind == FenceKind::Hook).collect();

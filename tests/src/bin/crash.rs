@@ -15,7 +15,7 @@ struct Args {
     /// Only this kind: Failover, Switchover or Failback
     #[arg(long, value_parser = kind)]
     kind: Option<RunKind>,
-    /// Only this point, for example 4:sent; of one kind
+    /// Only this point, for example Promote.1:sent; of one kind
     #[arg(long, requires = "kind")]
     point: Option<CrashPoint>,
 }

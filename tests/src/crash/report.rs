@@ -96,13 +96,13 @@ fn tell_harmless(now: &Harmless, then: &Harmless) -> String {
 pub(super) struct RunTitle {
     pub(super) kind: RunKind,
     pub(super) point: CrashPoint,
-    /// The call there.
+    /// What the call there does.
     pub(super) call: String,
 }
 
 impl fmt::Display for RunTitle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = format!("{:?}", self.kind);
-        write!(f, "{kind:<10} {:<11} {}", self.point.to_string(), self.call)
+        write!(f, "{kind:<10} {:<20} {}", self.point.to_string(), self.call)
     }
 }

@@ -136,8 +136,8 @@ impl Stage {
         if let Some(point) = crash
             && !following.crashed
         {
-            let calls = reached.last().map_or(0, |last| last.n);
-            return Err(anyhow!("{point} was not reached: the run had {calls} calls").context(Untested));
+            let calls: Vec<_> = reached.iter().map(|r| r.crash_point().to_string()).collect();
+            return Err(anyhow!("{point} was not reached, but {}", calls.join(" ")).context(Untested));
         }
         let end = End::look(&self.world, &status, &parts).await?;
         let runs = usize::try_from(status.journal.state.epoch.0 - epoch)?;

@@ -104,7 +104,7 @@ fn points(kind: RunKind, undisturbed: &Played, choice: &Choice) -> Vec<RunTitle>
     let title = |reached: &super::calls::Reached| RunTitle {
         kind,
         point: reached.crash_point(),
-        call: reached.kind(),
+        call: reached.detail.clone(),
     };
     let all = undisturbed.reached.iter().map(title);
     let mut chosen: Vec<_> =

@@ -110,9 +110,8 @@ async fn stepped(stage: &Stage) -> anyhow::Result<String> {
 async fn clock_stepped(bench: Bench) -> anyhow::Result<String> {
     let mut found = Vec::new();
     for step in ["3600000", "-3600000"] {
-        // The first calls are the witness's first write and the run's opening; later ones lie within the run.
         let change = |setting: &mut Setting| {
-            setting.controller_args = vec!["--step-wall-at".to_owned(), format!("7:{step}")];
+            setting.controller_args = vec!["--step-wall-at".to_owned(), format!("Promote.1:{step}")];
         };
         found.push(bench.play(change, stepped).await.with_context(|| format!("stepped by {step} ms"))?);
     }
@@ -134,13 +133,15 @@ async fn one_pause(stage: &Stage) -> anyhow::Result<String> {
 }
 
 async fn paused(bench: Bench) -> anyhow::Result<String> {
-    const PAUSE_MS: u64 = 6_000;
+    // The lease runs out in each of them.
+    let pauses = [("Fence.1", 6), ("Promote.1", 60), ("Flip.1", 6)];
     let mut found = Vec::new();
-    for call in [6, 8, 10] {
+    for (call, seconds) in pauses {
         let change = |setting: &mut Setting| {
-            setting.controller_args = vec!["--pause-at".to_owned(), format!("{call}:{PAUSE_MS}")];
+            setting.controller_args = vec!["--pause-at".to_owned(), format!("{call}:{}", seconds * 1000)];
         };
-        found.push(bench.play(change, one_pause).await.with_context(|| format!("paused at call {call}"))?);
+        let told = bench.play(change, one_pause).await.with_context(|| format!("paused before {call}"))?;
+        found.push(format!("{seconds} s before {call}: {told}"));
     }
-    Ok(format!("{PAUSE_MS} ms before three effects: {}", found.join("; ")))
+    Ok(found.join("; "))
 }

@@ -107,6 +107,8 @@ pub struct Node {
     pub beat: u64,
     /// Sessions of somebody who could write, whatever the application may do.
     pub sessions: u32,
+    /// Transactions that write end there.
+    pub moving: bool,
 }
 
 /// The world as it is, not as it is seen.
@@ -156,6 +158,7 @@ impl World {
             witness: None,
             beat: 10,
             sessions: 0,
+            moving: false,
         };
         let nodes = policy.regions.iter().enumerate().map(|(i, r)| (r.clone(), node(i == 0))).collect();
         let mut world = Self {
@@ -356,7 +359,7 @@ impl World {
             closed: ClosedView {
                 app_write_refused: fenced.then_some(true),
                 sessions: node.sessions,
-                position_still: true,
+                position_still: !node.moving,
                 ..ClosedView::default()
             },
             sync: SyncView::default(),

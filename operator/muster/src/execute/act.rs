@@ -39,7 +39,7 @@ fn run_name(journal: &Journal, effect: &Effect) -> String {
 }
 
 fn start(shell: &Shell, board: &Arc<Board>, adapters: &Adapters, effect: &Effect, run: String) {
-    let call = shell.points.number(effect.action.kind(), effect.action.to_string(), effect.attempt);
+    let call = shell.points.name(effect.action.kind(), effect.action.to_string(), effect.attempt);
     shell.points.pause(&call);
     shell.points.reach(&call, Point::Before);
     if !board.begin_effect(effect.seq) {

@@ -51,7 +51,7 @@ pub(super) async fn record(
     // starts on a version or a lease that is no longer the newest.
     let written = moved || !decision.effects.is_empty();
     if written {
-        let call = number_record(&shell.points, &loaded.journal, &decision);
+        let call = name_record(&shell.points, &loaded.journal, &decision);
         reach(&shell.points, call.as_ref(), Point::Before);
         shell.store.record(&policy.name, &loaded.version, &loaded.lease, &decision.next).await?;
         reach(&shell.points, call.as_ref(), Point::After);
@@ -66,10 +66,10 @@ fn reach(points: &Points, call: Option<&Call>, point: Point) {
     }
 }
 
-/// Numbers the records that move steps. Those that only keep streaks or figures come by chance, not in order.
-fn number_record(points: &Points, before: &Journal, decision: &Decision) -> Option<Call> {
+/// Names the records that move steps. Those that only keep streaks or figures come by chance, not in order.
+fn name_record(points: &Points, before: &Journal, decision: &Decision) -> Option<Call> {
     let moves = !decision.effects.is_empty() || outline(before) != outline(&decision.next);
-    moves.then(|| points.number("record", decision.rule.to_string(), 1))
+    moves.then(|| points.name(format!("R{}", decision.rule.number()), decision.rule.to_string(), 1))
 }
 
 /// What an undisturbed run does in the same order every time.

@@ -7,6 +7,7 @@ use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
 use crate::store::{Archive, Store, StoreError};
+use futures::StreamExt;
 use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks at the folder.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Policies that come into force at once: each waits for the journal, behind the records of those that run already.
+/// Less than the journal's queue, so that these records wait no longer for it.
+const AT_ONCE: usize = 16;
 
 /// A policy that runs here.
 #[derive(Debug)]
@@ -146,14 +150,13 @@ impl Engine {
         let mut listing = folder.listing(&in_force);
         let mut complete = true;
         let found = std::mem::take(&mut listing.found);
+        let mut waiting = Vec::with_capacity(found.len());
         for (name, found) in &found {
-            let source = Arc::new(found.policy.policy.clone());
-            let known =
-                self.lock().get(name).is_some_and(|r| r.source == source && !r.offers.borrow().removed);
-            if known && !changed.credentials {
-                continue;
-            }
-            match self.bring_into_force(name, &found.file, source, changed.credentials).await {
+            waiting.push(self.take(name, found, changed.credentials));
+        }
+        let results: Vec<_> = futures::stream::iter(waiting).buffered(AT_ONCE).collect().await;
+        for ((name, found), result) in found.iter().zip(results) {
+            match result {
                 Ok(()) => {}
                 Err(NotTaken::Invalid(message)) => {
                     listing.doubtful.insert(name.clone());
@@ -174,6 +177,16 @@ impl Engine {
         complete &= self.restore_kept(&mut listing, &found).await;
         self.report_problems(listing);
         complete
+    }
+
+    /// Brings one policy into force, unless it is.
+    async fn take(&self, name: &PolicyName, found: &Found, credentials: bool) -> Result<(), NotTaken> {
+        let source = Arc::new(found.policy.policy.clone());
+        let known = self.lock().get(name).is_some_and(|r| r.source == source && !r.offers.borrow().removed);
+        if known && !credentials {
+            return Ok(());
+        }
+        self.bring_into_force(name, &found.file, source, credentials).await
     }
 
     /// Policies that are not running although they did before a restart: their file is bad now, or a run of

@@ -48,7 +48,7 @@ pub struct Settings {
 #[derive(Args, Clone, Debug, Default)]
 pub struct TestArgs {
     /// End the process at a call's point (before, sent, answered, after)
-    #[arg(long, value_name = "CALL:POINT", hide = true)]
+    #[arg(long, value_name = "NAME.N:POINT", hide = true)]
     pub crash_at: Option<At<Point>>,
     /// Stop the process for so many milliseconds between the record and the act of a call
     #[arg(long, value_name = "CALL:MS", hide = true)]

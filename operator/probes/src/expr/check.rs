@@ -10,7 +10,7 @@ use cel::common::ast::{
 use std::fmt;
 
 /// What is known of a value's type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Kind {
     /// Nothing is known.
     Any,

@@ -9,6 +9,7 @@ mod check;
 mod functions;
 mod json;
 mod rewrite;
+mod shared;
 mod show;
 
 pub(crate) use check::Kind;
@@ -20,6 +21,7 @@ use cel::objects::Value;
 use cel::parser::Parser;
 use cel::{Context, ExecutionError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest expression in bytes.
@@ -38,12 +40,16 @@ pub(crate) struct ExprError {
 /// Names that an expression may use, with their kinds.
 pub(crate) type Names = &'static [(&'static str, Kind)];
 
-/// A compiled expression.
+/// A compiled expression. Equal ones share their tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Expr(Arc<Compiled>);
+
 #[derive(Debug)]
-pub(crate) struct Expr {
+pub(crate) struct Compiled {
     source: String,
     tree: IdedExpr,
     names: Vec<String>,
+    kind: Kind,
 }
 
 /// How an expectation went.
@@ -73,8 +79,8 @@ impl Vars {
 impl Expr {
     /// Compiles an expectation: it must be able to give true or false.
     pub(crate) fn expectation(source: &str, names: Names) -> Result<Self, ExprError> {
-        let (expr, kind) = Self::compile(source, names)?;
-        match kind {
+        let expr = Self::value(source, names)?;
+        match expr.0.kind {
             Kind::Bool | Kind::Any => Ok(expr),
             other => Err(ExprError {
                 column: None,
@@ -85,10 +91,10 @@ impl Expr {
 
     /// Compiles an expression of any kind.
     pub(crate) fn value(source: &str, names: Names) -> Result<Self, ExprError> {
-        Self::compile(source, names).map(|(expr, _)| expr)
+        shared::find_or(source, names, || Self::compile(source, names)).map(Self)
     }
 
-    fn compile(source: &str, names: Names) -> Result<(Self, Kind), ExprError> {
+    fn compile(source: &str, names: Names) -> Result<Compiled, ExprError> {
         if source.len() > MAX_SOURCE {
             return Err(ExprError { column: None, problem: format!("longer than {MAX_SOURCE} bytes") });
         }
@@ -97,24 +103,24 @@ impl Expr {
         let mut used: Vec<String> = tree.references().variables().into_iter().map(str::to_owned).collect();
         used.retain(|name| names.iter().any(|(known, _)| known == name));
         rewrite::make_strict(&mut tree);
-        Ok((Self { source: source.to_owned(), tree, names: used }, kind))
+        Ok(Compiled { source: source.to_owned(), tree, names: used, kind })
     }
 
     /// As written in the policy.
     pub(crate) fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// Whether it looks at this variable.
     pub(crate) fn uses(&self, name: &str) -> bool {
-        self.names.iter().any(|n| n == name)
+        self.0.names.iter().any(|n| n == name)
     }
 
     /// Evaluates an expectation.
     pub(crate) fn holds(&self, vars: &mut Vars) -> Held {
-        match evaluate(&self.tree, vars) {
+        match evaluate(&self.0.tree, vars) {
             Ok(Value::Bool(true)) => Held::Yes,
-            Ok(Value::Bool(false)) => Held::No(show::explain(&self.tree, &vars.0)),
+            Ok(Value::Bool(false)) => Held::No(show::explain(&self.0.tree, &vars.0)),
             Ok(other) => Held::Broken(format!("gave {}, not true or false", show(&other))),
             Err(error) => Held::Broken(error),
         }
@@ -122,7 +128,7 @@ impl Expr {
 
     /// Evaluates to a value.
     pub(crate) fn get(&self, vars: &mut Vars) -> Result<Value, String> {
-        evaluate(&self.tree, vars)
+        evaluate(&self.0.tree, vars)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::{Expr, Held, Kind, Names, Vars, from_json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NAMES: Names = &[
@@ -122,6 +123,16 @@ fn mistakes_are_refused_with_their_place() {
         let got = refusal(source);
         assert!(got.starts_with(want), "{source}: got {got}, want {want}");
     }
+}
+
+#[test]
+fn equal_expressions_share_their_tree_unless_they_may_use_other_names() {
+    const OTHER: Names = &[("status", Kind::Text)];
+    let compile = |names| Expr::value("status == status", names).expect("compiles");
+    let (first, second, other) = (compile(NAMES), compile(NAMES), compile(OTHER));
+    assert!(Arc::ptr_eq(&first.0, &second.0));
+    assert!(!Arc::ptr_eq(&first.0, &other.0));
+    assert!(Expr::value("status == 200", OTHER).is_err(), "a text is no number, whoever compared one before");
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) public: PublicFacts,
 }
 
-/// A database pair in east and west, a name, a power switch. East takes the writes.
+/// A database node in each region, a name, a power switch.
 #[derive(Debug)]
 pub struct World {
     state: Mutex<State>,
@@ -80,8 +80,14 @@ pub struct World {
 }
 
 impl World {
-    /// All is well.
+    /// All is well in east and west; east takes the writes.
     pub fn new(clock: Clock) -> Arc<Self> {
+        Self::of(&["east", "west"], clock)
+    }
+
+    /// All is well in `regions`; the first takes the writes, the others follow it.
+    pub fn of(regions: &[&str], clock: Clock) -> Arc<Self> {
+        let primary = RegionName::from(*regions.first().expect("a test names a region"));
         let node = |first: bool| Node {
             running: true,
             reachable: true,
@@ -89,13 +95,13 @@ impl World {
             logins: true,
             timeline: 1,
             position: 1000,
-            follows: (!first).then(|| "east".into()),
+            follows: (!first).then(|| primary.clone()),
             witness: None,
             beat: 0,
         };
         let state = State {
-            nodes: BTreeMap::from([("east".into(), node(true)), ("west".into(), node(false))]),
-            points_to: "east".into(),
+            nodes: regions.iter().map(|name| ((*name).into(), node(*name == primary.as_str()))).collect(),
+            points_to: primary.clone(),
             name_witness: None,
             landed: Vec::new(),
             faults: BTreeMap::new(),

@@ -86,7 +86,7 @@ async fn the_call_log_of_a_run_names_every_point() {
             .collect();
         assert_eq!(points, ["before", "sent", "answered"], "{action} in {text}");
     }
-    let records = text.lines().filter(|line| line.contains("\"action\":\"record\"")).count();
+    let records = text.lines().filter(|line| line.contains("\"action\":\"R2")).count();
     assert!(records >= 8 && records % 2 == 0, "each record has before and after: {text}");
 }
 

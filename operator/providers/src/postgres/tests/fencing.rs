@@ -82,6 +82,23 @@ async fn whatever_could_still_write_keeps_a_fence_from_being_closed() {
 }
 
 #[tokio::test]
+async fn transactions_of_nobody_here_delay_the_proof_and_are_no_writer() {
+    let (pair, data) = pair("").await;
+    let east = pair.server("east");
+    issued(&data.fence(&region("east"), &ctx(1, 1)).await);
+    until(&data, "east", DataFacts::is_closed).await;
+    // Takes numbers of transactions as the server's own clean-up does, from where no session of this database is.
+    let elsewhere = east.connect("postgres", "", "template1").await.unwrap();
+    let busy =
+        tokio::spawn(
+            async move { while elsewhere.batch_execute("select pg_current_xact_id()").await.is_ok() {} },
+        );
+    let seen = until(&data, "east", |f| !f.closed.position_still).await;
+    busy.abort();
+    assert!(!seen.is_closed() && !seen.takes_writes(), "{:?}", seen.closed);
+}
+
+#[tokio::test]
 async fn a_listed_role_that_can_log_in_again_voids_the_proof() {
     let (pair, data) = pair("").await;
     let east = pair.server("east");
