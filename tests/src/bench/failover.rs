@@ -195,7 +195,7 @@ impl Stage {
             let of_vantage = streaks.and_then(|s| s.get(&VantageName::from(*vantage)));
             of_vantage.and_then(|s| s.get(&"order".into())).is_some_and(|streak| streak.tripped)
         };
-        VANTAGES.iter().all(|vantage| tripped(vantage))
+        VANTAGES.iter().all(tripped)
     }
 
     /// Until the run has ended. The public name is probed as soon as it was moved.

@@ -36,7 +36,7 @@ impl Figures {
     /// Holds a figure against its goal. What is not a number has missed it.
     pub fn expect_at_most(&mut self, key: &str, at_most: f64) {
         let Some((_, value)) = self.entries.iter().find(|(name, _)| name == key) else { return };
-        if !(*value <= at_most) {
+        if value.is_nan() || *value > at_most {
             self.missed.push(Missed { key: key.to_owned(), value: *value, at_most });
         }
     }

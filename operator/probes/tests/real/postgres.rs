@@ -174,7 +174,8 @@ async fn beats_are_acknowledged_and_seen_at_the_standby() {
     })
     .await;
     let facts = pair.facts();
-    assert_eq!((facts.writer.as_str(), facts.in_flight), ("controller", 0));
+    assert_eq!(facts.writer.as_str(), "controller");
+    assert!(facts.in_flight <= 1, "one beat at a time: {}", facts.in_flight);
     assert_eq!(
         facts.recent.last().map(|(seq, at)| (*seq, Some(*at))),
         Some((facts.acked_seq, facts.acked_at))

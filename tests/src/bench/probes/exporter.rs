@@ -95,9 +95,9 @@ async fn keep_asking(asker: Asker, url: hyper::Uri, offset: Duration, done: Arc<
     loop {
         sleep_until(next).await;
         next += EVERY;
-        let asked = ask(&asker, url.clone()).await;
+        let answer = ask(&asker, url.clone()).await;
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        match asked {
+        match answer {
             Ok(latency_ms) => {
                 done.passed += 1;
                 done.latency_ms.push(latency_ms);

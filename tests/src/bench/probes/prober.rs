@@ -14,6 +14,9 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
+/// As many as a policy may have.
+const PER_POLICY: usize = 32;
+
 /// The result of one probe: its latency in microseconds, or `None` if it failed.
 type Results = Arc<Mutex<Vec<Option<u32>>>>;
 
@@ -24,14 +27,17 @@ pub(crate) fn probe(address: &str, probes: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let results = Results::default();
     let _guard = runtime.enter();
-    let mut runner = runner_into(&results);
-    let spec = ProbingSpec {
-        regions: vec![RegionVars { name: "east".into(), values: BTreeMap::new() }],
-        probes: (0..probes).map(|n| spec(address, n)).collect(),
-        ..ProbingSpec::default()
-    };
-    runner.apply(&spec).map_err(|mistakes| anyhow!("the probes do not compile: {mistakes:?}"))?;
-    drop(spec);
+    let mut running = Vec::new();
+    for first in (0..probes).step_by(PER_POLICY) {
+        let mut runner = runner_into(&results);
+        let spec = ProbingSpec {
+            regions: vec![RegionVars { name: "east".into(), values: BTreeMap::new() }],
+            probes: (first..probes).take(PER_POLICY).map(|n| spec(address, n)).collect(),
+            ..ProbingSpec::default()
+        };
+        runner.apply(&spec).map_err(|mistakes| anyhow!("the probes do not compile: {mistakes:?}"))?;
+        running.push(runner);
+    }
     for line in std::io::stdin().lines() {
         line?;
         let done = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
