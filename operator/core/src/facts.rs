@@ -82,6 +82,8 @@ pub struct ClosedView {
     pub app_write_refused: Option<bool>,
     /// Sessions that could still write.
     pub sessions: u32,
+    /// Log-ins under way that a fence may have come too late for: no writers yet, and perhaps soon.
+    pub arriving: u32,
     /// Prepared transactions.
     pub prepared: u32,
     /// Logical-replication apply workers.
@@ -95,6 +97,7 @@ impl ClosedView {
     pub fn is_closed(&self) -> bool {
         self.app_write_refused == Some(true)
             && self.sessions == 0
+            && self.arriving == 0
             && self.prepared == 0
             && self.apply_workers == 0
             && self.position_still

@@ -203,12 +203,13 @@ fn upstream(looked: &Looked) -> Option<String> {
 
 /// See the module doc of [`crate::postgres`] for what makes these sound.
 fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Backends) -> ClosedView {
-    // Holds a lock, and is not on the list of sessions read after it: in the middle of logging in.
+    // Holds a lock, and is not on the list of sessions read after it: in the middle of logging in, or gone since.
     let arriving = locks.pids.difference(&sessions.pids).count();
     let all_closed = sessions.listed && sessions.open_roles == 0;
     ClosedView {
         app_write_refused: refused.filter(|refused| !*refused || all_closed),
-        sessions: sessions.could_write.saturating_add(u32::try_from(arriving).unwrap_or(u32::MAX)),
+        sessions: sessions.could_write,
+        arriving: u32::try_from(arriving).unwrap_or(u32::MAX),
         prepared: sessions.prepared,
         apply_workers: sessions.apply_workers,
         position_still: locks.writing == 0 && looked.xmax.as_deref() == Some(sessions.xmax.as_str()),

@@ -32,8 +32,9 @@
 //!   that went through is `false`, and is a real one.
 //! - `sessions`: every session in this database but those of Muster's own role, superusers' and unknown background
 //!   workers' too (a person's `psql` could write), and sessions of fenced roles anywhere. Not counted: walsenders of
-//!   other roles, autovacuum, parallel workers. Processes that hold a lock but are on no list of sessions yet are in
-//!   the middle of logging in, past the check of NOLOGIN: they count.
+//!   other roles, autovacuum, parallel workers.
+//! - `arriving`: processes that hold a lock but are on no list of sessions yet are in the middle of logging in, perhaps
+//!   past the check of NOLOGIN. One that ended between the two reads counts as well: the next look is without it.
 //! - `prepared`, `apply_workers`: of this database.
 //! - `position_still`: between two looks, one before and one after the refused write, no transaction that writes ended
 //!   (`xmax` of the snapshot), and none is running (its lock on its own transaction id). Bytes are not compared: the

@@ -139,10 +139,14 @@ impl Server {
         let conf = self.data.join("postgresql.conf");
         let text = fs::read_to_string(&conf)?;
         // The log of a few seconds is kept, so that a standby and pg_rewind find what they need without a slot. The
-        // tests kill servers, not the machine: nothing needs to reach the disk.
+        // tests kill servers, not the machine: nothing needs to reach the disk. A standby that looks for its source
+        // again hears of a promotion only after this interval.
         fs::write(
             conf,
-            format!("{text}\nwal_keep_size = 256MB\nunix_socket_directories = ''\nfsync = off\n{settings}\n"),
+            format!(
+                "{text}\nwal_keep_size = 256MB\nunix_socket_directories = ''\nfsync = off\n\
+                 wal_retrieve_retry_interval = 200ms\n{settings}\n"
+            ),
         )?;
         let hba = "host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\n\
                    host all all 127.0.0.1/32 scram-sha-256\n";
