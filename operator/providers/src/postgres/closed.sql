@@ -1,4 +1,6 @@
 select json_build_object(
+  'closed', not exists (select from muster.fenced_role f join pg_roles r on r.rolname = f.role where r.rolcanlogin),
+  'witness', (select coalesce(json_agg(w order by w.owner)::text, '') from muster.witness w),
   'pids', (select coalesce(json_agg(distinct l.pid) filter (where l.pid is not null), '[]') from pg_locks l),
   'writing', (select count(*) from pg_locks l
               where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted)

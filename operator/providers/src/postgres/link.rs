@@ -1,10 +1,12 @@
 //! Connections to one node: a few kept open, reopened on any failure, never waited for beyond a deadline.
 
+use super::arrivals::Arrivals;
 use super::config::{Node, PostgresConfig};
 use super::error::PgError;
 use muster_core::secret::Secret;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
@@ -27,6 +29,7 @@ pub(super) struct Link {
     application: Config,
     tls: Option<MakeRustlsConnect>,
     idle: Mutex<Vec<Client>>,
+    arrivals: AsyncMutex<Arrivals>,
 }
 
 impl Link {
@@ -36,7 +39,7 @@ impl Link {
         let application =
             settings(node, &config.database, &config.application.user, &config.application.password, ssl);
         let name = format!("{}:{}", node.host, node.port);
-        Self { name, muster, application, tls, idle: Mutex::default() }
+        Self { name, muster, application, tls, idle: Mutex::default(), arrivals: AsyncMutex::default() }
     }
 
     /// A session of Muster's role, until `by`. An idle one may turn out to be dead; [`Session::was_idle`] tells.
@@ -181,6 +184,11 @@ impl Session<'_> {
     /// The time left for this session.
     pub(super) fn left(&self) -> Duration {
         self.by.saturating_duration_since(Instant::now())
+    }
+
+    /// Who is logging in to this node, for the next one who looks at its sessions.
+    pub(super) async fn arrivals(&self) -> Result<MutexGuard<'_, Arrivals>, PgError> {
+        self.within("look at sessions", async { Ok(self.link.arrivals.lock().await) }).await
     }
 
     async fn within<T>(

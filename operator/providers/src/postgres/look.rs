@@ -64,6 +64,8 @@ struct BeatRow {
 /// The first statement of `closed.sql`.
 #[derive(Debug, Deserialize)]
 struct Locks {
+    closed: bool,
+    witness: String,
     pids: BTreeSet<i64>,
     writing: u32,
 }
@@ -122,8 +124,12 @@ async fn look_in(
         return Err(PgError::Setup { node: session.node().to_owned(), what });
     }
     let mut facts = facts(&looked).ok_or_else(|| unreadable(&session, "positions"))?;
-    if !looked.recovering && looked.application_closed {
+    if looked.recovering || !looked.application_closed {
+        session.arrivals().await?.forget();
+    } else {
         let refused = application_write(link, by).await;
+        // Held until the sample is taken: it must be the next one.
+        let mut arrivals = session.arrivals().await?;
         let answer = session.texts("look at sessions", &look_for.bind(include_str!("closed.sql"))).await?;
         let locks: Locks = read(&session, answer.first())?;
         let sessions: Backends = read(&session, answer.get(1))?;
@@ -132,6 +138,14 @@ async fn look_in(
         facts.position = record_end(insert, shape);
         facts.replayed = facts.position;
         facts.closed = closed_view(refused, &looked, &locks, &sessions);
+        // Holds a lock, and is not on the list of sessions read after it.
+        let arriving = locks.pids.difference(&sessions.pids).copied().collect::<BTreeSet<i64>>();
+        facts.closed.arriving = u32::try_from(arriving.len()).unwrap_or(u32::MAX);
+        if locks.closed {
+            facts.closed.arriving = arrivals.sample(locks.witness, arriving);
+        } else {
+            arrivals.forget();
+        }
     }
     session.keep();
     Ok(facts)
@@ -203,13 +217,11 @@ fn upstream(looked: &Looked) -> Option<String> {
 
 /// See the module doc of [`crate::postgres`] for what makes these sound.
 fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Backends) -> ClosedView {
-    // Holds a lock, and is not on the list of sessions read after it: in the middle of logging in, or gone since.
-    let arriving = locks.pids.difference(&sessions.pids).count();
     let all_closed = sessions.listed && sessions.open_roles == 0;
     ClosedView {
         app_write_refused: refused.filter(|refused| !*refused || all_closed),
         sessions: sessions.could_write,
-        arriving: u32::try_from(arriving).unwrap_or(u32::MAX),
+        arriving: 0,
         prepared: sessions.prepared,
         apply_workers: sessions.apply_workers,
         position_still: locks.writing == 0 && looked.xmax.as_deref() == Some(sessions.xmax.as_str()),

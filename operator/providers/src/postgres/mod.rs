@@ -33,8 +33,8 @@
 //! - `sessions`: every session in this database but those of Muster's own role, superusers' and unknown background
 //!   workers' too (a person's `psql` could write), and sessions of fenced roles anywhere. Not counted: walsenders of
 //!   other roles, autovacuum, parallel workers.
-//! - `arriving`: processes that hold a lock but are on no list of sessions yet are in the middle of logging in, perhaps
-//!   past the check of NOLOGIN. One that ended between the two reads counts as well: the next look is without it.
+//! - `arriving`: processes that hold a lock but are on no list of sessions are in the middle of logging in, perhaps
+//!   past the check of NOLOGIN. Counted are those that were so in every look since the fence stood (`arrivals.rs`).
 //! - `prepared`, `apply_workers`: of this database.
 //! - `position_still`: between two looks, one before and one after the refused write, no transaction that writes ended
 //!   (`xmax` of the snapshot), and none is running (its lock on its own transaction id). Bytes are not compared: the
@@ -55,6 +55,7 @@
 //! of the cluster. Not: rolled back ones, ANALYZE, VACUUM, temporary tables, changes of the catalogue alone, Muster's
 //! own. A commit that hung because no synchronous standby confirmed it is in that log as well, although nobody was told
 //! that it succeeded: under NoAck this is not the count of *acknowledged* losses.
+mod arrivals;
 mod config;
 mod conninfo;
 mod effects;

@@ -106,15 +106,23 @@ begin
 end $$;
 
 -- Ends the sessions of the fenced roles, and everybody else's in this database but Muster's and superusers'.
--- Says how many it told to end.
+-- Says how many it told to end. Ends log-ins under way, too: one may be past the check of NOLOGIN, and a client that
+-- went silent in the middle holds it for authentication_timeout. Only a superuser may do that.
 create or replace function muster.end_sessions() returns bigint
-language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-  select count(*) filter (where pg_terminate_backend(a.pid))
-  from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
-  where a.pid <> pg_backend_pid() and a.usename <> session_user
-    and (r.rolname in (select role from muster.fenced_role)
-      or (a.datname = current_database() and a.backend_type = 'client backend' and not r.rolsuper))
-$$;
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if (select r.rolsuper from pg_roles r where r.rolname = current_user) then
+    perform pg_terminate_backend(l.pid)
+    from (select distinct pid from pg_locks where locktype = 'virtualxid' and granted and pid is not null) l
+    where not exists (select from pg_stat_activity a where a.pid = l.pid);
+  end if;
+  return (
+    select count(*) filter (where pg_terminate_backend(a.pid))
+    from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
+    where a.pid <> pg_backend_pid() and a.usename <> session_user
+      and (r.rolname in (select role from muster.fenced_role)
+        or (a.datname = current_database() and a.backend_type = 'client backend' and not r.rolsuper)));
+end $$;
 
 -- Opens what a fence closed: with p_older_only only what was closed on an older timeline, that is, what came here
 -- by replication before this node was promoted.

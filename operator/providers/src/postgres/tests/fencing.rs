@@ -1,4 +1,7 @@
 use super::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 
 #[tokio::test]
@@ -96,6 +99,45 @@ async fn transactions_of_nobody_here_delay_the_proof_and_are_no_writer() {
     let seen = until(&data, "east", |f| !f.closed.position_still).await;
     busy.abort();
     assert!(!seen.is_closed() && !seen.takes_writes(), "{:?}", seen.closed);
+}
+
+/// What a pool does whose primary was fenced.
+#[tokio::test]
+async fn clients_that_try_to_log_in_without_end_do_not_delay_the_proof() {
+    let (pair, data) = pair("").await;
+    let port = pair.server("east").port;
+    let refused = Arc::new(AtomicU64::default());
+    let mut storm = JoinSet::new();
+    for _ in 0..16 {
+        let refused = refused.clone();
+        storm.spawn(async move {
+            let login = format!("host=127.0.0.1 port={port} user=shop password=shop dbname=shop");
+            loop {
+                if tokio_postgres::connect(&login, tokio_postgres::NoTls).await.is_err() {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    issued(&data.fence(&region("east"), &ctx(1, 1)).await);
+    let before = refused.load(Ordering::Relaxed);
+    until(&data, "east", DataFacts::is_closed).await;
+    until(&data, "east", |f| f.is_closed() && refused.load(Ordering::Relaxed) > before + 32).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_silent_in_its_log_in_is_sent_away() {
+    let (pair, data) = pair("").await;
+    let mut silent = tokio::net::TcpStream::connect(("127.0.0.1", pair.server("east").port)).await.unwrap();
+    let body = b"\0\x03\0\0user\0shop\0database\0shop\0\0";
+    silent.write_u32(u32::try_from(body.len() + 4).unwrap()).await.unwrap();
+    silent.write_all(body).await.unwrap();
+    assert_eq!(silent.read_u8().await.unwrap(), b'R', "asked for a password");
+
+    issued(&data.fence(&region("east"), &ctx(1, 1)).await);
+    until(&data, "east", DataFacts::is_closed).await;
+    let end = tokio::time::timeout(SECONDS, silent.read_to_end(&mut Vec::new())).await;
+    assert!(end.is_ok(), "the server hung up");
 }
 
 #[tokio::test]
