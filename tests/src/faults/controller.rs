@@ -129,7 +129,7 @@ async fn one_pause(stage: &Stage) -> anyhow::Result<String> {
     let names: Vec<RegionName> = stage.world.regions().to_vec();
     ensure!(names.len() == 2 && run.kind == RunKind::Failover, "another run than expected");
     ensure!(!stage.is_standby(&west()).await?, "west is not writable");
-    Ok(format!("{promotions} promotion, RTO {}", run.measured.rto.unwrap_or_default()))
+    Ok(format!("{promotions} attempt(s) to promote, RTO {}", run.measured.rto.unwrap_or_default()))
 }
 
 async fn paused(bench: Bench) -> anyhow::Result<String> {

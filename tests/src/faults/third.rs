@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use muster::demo::clients::Pace;
 use muster_core::ids::RegionName;
 use muster_core::journal::{OutcomeKind, Run, Trigger};
+use muster_core::time::Millis;
 
 pub(super) const CASES: &[Case] = &[Case {
     name: "target-dead-after-pivot",
@@ -36,6 +37,8 @@ async fn target_dies(stage: &Stage) -> anyhow::Result<String> {
         first.message
     );
     ensure!(second.trigger == Trigger::TargetLost(first.name.clone()), "triggered by {:?}", second.trigger);
+    let rto = second.measured.rto.context("no RTO was measured")?;
+    ensure!(rto < Millis::from_secs(15), "the third region took over only after {rto}");
     customers.wait_for(20, PATIENCE).await?;
     ensure!(!stage.is_standby(&second.to).await?, "{} is not writable", second.to);
     ensure!(second.to != west() || first.to != west(), "the same target again");

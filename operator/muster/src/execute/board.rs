@@ -204,6 +204,13 @@ impl Board {
         }
     }
 
+    /// Whether the region's data item answered when it was last looked at.
+    pub(super) fn knows_data(&self, item: &ItemName, region: &RegionName) -> bool {
+        let seen = self.lock();
+        let fact = seen.data.get(item).and_then(|regions| regions.get(region));
+        fact.is_some_and(|fact| matches!(fact.value, Seen::Known(_)))
+    }
+
     /// Completes when any slot was published since the last call.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;

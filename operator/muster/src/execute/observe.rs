@@ -41,7 +41,7 @@ impl Eyes {
 pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loaded: Loaded) -> Observed {
     let pass = shell.clock.now().tick;
     eyes.asks.start_due(&loaded.journal, &setup.adapters);
-    if let Some(need) = what_to_look_at(&loaded.journal) {
+    if let Some(need) = what_to_look_at(&loaded.journal, &eyes.board) {
         eyes.observers.refresh(&eyes.board, pass, need).await;
     }
     let seen = eyes.board.snapshot(Some(shell.holder.clone()), pass);
@@ -49,13 +49,17 @@ pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loade
 }
 
 /// What a pass must see with its own eyes; `None`: a stable world.
-fn what_to_look_at(journal: &Journal) -> Option<Need> {
+fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let state = &journal.state;
     let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
     match active_run(journal) {
-        Some(run) => Some(Need { fences: !run.past_pivot() || run.undoing || works }),
+        Some(run) => {
+            // A target that went silent is given up once a fence's `status` says that it is off.
+            let silent = run.policy.data.iter().all(|item| !board.knows_data(&item.name, &run.to));
+            Some(Need { fences: !run.past_pivot() || run.undoing || works || silent })
+        }
         None if works => Some(Need { fences: true }),
         None if unsettled || !journal.requests.is_empty() => Some(Need { fences: false }),
         None => None,
