@@ -375,6 +375,7 @@ fn a_lost_target_after_the_pivot_goes_to_the_third_region() {
     world.run_for(10);
     assert!(world.run().past_pivot());
     let first = world.run().to.clone();
+    let outage = world.run().clock.first_failure;
     world.node(first.as_str()).running = false;
     world.hang = None;
     world.run_for(3);
@@ -383,6 +384,7 @@ fn a_lost_target_after_the_pivot_goes_to_the_third_region() {
     let run = world.run_to_end().clone();
     assert_eq!((run.phase, &run.to), (Phase::Completed, &third), "{}", run.message);
     assert!(run.proofs.contains_key(&first), "the lost target was fenced too");
+    assert_eq!(run.clock.first_failure, outage, "nobody was served in between: one outage");
     assert_eq!(world.writers(), [third]);
 }
 

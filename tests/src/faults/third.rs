@@ -38,6 +38,11 @@ async fn target_dies(stage: &Stage) -> anyhow::Result<String> {
     );
     ensure!(second.trigger == Trigger::TargetLost(first.name.clone()), "triggered by {:?}", second.trigger);
     let rto = second.measured.rto.context("no RTO was measured")?;
+    let since = [&first, &second].map(|run| run.clock.first_failure);
+    ensure!(
+        first.clock.first_success.is_some() || since[0] == since[1],
+        "one outage, counted from two beginnings: {since:?}"
+    );
     ensure!(rto < Millis::from_secs(15), "the third region took over only after {rto}");
     customers.wait_for(20, PATIENCE).await?;
     ensure!(!stage.is_standby(&second.to).await?, "{} is not writable", second.to);

@@ -5,11 +5,11 @@ use crate::draft::Draft;
 use crate::gates::{self, Intent};
 use crate::health::VerdictKind;
 use crate::ids::{RegionName, RunName};
-use crate::journal::{OutcomeKind, RunKind, RunRequest, Severity, Trigger};
+use crate::journal::{OutcomeKind, Run, RunKind, RunRequest, Severity, Trigger};
 use crate::plan::{self, Opening};
 use crate::policy::Mode;
 use crate::rules::Rule;
-use crate::time::Millis;
+use crate::time::{Millis, Stamp};
 
 /// Opens the run that a person asked for, or says why not.
 pub(crate) fn take_request(d: &mut Draft<'_>) -> bool {
@@ -76,13 +76,13 @@ pub(crate) fn open_by_verdict(d: &mut Draft<'_>) -> bool {
         .filter(|r| {
             r.outcome == Some(OutcomeKind::TargetLost) && d.next.state.last_run.as_ref() == Some(&r.name)
         })
-        .map(|r| r.name.clone());
+        .map(|r| (r.name.clone(), outage_of(r)));
     if verdict.kind != VerdictKind::Unhealthy && lost.is_none() {
         return false;
     }
-    let trigger = lost.clone().map_or(Trigger::Verdict, Trigger::TargetLost);
+    let trigger = lost.clone().map_or(Trigger::Verdict, |(run, _)| Trigger::TargetLost(run));
     let reason = match &lost {
-        Some(run) => format!("{run} lost its target"),
+        Some((run, _)) => format!("{run} lost its target"),
         None => format!("{active} is unhealthy: {}", verdict.saw),
     };
     if d.sight.policy.mode == Mode::Observe || d.next.state.paused.is_some() {
@@ -125,10 +125,17 @@ pub(crate) fn open_by_verdict(d: &mut Draft<'_>) -> bool {
         reason,
         approval: None,
         holder: d.sight.seen.holder.clone().unwrap_or_else(|| "nobody".into()),
-        first_failure: verdict.first_failure,
+        first_failure: lost.and_then(|(_, outage)| outage).or(verdict.first_failure),
     };
     open(d, opening, Rule::VerdictOpens);
     true
+}
+
+/// Since when a run that lost its target left the application without service: the next run's recovery time goes on
+/// counting from there. `None`: it served again in between.
+fn outage_of(run: &Run) -> Option<Stamp> {
+    let clock = &run.clock;
+    if clock.first_success.is_some() { None } else { clock.first_failure.or(clock.fenced) }
 }
 
 fn refuse_without_candidate(d: &mut Draft<'_>, active: &RegionName, reason: &str) {
