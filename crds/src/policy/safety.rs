@@ -72,7 +72,8 @@ pub enum AcceptedProof {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WithoutFence {
-    /// Only while the loss is at most this.
+    /// Only while the loss that is known for sure, its lower bound, is at most this. The upper bound grows with the time
+    /// that fencing is tried for, and maxEstimatedLoss, where set, goes on holding for it.
     pub max_loss: Duration,
     /// Only after fencing was tried for this long.
     pub after: Duration,

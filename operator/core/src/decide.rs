@@ -8,10 +8,10 @@
 
 use crate::decision::{Candidate, Decision, Explanation, PlanPreview};
 use crate::draft::Draft;
-use crate::facts::{Observations, PowerState, Seen, Witness};
+use crate::facts::{DataFacts, Observations, PowerState, Seen, Witness};
 use crate::gates::{self, Intent};
-use crate::ids::RegionName;
-use crate::journal::{AckedBeat, Journal, RunKind, Severity, Trigger};
+use crate::ids::{Epoch, ItemName, RegionName, Term};
+use crate::journal::{AckedBeat, Journal, Lineage, PolicyState, RunKind, Severity, Trigger};
 use crate::measure::estimate_loss;
 use crate::plan::{self, Opening, plan_hash};
 use crate::policy::Policy;
@@ -50,6 +50,8 @@ fn climb(d: &mut Draft<'_>) {
         conditions(d);
         return;
     }
+    outgrow_adopted(d);
+    standing::relearn_active(d);
     standing::forget_standbys(d);
     standing::finish_loss(d);
     standing::tend_outcasts(d);
@@ -88,9 +90,25 @@ fn remember(d: &mut Draft<'_>) {
     for item in &d.sight.policy.data {
         let Some(facts) = d.sight.data(&item.name, &active) else { continue };
         let is_writer = facts.role == crate::facts::DataRole::Writable;
+        if is_writer {
+            remember_lineage(&mut d.next.state, &item.name, facts);
+        }
         if is_writer && d.next.state.sync_seen.get(&item.name) != Some(&facts.sync) {
             d.next.state.sync_seen.insert(item.name.clone(), facts.sync.clone());
         }
+    }
+}
+
+/// Keeps which data the writer has. A timeline only grows; another identity is another database, put there by a person
+/// while Muster looked on.
+fn remember_lineage(state: &mut PolicyState, item: &ItemName, facts: &DataFacts) {
+    let newer = state
+        .lineage
+        .get(item)
+        .is_none_or(|known| known.system != facts.system || known.timeline < facts.timeline);
+    if newer {
+        let lineage = Lineage { system: facts.system.clone(), timeline: facts.timeline };
+        state.lineage.insert(item.clone(), lineage);
     }
 }
 
@@ -135,6 +153,18 @@ fn guard_owner(d: &mut Draft<'_>) -> bool {
     d.fire(Rule::ForeignOwner, saw);
     d.wake_in(Millis(1_000));
     true
+}
+
+/// The marks that a person adopted carry the former owner's numbers: the next effect must have a higher one, or each
+/// target refuses it as stale. Only between runs, whose numbers are fixed.
+fn outgrow_adopted(d: &mut Draft<'_>) {
+    let adopted = &d.next.state.adopted_from;
+    let highest =
+        witnesses(d).into_iter().filter(|(_, w)| adopted.contains(&w.owner)).map(|(_, w)| w.epoch).max();
+    if let Some(highest) = highest.filter(|epoch| *epoch >= d.next.state.epoch) {
+        d.next.state.epoch = Epoch(highest.0.saturating_add(1));
+        d.next.state.term = Term(0);
+    }
 }
 
 /// R101: a target has seen numbers that this journal does not know: it was restored from a backup.
@@ -184,9 +214,35 @@ fn conditions(d: &mut Draft<'_>) {
     } else {
         d.condition("Protected", false, "RegionCastOut", format!("{} has not rejoined", outcasts.join(", ")));
     }
+    replicating(d);
     match d.next.state.needs_ack.clone() {
         None => d.condition("Acknowledged", true, "Acknowledged", "nothing open"),
         Some(why) => d.condition("Acknowledged", false, "NeedsAck", why),
+    }
+}
+
+/// Standbys that would be of no use: silent, or not streaming. Between runs only; a run has its gates.
+fn replicating(d: &mut Draft<'_>) {
+    if d.next.state.active_run.is_some() {
+        return;
+    }
+    let Some(active) = d.next.state.active_region.clone() else { return };
+    let sight = d.sight;
+    let streams = |region: &RegionName| {
+        sight.policy.data.iter().all(|item| sight.data(&item.name, region).is_some_and(|f| f.streaming))
+    };
+    let idle: Vec<String> = sight
+        .policy
+        .regions
+        .iter()
+        .filter(|r| **r != active && !d.next.state.outcasts.contains_key(*r) && !streams(r))
+        .map(ToString::to_string)
+        .collect();
+    if idle.is_empty() {
+        d.condition("Replicating", true, "Replicating", "every standby streams");
+    } else {
+        let message = format!("{} does not stream from {active}", idle.join(", "));
+        d.condition("Replicating", false, "StandbyIdle", message);
     }
 }
 

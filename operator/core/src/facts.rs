@@ -78,7 +78,11 @@ pub enum DataRole {
 /// What speaks for a catalogue fence (safety rules, section 3): all of it together is Closed, any less is not.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ClosedView {
-    /// `Some(true)`: a real write as the application's own role was refused; `Some(false)`: it was accepted.
+    /// The catalogue says that the application's own role may not log in.
+    #[serde(default)]
+    pub role_closed: bool,
+    /// `Some(true)`: a real write as the application's own role was refused; `Some(false)`: it was accepted. `None`:
+    /// not tried, or it could not be told.
     pub app_write_refused: Option<bool>,
     /// Sessions that could still write.
     pub sessions: u32,
@@ -93,6 +97,12 @@ pub struct ClosedView {
 }
 
 impl ClosedView {
+    /// Whether the application is let in, as far as the catalogue and the last try say. Not the opposite of
+    /// [`Self::is_closed`]: a role that is closed and could not be tried is neither.
+    pub fn is_open(&self) -> bool {
+        !self.role_closed && self.app_write_refused != Some(true)
+    }
+
     /// Whether it is the proof class Closed.
     pub fn is_closed(&self) -> bool {
         self.app_write_refused == Some(true)
@@ -169,8 +179,9 @@ impl DataFacts {
     pub fn takes_writes(&self) -> bool {
         let closed = &self.closed;
         let who = closed.sessions.max(closed.prepared).max(closed.apply_workers);
-        let refused = closed.app_write_refused == Some(true);
-        self.role == DataRole::Writable && (!refused || (who > 0 && !closed.position_still))
+        // A closed role that could not be tried just now is no reason to call the node a writer.
+        let barred = closed.app_write_refused.unwrap_or(closed.role_closed);
+        self.role == DataRole::Writable && (!barred || (who > 0 && !closed.position_still))
     }
 }
 

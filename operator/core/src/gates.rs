@@ -5,7 +5,6 @@ use crate::health::VerdictKind;
 use crate::ids::RegionName;
 use crate::journal::{Approval, Gate, Run, RunKind, Severity, Trigger};
 use crate::measure::estimate_loss;
-use crate::policy::ProofClass;
 use crate::sight::Sight;
 use crate::time::Millis;
 use crate::{journal::Cooldown, time::Stamp};
@@ -17,9 +16,9 @@ pub(crate) struct Intent<'a> {
     pub(crate) from: &'a RegionName,
     pub(crate) to: &'a RegionName,
     pub(crate) by_verdict: bool,
+    /// No person asked for it: a verdict, or another run that lost its target.
+    pub(crate) automatic: bool,
     pub(crate) approval: Option<&'a Approval>,
-    /// Already fenced without a proof: the loss is then bounded from below only.
-    pub(crate) unproven: bool,
 }
 
 impl<'a> Intent<'a> {
@@ -29,8 +28,8 @@ impl<'a> Intent<'a> {
             from: &run.from,
             to: &run.to,
             by_verdict: run.trigger == Trigger::Verdict,
+            automatic: !matches!(run.trigger, Trigger::Person(_)),
             approval: run.approval.as_ref().filter(|a| is_valid(a, now)),
-            unproven: run.proofs.get(&run.from).is_some_and(|p| p.class == ProofClass::Waived),
         }
     }
 }
@@ -65,6 +64,7 @@ pub(crate) fn evaluate(sight: &Sight<'_>, intent: &Intent<'_>) -> Vec<Gate> {
         gates.push(target_streams(sight, intent));
     } else {
         gates.push(most_advanced(sight, intent));
+        gates.push(target_current(sight, intent));
         gates.push(primary_unhealthy(sight, intent));
         gates.push(observers_suffice(sight, intent));
         gates.extend(estimated_loss(sight, intent));
@@ -84,9 +84,14 @@ pub(crate) fn stopping(gates: &[Gate], at_least: Severity) -> Option<&Gate> {
     gates.iter().find(|g| !g.ok && !g.waived && g.severity >= at_least)
 }
 
-/// Severity of a gate that guards automation, and only informs a person who decided.
-fn for_automation(intent: &Intent<'_>) -> Severity {
+/// Severity of a gate that guards a decision by verdict, and only informs where it was decided otherwise.
+fn for_verdict(intent: &Intent<'_>) -> Severity {
     if intent.by_verdict { Severity::Block } else { Severity::Warn }
+}
+
+/// Severity of a gate that guards whatever goes on by itself, and only informs a person who decided.
+fn for_automation(intent: &Intent<'_>) -> Severity {
+    if intent.automatic { Severity::Block } else { Severity::Warn }
 }
 
 fn journal_writable(sight: &Sight<'_>) -> Gate {
@@ -136,11 +141,27 @@ fn most_advanced(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     gate("MostAdvanced", Severity::Block, ok, saw, "the standby with the highest received position")
 }
 
+/// A standby that did not follow the last promotion lacks everything since, however far ahead it is of the others.
+fn target_current(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
+    let stale = sight.policy.data.iter().find_map(|item| {
+        let timeline = sight.data(&item.name, intent.to)?.timeline;
+        let known = sight.journal.state.lineage.get(&item.name)?.timeline;
+        (timeline < known).then(|| {
+            format!("{} in {} is on timeline {timeline}, the writer was on {known}", item.name, intent.to)
+        })
+    });
+    let needs = "the target followed the last promotion";
+    match stale {
+        None => gate("TargetCurrent", Severity::Block, true, format!("{} follows", intent.to), needs),
+        Some(saw) => gate("TargetCurrent", Severity::Block, false, saw, needs),
+    }
+}
+
 fn primary_unhealthy(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let verdict = sight.verdict(intent.from);
     let saw = format!("{}: {}", intent.from, verdict.saw);
     let ok = verdict.kind == VerdictKind::Unhealthy;
-    gate("PrimaryUnhealthy", for_automation(intent), ok, saw, "a quorum of vantages outside it sees it fail")
+    gate("PrimaryUnhealthy", for_verdict(intent), ok, saw, "a quorum of vantages outside it sees it fail")
 }
 
 fn observers_suffice(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
@@ -156,7 +177,7 @@ fn observers_suffice(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     );
     gate(
         "ObserversSuffice",
-        for_automation(intent),
+        for_verdict(intent),
         ok,
         saw,
         "an anchor, a probe, and a quorum of two vantages outside the region",
@@ -168,9 +189,7 @@ fn estimated_loss(sight: &Sight<'_>, intent: &Intent<'_>) -> Option<Gate> {
     let limit = approved.or(sight.policy.safety.max_estimated_loss)?;
     let needs = format!("at most {limit}");
     let estimate = estimate_loss(sight, intent.to);
-    // Without a fence nothing bounds the loss from above: what is judged is what is known to be lost so far.
-    let judged = |loss: &crate::measure::Loss| if intent.unproven { loss.at_least } else { loss.at_most };
-    let ok = estimate.as_ref().is_some_and(|loss| judged(loss) <= limit);
+    let ok = estimate.as_ref().is_some_and(|loss| loss.at_most <= limit);
     let saw = match &estimate {
         Some(loss) => {
             format!("between {} and {} ({} heartbeats)", loss.at_least, loss.at_most, loss.heartbeats)
@@ -183,7 +202,7 @@ fn estimated_loss(sight: &Sight<'_>, intent: &Intent<'_>) -> Option<Gate> {
 fn cooldown_over(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let left = sight.journal.state.cooldown.as_ref().map_or(Millis(0), |c| cooldown_left(c, sight.now));
     let saw = if left.0 == 0 { "over".to_owned() } else { format!("{left} left") };
-    gate("CooldownOver", for_automation(intent), left.0 == 0, saw, "no run within the cool-down")
+    gate("CooldownOver", for_verdict(intent), left.0 == 0, saw, "no run within the cool-down")
 }
 
 fn acknowledged(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {

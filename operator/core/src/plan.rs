@@ -2,7 +2,7 @@
 
 use crate::ids::{HolderId, RegionName, RunName};
 use crate::journal::{
-    ActiveRun, Approval, Journal, Measured, Phase, Run, RunClock, RunKind, Step, StepKey, Trigger,
+    ActiveRun, Approval, Journal, Measured, Phase, Run, RunClock, RunKind, Step, StepKey, StepState, Trigger,
 };
 use crate::policy::{HookPoint, Policy};
 use crate::predict::predict;
@@ -84,8 +84,25 @@ pub(crate) fn open(policy: &Policy, journal: &Journal, opening: Opening, now: St
         clock: RunClock { first_failure: opening.first_failure, detected: Some(now), ..RunClock::default() },
         measured: Measured::default(),
         outcome: None,
+        taken_over: None,
         acked_at_pivot: BTreeMap::new(),
     }
+}
+
+/// The run with another target: what was done of steps that both plans have stays done, and what was fenced fenced.
+pub(crate) fn retarget(journal: &Journal, run: &Run, to: RegionName) -> Run {
+    let mut fence = regions_to_fence(journal, &run.from, &to);
+    fence.extend(run.steps.iter().filter_map(|step| match &step.key {
+        StepKey::FenceOld(region) if step.state != StepState::Pending => Some(region.clone()),
+        _ => None,
+    }));
+    let mut planned = steps(&run.policy, &fence, run.kind);
+    for step in &mut planned {
+        if let Some(done) = run.steps.iter().find(|s| s.key == step.key) {
+            step.clone_from(done);
+        }
+    }
+    Run { to, steps: planned, ..run.clone() }
 }
 
 /// Takes the policy for a run: the compare-and-swap that lets one run act.

@@ -41,7 +41,7 @@ const UNANSWERED: u32 = 3;
 pub(crate) fn is_allowed(sight: &Sight<'_>, step: &Step, limit: u32) -> bool {
     let heard = step.seq.zip(step.issued).is_some_and(|(seq, issued)| {
         sight.seen.in_flight.contains(&seq)
-            || sight.seen.outcomes.get(&seq).is_some_and(|o| o.at >= issued.tick)
+            || sight.seen.outcomes.get(&seq).is_some_and(|o| o.at >= sight.tick_of(issued))
     });
     step.attempts < if heard { limit } else { limit.saturating_add(UNANSWERED) }
 }
@@ -55,7 +55,7 @@ pub(crate) fn judge(sight: &Sight<'_>, step: &Step) -> Next {
         return Next::Wait(LOOK_AGAIN, format!("{action}: under way"));
     }
     // An outcome of an earlier attempt says nothing of this one.
-    let outcome = sight.seen.outcomes.get(&seq).filter(|o| o.at >= issued.tick);
+    let outcome = sight.seen.outcomes.get(&seq).filter(|o| o.at >= sight.tick_of(issued));
     let Some(outcome) = outcome else {
         // Nothing is known of this attempt here: another process (or this one before a restart) recorded it. The
         // observation shows that it has not had its effect; the same effect again does no harm.

@@ -32,6 +32,26 @@ impl<'a> Sight<'a> {
         (fact.at >= since).then(|| young.known()).flatten()
     }
 
+    /// From when on an observation of this process is newer than a moment of the active run. Ticks of another boot say
+    /// nothing here: such a moment counts as the one in which the run was taken over, and as never without that.
+    pub(crate) fn tick_of(&self, moment: Stamp) -> Tick {
+        self.here(moment).map_or(Tick(u64::MAX), |at| at.tick)
+    }
+
+    /// How long ago a moment of the active run was, at least.
+    pub(crate) fn waited(&self, since: Stamp) -> Millis {
+        self.here(since).and_then(|at| self.now.since(&at)).unwrap_or_default()
+    }
+
+    /// A moment of the active run, as this boot's clock has it.
+    pub(crate) fn here(&self, moment: Stamp) -> Option<Stamp> {
+        if moment.boot == self.now.boot {
+            return Some(moment);
+        }
+        let taken_over = self.journal.run.as_ref().and_then(|run| run.taken_over);
+        taken_over.filter(|at| at.boot == self.now.boot)
+    }
+
     /// A data node, if it answered lately.
     pub(crate) fn data(&self, item: &ItemName, region: &RegionName) -> Option<&'a DataFacts> {
         self.data_since(item, region, Tick(0))
@@ -142,12 +162,11 @@ impl<'a> Sight<'a> {
     }
 
     fn foreign_system(&self, item: &DataItem, region: &RegionName, facts: &DataFacts) -> Option<String> {
-        let active = self.journal.state.active_region.as_ref()?;
-        let writer = self.data(&item.name, active)?;
-        (writer.system != facts.system).then(|| {
+        let known = self.journal.state.lineage.get(&item.name)?;
+        (known.system != facts.system).then(|| {
             format!(
-                "{} in {region} holds other data ({}) than {active} ({})",
-                item.name, facts.system, writer.system
+                "{} in {region} holds other data ({}) than the writer ({})",
+                item.name, facts.system, known.system
             )
         })
     }

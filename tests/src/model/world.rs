@@ -314,6 +314,7 @@ impl World {
             upstream: node.follows.map(|f| REGIONS[f].to_owned()),
             witness: node.witness.clone(),
             closed: ClosedView {
+                role_closed: fenced,
                 app_write_refused: fenced.then_some(true),
                 position_still: true,
                 ..ClosedView::default()

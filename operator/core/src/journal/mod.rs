@@ -7,5 +7,7 @@ mod step;
 
 pub use figures::{Measured, Predicted, Rpo, RunClock};
 pub use run::{Approval, Gate, OutcomeKind, Phase, Proof, Run, RunKind, Severity, Trigger};
-pub use state::{AckedBeat, ActiveRun, Condition, Cooldown, Journal, Outcast, PolicyState, RunRequest};
+pub use state::{
+    AckedBeat, ActiveRun, Condition, Cooldown, Journal, Lineage, Outcast, PolicyState, RunRequest,
+};
 pub use step::{Step, StepKey, StepState};

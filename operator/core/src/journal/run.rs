@@ -182,6 +182,9 @@ pub struct Run {
     pub predicted: Predicted,
     /// How it ended.
     pub outcome: Option<OutcomeKind>,
+    /// When the present holder took it over from another process. Moments of another boot count as this one.
+    #[serde(default)]
+    pub taken_over: Option<Stamp>,
     /// Newest acknowledged heartbeat by item, at the pivot.
     pub acked_at_pivot: BTreeMap<ItemName, (u64, Option<Stamp>)>,
 }

@@ -1,6 +1,7 @@
 //! The state of a policy between and during runs, and the document that a store keeps.
 
 use super::{Approval, Run, RunKind, Step};
+use crate::effect::Action;
 use crate::facts::{SyncView, Witness};
 use crate::health::HealthMarks;
 use crate::ids::{Epoch, ItemName, Owner, RegionName, RunName, Seq, Term};
@@ -63,10 +64,39 @@ pub struct Outcast {
     /// Since when it is proven to acknowledge nothing. Ends with the proof.
     #[serde(default)]
     pub proven: Option<Stamp>,
+    /// What an ended run could not undo any more, newest last: undone as soon as the region answers.
+    #[serde(default)]
+    pub undo: Vec<Action>,
     /// Attempts to rejoin so far.
     pub rejoin_attempts: u32,
     /// Why it is not back, for people.
     pub message: String,
+}
+
+impl Outcast {
+    /// A region that `run` casts out.
+    pub fn new(run: RunName, message: impl Into<String>) -> Self {
+        Self {
+            run,
+            way: None,
+            work: None,
+            promotion_pending: false,
+            not_before: None,
+            proven: None,
+            undo: Vec::new(),
+            rejoin_attempts: 0,
+            message: message.into(),
+        }
+    }
+}
+
+/// Which data the active region's writer has, so that a standby is compared with it also while it is silent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Identity of the data.
+    pub system: String,
+    /// The newest timeline that it was seen on.
+    pub timeline: u64,
 }
 
 /// A condition with a reason that has a runbook.
@@ -131,6 +161,13 @@ pub struct PolicyState {
     /// A recent acknowledged heartbeat by item: what a standby has at least, also for a process that never saw one.
     #[serde(default)]
     pub beats: BTreeMap<ItemName, AckedBeat>,
+    /// What the active region's writer was last seen to hold, by data item.
+    #[serde(default)]
+    pub lineage: BTreeMap<ItemName, Lineage>,
+    /// A person said `ack` while another region took writes: if that one turns out to be the only writer, it is the
+    /// active region from then on.
+    #[serde(default)]
+    pub relearn: bool,
     /// The first write of the witness on the active region, between runs.
     pub work: Option<Step>,
     /// Conditions by type.
@@ -160,6 +197,8 @@ impl PolicyState {
             sync_seen: BTreeMap::new(),
             marks: HealthMarks::default(),
             beats: BTreeMap::new(),
+            lineage: BTreeMap::new(),
+            relearn: false,
             work: None,
             conditions: BTreeMap::new(),
             last_run: None,

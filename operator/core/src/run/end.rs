@@ -75,11 +75,22 @@ pub(super) fn abort(d: &mut Draft<'_>, why: &str) {
     d.fire(Rule::RunAborted, why);
 }
 
+/// An abort whose undo cannot be seen: the region died meanwhile, and must not hold the policy.
+pub(super) fn abandon_undo(d: &mut Draft<'_>, why: &str) {
+    let by_verdict = d.run().trigger == Trigger::Verdict;
+    release(d, OutcomeKind::Failed, Phase::Failed, why);
+    if by_verdict {
+        cool_down(d);
+    }
+    d.event(true, "NoWriter", why);
+    d.fire(Rule::RunAborted, why);
+}
+
 /// The target can never be promoted any more: the next run goes to the next candidate.
 pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     let run = d.run();
     let (to, pivot) = (run.to.clone(), run.clock.pivot.unwrap_or_default());
-    let Some((way, id)) = d.sight.attested_off(&to, pivot.tick) else { return false };
+    let Some((way, id)) = d.sight.attested_off(&to, d.sight.tick_of(pivot)) else { return false };
     let silent = d.sight.policy.data.iter().all(|item| d.sight.data(&item.name, &to).is_none());
     if !silent {
         return false;

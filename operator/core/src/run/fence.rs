@@ -12,14 +12,17 @@ use crate::policy::{FenceKind, ProofClass};
 use crate::proof;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
-use crate::time::{Millis, Tick};
+use crate::time::{Millis, Stamp, Tick};
 
+/// A planned run that has begun to fence and cannot go on is given up after so long.
+const GIVE_UP_AFTER: Millis = Millis(30_000);
 /// Attempts to stop one standby from confirming.
 const STOP_ATTEMPTS: u32 = 3;
 
 /// Begins to fence a region, or takes a proof that is there already.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
-    if !decide::gates_hold(d, decide::say_blocked) {
+    let begun = step.started;
+    if !decide::gates_hold(d, |d, law| blocked_at_fence(d, law, begun)) {
         return false;
     }
     step.started.get_or_insert(d.sight.now);
@@ -29,6 +32,17 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> 
         return proven(d, step, region, proof);
     }
     next_way(d, step, region)
+}
+
+/// A planned run whose proof was lost and whose source does not answer any more gives up: it must lose nothing, and
+/// nobody takes writes meanwhile.
+fn blocked_at_fence(d: &mut Draft<'_>, law: &Gate, begun: Option<Stamp>) {
+    let long = begun.map(|at| d.sight.waited(at)).unwrap_or_default();
+    if d.run().kind.is_planned() && long >= GIVE_UP_AFTER {
+        d.run().abort = Some(format!("{}: saw {}, needs {}, for {long}", law.name, law.saw, law.needs));
+        return;
+    }
+    decide::say_blocked(d, law);
 }
 
 /// The best accepted proof. A planned run takes Closed only: it must lose nothing.
@@ -66,18 +80,12 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
 pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
     let run = d.run().name.clone();
     let before = d.next.state.outcasts.get(region);
-    let not_before = before.and_then(|o| o.not_before);
-    let promotion_pending = before.is_some_and(|o| o.promotion_pending);
-    let proven = before.and_then(|o| o.proven);
     let outcast = Outcast {
-        run,
         way,
-        work: None,
-        promotion_pending,
-        not_before,
-        proven,
-        rejoin_attempts: 0,
-        message: "fenced, not rejoined yet".to_owned(),
+        promotion_pending: before.is_some_and(|o| o.promotion_pending),
+        not_before: before.and_then(|o| o.not_before),
+        proven: before.and_then(|o| o.proven),
+        ..Outcast::new(run, "fenced, not rejoined yet")
     };
     d.next.state.outcasts.insert(region.clone(), outcast);
 }
@@ -86,7 +94,7 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     let answered = answered_at(d, step);
     let counts = |p: &Proof| p.class != ProofClass::Attested || answered.is_some();
-    let since = seen::since(step).max(answered.unwrap_or_default());
+    let since = seen::since(&d.sight, step).max(answered.unwrap_or_default());
     if let Some(proof) = accepted(d, region, since).filter(counts) {
         return proven(d, step, region, proof);
     }
@@ -134,10 +142,10 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
 
 /// When the hook's fence in use was answered. A region that crashed says off as well, and comes back by itself: only
 /// what is said after a fence was taken counts.
-fn answered_at(d: &Draft<'_>, step: &Step) -> Option<Tick> {
+pub(crate) fn answered_at(d: &Draft<'_>, step: &Step) -> Option<Tick> {
     let Some(Action::Fence { way, .. }) = &step.action else { return None };
     d.sight.policy.fences.iter().find(|w| w.name == *way && w.kind == FenceKind::Hook)?;
-    let issued = step.issued?.tick;
+    let issued = d.sight.tick_of(step.issued?);
     let outcome = d.sight.seen.outcomes.get(&step.seq?).filter(|o| o.at >= issued)?;
     matches!(outcome.value, Outcome::Issued(_) | Outcome::AlreadyDone).then_some(outcome.at)
 }
@@ -184,7 +192,17 @@ fn without_proof(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> boo
         return proven(d, step, region, proof);
     }
     unmet_fence_gate(d, region);
+    block_unmet(d);
     decide::ask(d, &format!("{region} is not proven fenced; the loss grows until it is"))
+}
+
+/// What else stops, and so keeps a given waiver from counting.
+fn block_unmet(d: &mut Draft<'_>) {
+    let (sight, now) = (d.sight, d.sight.now);
+    let gates = gates::evaluate(&sight, &Intent::of(d.run(), now));
+    for gate in gates.iter().filter(|g| !g.ok && !g.waived && g.severity > Severity::Warn) {
+        d.block(&gate.name, gate.saw.clone(), gate.needs.clone());
+    }
 }
 
 fn unmet_fence_gate(d: &mut Draft<'_>, region: &RegionName) {
@@ -209,14 +227,14 @@ pub(super) fn consent(d: &mut Draft<'_>, step: &Step) -> Option<String> {
     let (now, sight) = (d.sight.now, d.sight);
     let run = d.run();
     let hash = crate::plan::plan_hash(run);
-    let intent = Intent { unproven: true, ..Intent::of(run, now) };
+    let intent = Intent::of(run, now);
     if let Some(approval) = intent.approval.filter(|a| a.waives.contains("Fenced") && a.plan_hash == hash) {
         let gates = gates::evaluate(&sight, &intent);
         let holds = gates::stopping(&gates, Severity::Block).is_none();
         return holds.then(|| format!("waived by {}", approval.by));
     }
     let ahead = sight.policy.safety.without_fence.as_ref()?;
-    let tried_for = now.since(&step.started?)?;
+    let tried_for = sight.waited(step.started?);
     let loss = estimate_loss(&sight, &run.to)?;
     (tried_for >= ahead.after && loss.at_least <= ahead.max_loss)
         .then(|| format!("waived by the policy after {tried_for}, {} known to be lost so far", loss.at_least))

@@ -63,9 +63,9 @@ fn may_pass(d: &mut Draft<'_>) -> bool {
 /// The old primary is fenced and the target cannot be promoted: a planned run gives up, a failover alarms.
 fn nobody_writes(d: &mut Draft<'_>, law: &Gate) {
     let why = format!("{}: saw {}, needs {}", law.name, law.saw, law.needs);
-    let now = d.sight.now;
+    let fenced = d.run().clock.fenced;
+    let long = fenced.map(|at| d.sight.waited(at)).unwrap_or_default();
     let run = d.run();
-    let long = run.clock.fenced.and_then(|at| now.since(&at)).unwrap_or_default();
     if long < NO_WRITER_AFTER {
         return d.phase(Phase::Blocked, why);
     }
@@ -157,7 +157,7 @@ pub(super) fn look_at_catch_up(d: &mut Draft<'_>, step: &mut Step, item: &ItemNa
             let show = |p: Option<crate::ids::Position>| p.map_or("unknown".to_owned(), |p| p.to_string());
             let saw = format!("{from} at {}, {to} at {}", show(written), show(replayed));
             let limit = deadline(d, item);
-            let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+            let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
             if waited >= limit {
                 let why = format!("{item} did not catch up within {limit}: {saw}");
                 step.state = StepState::Failed;
@@ -183,7 +183,7 @@ fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
 /// Looks for the promotion: the target takes writes.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let to = d.run().to.clone();
-    let facts = d.sight.data_since(item, &to, seen::since(step));
+    let facts = d.sight.data_since(item, &to, seen::since(&d.sight, step));
     if facts.is_some_and(|f| f.role == DataRole::Writable) || seen::answered_counts(&d.sight, step) {
         let sight = d.sight;
         let run = d.run();
@@ -205,7 +205,7 @@ fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const GRACE: Millis = Millis(15_000);
     let unchecked =
         d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
-    let since = step.issued.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+    let since = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
     unchecked && since < GRACE
 }
 

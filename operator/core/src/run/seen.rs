@@ -10,8 +10,8 @@ use crate::time::{Millis, Tick};
 
 /// From when on an observation says something of the step's newest intent: strictly after it, since a look that
 /// began in the same millisecond may have begun before.
-pub(super) fn since(step: &Step) -> Tick {
-    step.issued.map_or(Tick(u64::MAX), |at| at.tick.plus(Millis(1)))
+pub(super) fn since(sight: &Sight<'_>, step: &Step) -> Tick {
+    step.issued.map_or(Tick(u64::MAX), |at| sight.tick_of(at).plus(Millis(1)))
 }
 
 /// The seeded fault "issued is done".
@@ -38,8 +38,8 @@ pub(crate) fn witness_raised(
     region: &RegionName,
     followers: bool,
 ) -> Option<String> {
-    let facts = d.sight.data_since(item, region, since(step))?;
-    let open = facts.role == DataRole::Writable && facts.closed.app_write_refused != Some(true);
+    let facts = d.sight.data_since(item, region, since(&d.sight, step))?;
+    let open = facts.role == DataRole::Writable && facts.closed.is_open();
     if !open || !reaches(d, step, facts.witness.as_ref()) {
         return None;
     }

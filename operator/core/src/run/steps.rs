@@ -125,9 +125,9 @@ fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &crate::ids::ItemName)
     let Some(hook) = d.sight.policy.hooks.iter().find(|h| h.name == *name).cloned() else {
         return skip(d, step, format!("{name} is not in the policy"));
     };
-    let issued = step.issued.unwrap_or_default();
-    let said = d.sight.seen.hooks.get(name).filter(|f| f.at >= issued.tick).and_then(|f| f.value.known());
-    let answered = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(|o| o.at >= issued.tick);
+    let issued = d.sight.tick_of(step.issued.unwrap_or_default());
+    let said = d.sight.seen.hooks.get(name).filter(|f| f.at >= issued).and_then(|f| f.value.known());
+    let answered = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(|o| o.at >= issued);
     let accepted = answered.is_some_and(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
     match said {
         Some(true) => observed(d, step, format!("{name} says done")),
@@ -204,7 +204,7 @@ fn give_up(d: &mut Draft<'_>, step: &mut Step, patience: Patience, why: String) 
 
 fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
     let started = step.started.unwrap_or(d.sight.now);
-    let long = d.sight.now.since(&started).unwrap_or_default();
+    let long = d.sight.waited(started);
     if patience != Patience::Endless || long < OVERDUE {
         return;
     }

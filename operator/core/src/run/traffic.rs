@@ -23,7 +23,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: ItemName) -> bool 
     let closed = d.sight.policy.data.iter().find(|data| {
         !d.sight
             .data_since(&data.name, &to, pass)
-            .is_some_and(|f| f.role == DataRole::Writable && f.closed.app_write_refused != Some(true))
+            .is_some_and(|f| f.role == DataRole::Writable && f.closed.is_open())
     });
     if let Some(data) = closed {
         let saw = format!("{} in {to} is not seen writable", data.name);
@@ -38,7 +38,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: ItemName) -> bool 
 /// Looks for the flip at every authoritative server.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let (to, now) = (d.run().to.clone(), d.sight.now);
-    let Some(facts) = d.sight.traffic_since(item, seen::since(step)) else {
+    let Some(facts) = d.sight.traffic_since(item, seen::since(&d.sight, step)) else {
         return steps::try_again(d, step, steps::Patience::Endless);
     };
     if let Some(drift) = &facts.drift {
@@ -53,7 +53,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     }
     let (agree, servers) = (facts.agree, facts.servers);
     d.run().clock.flipped.get_or_insert(now);
-    let waited = step.issued.and_then(|at| now.since(&at)).unwrap_or_default();
+    let waited = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
     if agree < servers && waited < SILENT_SERVER {
         d.fire(Rule::StepAwaited, format!("{agree} of {servers} name servers answer with {to}"));
         d.wake_in(LOOK_AGAIN);
@@ -71,7 +71,7 @@ pub(super) fn look_at_public(d: &mut Draft<'_>, step: &mut Step) -> bool {
         return steps::skip(d, step, "no public probe: the recovery time is not measured".to_owned());
     };
     let flipped = d.run().clock.flipped.or(d.run().clock.promoted);
-    let begun = flipped.or(step.started).unwrap_or(d.sight.now);
+    let begun = flipped.or(step.started).and_then(|at| d.sight.here(at)).unwrap_or(d.sight.now);
     let facts = d.sight.seen.public.as_ref().filter(|f| f.at >= begun.tick).map(|f| &f.value);
     // A row of successes that began before the flip counts from the flip on: the name never failed since.
     let since = facts.and_then(|f| f.since).map(|at| if at.tick < begun.tick { begun } else { at });
@@ -87,7 +87,7 @@ pub(super) fn look_at_public(d: &mut Draft<'_>, step: &mut Step) -> bool {
         return steps::observed(d, step, format!("{} successes in a row", probe.successes));
     }
     let last = facts.map_or_else(|| "no result yet".to_owned(), |f| f.last.clone());
-    let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
     d.block("PublicNameWorks", last.clone(), "successes in a row through the public name");
     if waited >= VERIFY_OVERDUE {
         let why = format!("no {} successes in a row within {VERIFY_OVERDUE}: {last}", probe.successes);

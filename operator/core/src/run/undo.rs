@@ -6,7 +6,7 @@ use crate::effect::Action;
 use crate::facts::{DataRole, PowerState};
 use crate::ids::RegionName;
 use crate::journal::{Phase, Step, StepKey, StepState};
-use crate::policy::FenceKind;
+use crate::policy::{FenceKind, FenceWay};
 use crate::rules::Rule;
 use crate::time::Millis;
 
@@ -104,7 +104,10 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
         d.wake_in(Millis(0));
         return;
     }
-    let waited = step.started.and_then(|at| d.sight.now.since(&at)).unwrap_or_default();
+    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+    if waited >= NO_WRITER_AFTER && cannot_land(d, &action) {
+        return leave_undone(d, &action);
+    }
     if waited >= NO_WRITER_AFTER {
         let saw = format!("{action} is not seen");
         d.block("NoWriter", saw.clone(), "the old primary takes writes again");
@@ -116,16 +119,55 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
     steps::try_again(d, step, steps::Patience::Endless);
 }
 
-fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option<String> {
-    let since = seen::since(step);
+/// Whether an undo waits for a region that does not answer in any data item. A hook is another matter: what it switched
+/// off answers only once it is on again.
+fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
+    let region = match action {
+        Action::Unfence { way, region } => {
+            let by_data = |w: &&FenceWay| w.name == *way && matches!(w.kind, FenceKind::Data(_));
+            d.sight.policy.fences.iter().find(by_data).map(|_| region)
+        }
+        Action::ResumeReceiving { region, .. } => Some(region),
+        _ => None,
+    };
+    region.is_some_and(|region| {
+        d.sight.policy.data.iter().all(|item| d.sight.data(&item.name, region).is_none())
+    })
+}
+
+/// The region died while its fence was undone. The run ends, so that another one may move the application away; the
+/// rest is undone when the region answers and is still the active one.
+fn leave_undone(d: &mut Draft<'_>, action: &Action) {
+    let active = d.next.state.active_region.clone();
+    let steps = d.run().steps.clone();
+    for step in &steps {
+        let StepKey::FenceOld(region) = &step.key else { continue };
+        let undo: Vec<Action> = step.tried.iter().filter_map(inverse).collect();
+        if undo.is_empty() {
+            continue;
+        }
+        d.next.state.may_be_writable.insert(region.clone());
+        d.run().proofs.remove(region);
+        if let Some(outcast) = d.next.state.outcasts.get_mut(region) {
+            (outcast.proven, outcast.work) = (None, None);
+            outcast.undo = if Some(region) == active.as_ref() { undo } else { Vec::new() };
+        }
+    }
+    super::end::abandon_undo(
+        d,
+        &format!("{action}: the region is silent; what is left is undone when it answers"),
+    );
+}
+
+pub(crate) fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option<String> {
+    let since = seen::since(&d.sight, step);
     match action {
         Action::Unfence { way, region } => {
             let way = d.sight.policy.fences.iter().find(|w| w.name == *way)?;
             match &way.kind {
                 FenceKind::Data(item) => {
                     let facts = d.sight.data_since(item, region, since)?;
-                    let open =
-                        facts.role == DataRole::Standby || facts.closed.app_write_refused != Some(true);
+                    let open = facts.role == DataRole::Standby || facts.closed.is_open();
                     open.then(|| format!("{item} in {region} is open again"))
                 }
                 FenceKind::Hook => {

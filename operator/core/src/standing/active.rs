@@ -5,6 +5,7 @@ use super::outcasts::is_seen_writing;
 use crate::draft::Draft;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
+use crate::journal::Outcast;
 use crate::proof::promotion_pending;
 use crate::rules::Rule;
 use std::collections::BTreeSet;
@@ -30,6 +31,41 @@ pub(crate) fn learn_active(d: &mut Draft<'_>) -> bool {
         }
     }
     true
+}
+
+/// After a person's `ack`: a region that was promoted by hand is the active one from now on, if it is the only one that
+/// takes writes. The former one counts as cast out until it follows.
+pub(crate) fn relearn_active(d: &mut Draft<'_>) {
+    if !d.next.state.relearn {
+        return;
+    }
+    let Some(former) = d.next.state.active_region.clone() else { return };
+    let writers = second_writers(d);
+    let (Some(writer), false) = (writers.first().cloned(), d.sight.takes_writes(&former)) else {
+        d.next.state.relearn = false;
+        return;
+    };
+    let sight = d.sight;
+    let writes_all = sight
+        .policy
+        .data
+        .iter()
+        .all(|item| sight.data(&item.name, &writer).is_some_and(|f| f.role == DataRole::Writable));
+    if writers.len() > 1 || !writes_all {
+        return;
+    }
+    let message =
+        format!("{writer} takes the writes, promoted by hand; {former} is cast out until it follows");
+    let state = &mut d.next.state;
+    state.relearn = false;
+    state.active_region = Some(writer.clone());
+    state.outcasts.remove(&writer);
+    state
+        .outcasts
+        .entry(former)
+        .or_insert_with(|| Outcast::new("by-hand".into(), "another region was promoted by hand"));
+    d.event(true, "SplitBrain", message.clone());
+    d.fire(Rule::ActiveRegionLearned, message);
 }
 
 fn find_active(d: &Draft<'_>) -> Result<(RegionName, BTreeSet<RegionName>), String> {
@@ -106,6 +142,8 @@ pub(crate) fn watch_split_brain(d: &mut Draft<'_>) {
         }
         return;
     }
+    // What is seen to write may be writable, whoever made it so: no promotion before that is proven otherwise.
+    d.next.state.may_be_writable.extend(second.iter().cloned());
     let names: Vec<_> = second.iter().map(ToString::to_string).collect();
     let active = d.next.state.active_region.clone().map_or_else(|| "nobody".to_owned(), |a| a.to_string());
     let message = format!("{} takes writes beside {active}", names.join(", "));

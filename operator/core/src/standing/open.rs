@@ -100,8 +100,8 @@ pub(crate) fn open_by_verdict(d: &mut Draft<'_>) -> bool {
         from: &active,
         to: &to,
         by_verdict: lost.is_none(),
+        automatic: true,
         approval: None,
-        unproven: false,
     };
     let gates = gates::evaluate(&d.sight, &intent);
     let least = if d.sight.policy.mode == Mode::Automatic { Severity::Block } else { Severity::Law };

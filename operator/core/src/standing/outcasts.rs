@@ -5,40 +5,102 @@ use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
-use crate::journal::{Outcast, Step, StepKey};
+use crate::journal::{Outcast, Run, Step, StepKey};
+use crate::policy::ProofClass;
+use crate::proof;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
+use crate::time::Millis;
 
 /// Attempts to bring an outcast back before a person is asked: a dark region is tried for some hours.
 const REJOIN_ATTEMPTS: u32 = 1_000;
 
-/// Keeps fenced regions closed and brings them back, one effect at a time. Goes on during a run that is past its
-/// point of no return; before that the run itself owns the fence.
+/// What a run that is under way leaves to this module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum During {
+    /// No run, or one that waits and has touched nothing yet: fence again and bring back.
+    Calm,
+    /// A run at work: only fence again.
+    Run,
+}
+
+/// Keeps fenced regions closed and brings them back, one effect at a time. A run that is under way owns the fences of
+/// its own plan up to its point of no return; every other region is tended all the same.
 pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
     let Some(active) = d.next.state.active_region.clone() else { return };
     let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
-    let owned_by_run = running.is_some_and(|r| !r.past_pivot());
-    if owned_by_run {
-        return;
-    }
     let in_run = running.is_some();
+    let during = if running.is_some_and(|r| crate::run::has_effects(r)) { During::Run } else { During::Calm };
     let names: Vec<RegionName> = d.next.state.outcasts.keys().cloned().collect();
     for region in names {
-        if region == active && !in_run {
-            // After a lost target it is still closed by proof, and that proof bounds the loss of the next run.
-            if d.next.state.may_be_writable.contains(&region) || is_seen_writing(d, &region) {
-                d.next.state.outcasts.remove(&region);
-            }
+        let fences_it =
+            |r: &&Run| !r.past_pivot() && r.steps.iter().any(|s| s.key == StepKey::FenceOld(region.clone()));
+        let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
+        if running.filter(fences_it).is_some_and(|r| during == During::Run || r.clock.decided.is_some()) {
             continue;
         }
-        if !in_run && has_rejoined(d, &region, &active) {
+        if region == active && !in_run {
+            tend_active(d, &region);
+            continue;
+        }
+        if during == During::Calm && has_rejoined(d, &region, &active) {
             d.next.state.outcasts.remove(&region);
             d.event(false, "Rejoined", format!("{region} follows {active}"));
             d.fire(Rule::Rejoined, format!("{region} follows {active} again"));
             continue;
         }
-        tend(d, &region, &active, in_run);
+        if region != active {
+            tend(d, &region, &active, during);
+        }
     }
+}
+
+/// The active region is cast out only until it is known to take writes again: an abort that could not undo its fence
+/// leaves the rest of that here.
+fn tend_active(d: &mut Draft<'_>, region: &RegionName) {
+    let Some(mut outcast) = d.next.state.outcasts.get(region).cloned() else { return };
+    if outcast.undo.is_empty() {
+        // After a lost target it is still closed by proof, and that proof bounds the loss of the next run.
+        if d.next.state.may_be_writable.contains(region) || is_seen_writing(d, region) {
+            d.next.state.outcasts.remove(region);
+        }
+        return;
+    }
+    let answers = d.sight.policy.data.iter().any(|item| d.sight.data(&item.name, region).is_some());
+    if !may_act(d) || !answers {
+        return;
+    }
+    undo_rest(d, region, &mut outcast);
+    d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+/// One step of what an ended run left to undo.
+fn undo_rest(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
+    let Some(undo) = outcast.undo.last().cloned() else { return };
+    let Some(mut step) = outcast.work.take() else {
+        let mut step = Step::new(StepKey::FenceOld(region.clone()));
+        d.fire(Rule::Undoing, undo.to_string());
+        d.intend(&mut step, undo);
+        outcast.work = Some(step);
+        return;
+    };
+    if let Some(saw) = crate::run::seen_undone(d, &step, &undo) {
+        outcast.undo.pop();
+        d.fire(Rule::Undoing, saw);
+        return;
+    }
+    match retry::judge(&d.sight, &step) {
+        Next::Wait(pause, why) => {
+            d.fire(Rule::Undoing, why);
+            d.wake_in(pause.max(LOOK_AGAIN));
+        }
+        Next::Superseded(why) => d.fire(Rule::Superseded, why),
+        Next::Repeat(why) => {
+            d.fire(Rule::Undoing, why);
+            d.repeat(&mut step);
+        }
+    }
+    outcast.work = Some(step);
 }
 
 fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool {
@@ -72,25 +134,39 @@ pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
     })
 }
 
-fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, in_run: bool) {
+fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, during: During) {
     if !may_act(d) {
         return;
     }
     let Some(mut outcast) = d.next.state.outcasts.get(region).cloned() else { return };
     let writes = is_seen_writing(d, region);
-    let refencing = outcast.work.as_ref().is_some_and(|s| matches!(s.action, Some(Action::Fence { .. })));
-    if writes && !refencing {
-        fence_again(d, region, &mut outcast);
-    } else if !writes && refencing {
-        outcast.work = None;
-        "fenced again, not rejoined yet".clone_into(&mut outcast.message);
-        d.fire(Rule::FencedAgain, format!("{region} is closed again"));
-    } else if writes {
-        repeat_fence(d, region, &mut outcast);
-    } else if !in_run {
-        rejoin(d, region, active, &mut outcast);
+    let refence = outcast.work.clone().filter(|s| matches!(s.action, Some(Action::Fence { .. })));
+    match refence {
+        None if writes => fence_again(d, region, &mut outcast),
+        None if during == During::Calm => rejoin(d, region, active, &mut outcast),
+        None => {}
+        Some(step) => match closed_again(d, region, &step) {
+            Some(saw) => {
+                outcast.work = None;
+                outcast.proven = Some(d.sight.now);
+                d.next.state.may_be_writable.remove(region);
+                "fenced again, not rejoined yet".clone_into(&mut outcast.message);
+                d.fire(Rule::FencedAgain, format!("{region} is closed again: {saw}"));
+            }
+            None => repeat_fence(d, region, &mut outcast),
+        },
     }
     d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+/// The accepted proof that a region which was fenced again takes no writes. Its silence is none.
+fn closed_again(d: &Draft<'_>, region: &RegionName, step: &Step) -> Option<String> {
+    let issued = step.issued.filter(|at| at.boot == d.sight.now.boot)?.tick;
+    let answered = crate::run::fence_answered_at(d, step);
+    let since = issued.plus(Millis(1)).max(answered.unwrap_or_default());
+    let proof = proof::judge(&d.sight, region, since)?;
+    let counts = proof.class != ProofClass::Attested || answered.is_some();
+    (counts && d.sight.policy.accepts(proof.class)).then(|| format!("{:?}: {}", proof.class, proof.saw))
 }
 
 fn fence_again(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
@@ -99,6 +175,7 @@ fn fence_again(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
         return;
     };
     outcast.proven = None;
+    outcast.undo.clear();
     let mut step = Step::new(StepKey::FenceOld(region.clone()));
     let action = Action::Fence { way: way.name.clone(), region: region.clone() };
     d.event(true, "OutcastWrites", format!("{region} takes writes again; fencing it"));

@@ -357,6 +357,7 @@ impl World {
             upstream: node.follows.as_ref().map(ToString::to_string),
             witness: node.witness.clone(),
             closed: ClosedView {
+                role_closed: fenced,
                 app_write_refused: fenced.then_some(true),
                 sessions: node.sessions,
                 position_still: !node.moving,

@@ -112,6 +112,23 @@ fn advise_loss(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
             format!("{} is above safety.maxEstimatedLoss ({most}), which holds too", without.max_loss);
         findings.warn("spec.safety.withoutFence.maxLoss", message, "use the same or a lower limit");
     }
+    if let (Some(most), Some(without)) = (most, without_fence)
+        && without.after >= most
+    {
+        let message = format!(
+            "it takes effect after {}, and by then the loss may be above safety.maxEstimatedLoss ({most}): a person is asked",
+            without.after
+        );
+        findings.warn(
+            "spec.safety.withoutFence.after",
+            message,
+            "use a shorter time, or a higher maxEstimatedLoss",
+        );
+    }
+    if spec.mode == api::Mode::Automatic && most.is_none() {
+        let message = "nothing limits what an automatic failover may lose";
+        findings.warn("spec.safety.maxEstimatedLoss", message, "set it, for example 30s");
+    }
     if without_fence.is_some_and(|w| w.after == muster_crds::Duration::from_millis(0))
         && !spec.fence.is_empty()
     {

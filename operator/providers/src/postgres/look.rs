@@ -219,6 +219,7 @@ fn upstream(looked: &Looked) -> Option<String> {
 fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: &Backends) -> ClosedView {
     let all_closed = sessions.listed && sessions.open_roles == 0;
     ClosedView {
+        role_closed: looked.application_closed,
         app_write_refused: refused.filter(|refused| !*refused || all_closed),
         sessions: sessions.could_write,
         arriving: 0,

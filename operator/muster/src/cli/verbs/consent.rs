@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// The gate that `max_loss` answers.
 const LOSS_GATE: &str = "EstimatedLoss";
+/// The gate whose waiver lets the old primary go on.
+const FENCE_GATE: &str = "Fenced";
 
 /// Asks the person, or checks what the command line gave. The plan was shown already to whom it asks.
 pub(super) fn obtain(cx: &Context, plan: &PlanPreview, args: &ConsentArgs, what: &str) -> Done<Consent> {
@@ -36,8 +38,8 @@ pub(super) fn obtain(cx: &Context, plan: &PlanPreview, args: &ConsentArgs, what:
         }
         waives.insert(gate.name.clone());
     }
-    let unbounded = waives.contains(LOSS_GATE);
-    if cx.screen.ask(&question(plan, max_loss, unbounded, what))? {
+    let waived = (waives.contains(LOSS_GATE), waives.contains(FENCE_GATE));
+    if cx.screen.ask(&question(plan, max_loss, waived, what))? {
         return Ok(consent(plan, args, max_loss, waives));
     }
     Err(Failure::new(Code::Refused, "you said no; nothing was changed"))
@@ -103,7 +105,12 @@ fn not_waived(open: &[&Gate]) -> Failure {
         .fix(format!("Go on all the same with --waive {}.", names.join(",")))
 }
 
-fn question(plan: &PlanPreview, max_loss: Option<Millis>, unbounded: bool, what: &str) -> String {
+fn question(
+    plan: &PlanPreview,
+    max_loss: Option<Millis>,
+    (unbounded, unfenced): (bool, bool),
+    what: &str,
+) -> String {
     let most = max_loss.or(plan.run.policy.safety.max_estimated_loss).filter(|_| !unbounded);
     let loss = match (most, plan.loss_is_growing) {
         (Some(most), true) => format!(" and accept a loss of writes, which grows, of at most {most}"),
@@ -112,7 +119,8 @@ fn question(plan: &PlanPreview, max_loss: Option<Millis>, unbounded: bool, what:
         (None, false) => " and accept a loss of writes without a limit".to_owned(),
     };
     let loss = if plan.run.kind.is_planned() { String::new() } else { loss };
-    format!("{what}: {} to {}{loss}?", plan.run.from, plan.run.to)
+    let fence = if unfenced { "; what the old primary still takes afterwards is lost too" } else { "" };
+    format!("{what}: {} to {}{loss}{fence}?", plan.run.from, plan.run.to)
 }
 
 #[cfg(test)]
@@ -168,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_question_says_what_is_accepted() {
-        let text = question(&sample::plan(), Some(Millis(60_000)), false, "Start this failover");
+        let text = question(&sample::plan(), Some(Millis(60_000)), (false, false), "Start this failover");
         assert_eq!(
             text,
             "Start this failover: east to west and accept a loss of writes, which grows, of at most 60.0 s?"
@@ -176,12 +184,24 @@ mod tests {
     }
 
     #[test]
+    fn a_waived_fence_says_that_the_loss_goes_on() {
+        let text = question(&sample::plan(), Some(Millis(60_000)), (false, true), "Approve checkout-4");
+        assert!(
+            text.ends_with("at most 60.0 s; what the old primary still takes afterwards is lost too?"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_waived_loss_is_asked_about_as_one_without_a_limit() {
         let mut plan = sample::plan();
         plan.loss_is_growing = false;
-        let text = question(&plan, None, true, "Approve checkout-4");
+        let text = question(&plan, None, (true, false), "Approve checkout-4");
         assert_eq!(text, "Approve checkout-4: east to west and accept a loss of writes without a limit?");
         plan.run.kind = muster_core::journal::RunKind::Switchover;
-        assert_eq!(question(&plan, None, false, "Approve checkout-4"), "Approve checkout-4: east to west?");
+        assert_eq!(
+            question(&plan, None, (false, false), "Approve checkout-4"),
+            "Approve checkout-4: east to west?"
+        );
     }
 }

@@ -216,6 +216,7 @@ fn planned_run() -> Run {
         measured: Measured::default(),
         predicted: predicted(),
         outcome: None,
+        taken_over: None,
         acked_at_pivot: BTreeMap::new(),
     }
 }

@@ -79,7 +79,7 @@ impl DataControl for Target {
         let streams = node.follows.as_ref().is_some_and(|f| state.nodes[f].answers());
         Seen::Known(DataFacts {
             role: if node.writable { DataRole::Writable } else { DataRole::Standby },
-            system: "sys".into(),
+            system: state.system.clone(),
             timeline: node.timeline,
             position: Position(node.position),
             replayed: Position(node.position),
@@ -87,6 +87,7 @@ impl DataControl for Target {
             upstream: node.follows.as_ref().map(ToString::to_string),
             witness: node.witness.clone(),
             closed: ClosedView {
+                role_closed: node.writable && !node.logins,
                 app_write_refused: (node.writable && !node.logins).then_some(true),
                 position_still: !node.logins,
                 ..ClosedView::default()
