@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test lint unit model faults crash bench docs fmt deps
+.PHONY: help demo test lint unit model faults crash bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -29,6 +29,7 @@ lint: ## formatting and clippy, with the workspace's rules
 
 unit: ## every test of cargo, without the suites
 	@scripts/install-deps.sh test
+	@scripts/build-kubernetes.sh >/dev/null
 	cargo test -q --workspace
 
 # A suite is a program of the tests crate; its last line is `name: key=value ...`, from what ran.
@@ -59,3 +60,6 @@ fmt: ## format
 
 deps: ## install what the demo, the tests and the bench need
 	@scripts/install-deps.sh bench
+
+clusters: ## build the Kubernetes components for tests (cached)
+	@scripts/build-kubernetes.sh

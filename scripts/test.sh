@@ -54,6 +54,12 @@ if ! scripts/install-deps.sh test; then
 fi
 cargo --version
 
+title "test clusters (the first time builds Kubernetes with Go: about 9 minutes on two cores)"
+if ! scripts/build-kubernetes.sh; then
+    printf '\n0 passed, 1 failed\n'
+    exit 1
+fi
+
 title "lint (the first time builds all dependencies: 3 to 6 minutes on two cores)"
 check fmt cargo fmt --all --check
 check clippy cargo clippy -q --workspace --all-targets -- -D warnings

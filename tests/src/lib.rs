@@ -1,6 +1,7 @@
 //! What the suites share: the model of safety, and the harnesses of the end-to-end suites.
 
 pub mod bench;
+pub mod cluster;
 pub mod crash;
 pub mod faults;
 pub mod model;
