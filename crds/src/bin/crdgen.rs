@@ -1,16 +1,21 @@
-//! Prints the CustomResourceDefinition; with `--docs` the field reference; with `--write` writes both files.
+//! Prints the definitions of the kinds; with `--docs` the field reference; with `--write` writes the files.
 
+use muster_crds::schema::definitions;
 use std::io::Write;
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
     match std::env::args().nth(1).as_deref() {
-        None => std::io::stdout().write_all(muster_crds::schema::policy_crd_yaml().as_bytes()),
+        None => {
+            let all: Vec<String> = definitions().iter().map(muster_crds::schema::Definition::yaml).collect();
+            std::io::stdout().write_all(all.join("---\n").as_bytes())
+        }
         Some("--docs") => std::io::stdout().write_all(muster_crds::reference::policy_reference().as_bytes()),
         Some("--write") => {
             let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let crd = here.join("generated/muster.dev_regionfailoverpolicies.yaml");
-            std::fs::write(crd, muster_crds::schema::policy_crd_yaml())?;
+            for definition in definitions() {
+                std::fs::write(here.join("generated").join(definition.file), definition.yaml())?;
+            }
             std::fs::write(here.join("../docs/policy.md"), muster_crds::reference::policy_reference())
         }
         Some(other) => {

@@ -16,6 +16,7 @@ mod regions;
 mod request;
 mod safety;
 mod spec;
+mod status;
 mod traffic;
 
 pub use call::{Command, Exec, Rejoin, RejoinWebhook};
@@ -29,5 +30,6 @@ pub use probes::{
 pub use regions::{Region, Vantage};
 pub use request::{ClientTls, HttpProbe, SecretHeader, SecretRef, SuiteStep};
 pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
-pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec, RegionFailoverPolicyStatus};
+pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec};
+pub use status::{ActiveRun, Blocker, LastRun, RegionFailoverPolicyStatus, RegionStatus};
 pub use traffic::{Rfc2136, Target, Traffic, Tsig, TsigAlgorithm};

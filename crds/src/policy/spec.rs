@@ -9,9 +9,9 @@ use super::hooks::Hook;
 use super::probes::{Probe, PublicProbe};
 use super::regions::{Region, Vantage};
 use super::safety::{Mode, Objectives, Safety};
+use super::status::RegionFailoverPolicyStatus;
 use super::traffic::Traffic;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How an application moves out of a failed region.
@@ -28,11 +28,27 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "How an application moves out of a failed region.",
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.activeRegion"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.step"),
+    printcolumn(name = "Run", type_ = "string", json_path = ".status.activeRun.name"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Last RTO",
+        type_ = "string",
+        json_path = ".status.lastRun.rto",
+        description = "Measured in the newest run that ended."
+    ),
     printcolumn(
         name = "Regions",
         type_ = "string",
         json_path = ".spec.regions[*].name",
-        description = "In order of preference."
+        description = "In order of preference.",
+        priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -135,8 +151,3 @@ pub struct RegionFailoverPolicySpec {
     #[serde(default)]
     pub safety: Safety,
 }
-
-/// Nothing yet: what a controller writes here comes with the controller. The subresource is on from the start, so
-/// that only an edit of the spec raises `metadata.generation`.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug, Default)]
-pub struct RegionFailoverPolicyStatus {}
