@@ -84,7 +84,13 @@ fn long_files_are_reported() {
 
 #[test]
 fn the_scripts_are_valid_shell() {
-    for script in ["scripts/install-deps.sh", "scripts/build.sh", "scripts/build-kubernetes.sh", "scripts/test.sh", ".ci/run"] {
+    for script in [
+        "scripts/install-deps.sh",
+        "scripts/build.sh",
+        "scripts/build-kubernetes.sh",
+        "scripts/test.sh",
+        ".ci/run",
+    ] {
         let checked = Command::new("sh").arg("-n").arg(root().join(script)).status().expect("sh runs");
         assert!(checked.success(), "{script}");
     }

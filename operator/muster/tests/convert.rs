@@ -66,15 +66,11 @@ fn the_core_gets_names_and_numbers() {
 }
 
 #[test]
-fn claims_name_each_database_and_record() {
+fn claims_name_each_server_and_record() {
     let claims: Vec<String> = example().policy.claims().iter().map(ToString::to_string).collect();
     assert_eq!(
         claims,
-        [
-            "dns/example.com/shop.example.com/A",
-            "postgres/127.0.1.2:5432/shop",
-            "postgres/127.0.2.2:5432/shop"
-        ]
+        ["dns/example.com/shop.example.com/A", "postgres/127.0.1.2:5432", "postgres/127.0.2.2:5432"]
     );
 }
 

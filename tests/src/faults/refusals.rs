@@ -6,6 +6,7 @@ use anyhow::ensure;
 use muster::demo::addresses::Place;
 use muster::demo::clients::Pace;
 use muster_core::ids::RegionName;
+use muster_core::policy::Mode;
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
@@ -23,6 +24,11 @@ pub(super) const CASES: &[Case] = &[
         name: "no-vantage",
         proves: "without a quorum of vantages a dead region is not left",
         run: |bench| Box::pin(async move { bench.play(|_| {}, no_vantage).await }),
+    },
+    Case {
+        name: "no-probes",
+        proves: "a primary that nothing probes is never left, and explain says which gate and what it saw",
+        run: |bench| Box::pin(async move { bench.play(without_probes, no_probes).await }),
     },
     Case {
         name: "standby-lagging",
@@ -85,6 +91,23 @@ async fn no_vantage(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("no run by one observer ({saw}); with both back: {}", run.message))
 }
 
+fn without_probes(setting: &mut Setting) {
+    let policy = &mut setting.spec.policy;
+    (policy.mode, policy.primary_unprobed, policy.max_estimated_loss) = (Mode::Approve, true, None);
+    setting.judged = false;
+}
+
+async fn no_probes(stage: &Stage) -> anyhow::Result<String> {
+    stage.world.kill(&east());
+    stage.controller.wait_until(PATIENCE, |status| silent(&east(), status)).await?;
+    let told = stage.blocked_by("ObserversSuffice").await?;
+    ensure!(told.ends_with("0 probes"), "explain does not say that nothing probes east: {told}");
+    let unjudged = stage.blocked_by("PrimaryUnhealthy").await?;
+    stage.stays(WATCH * 2, no_run).await?;
+    ensure!(stage.is_standby(&west()).await?, "west was promoted");
+    Ok(format!("no run; {told}; {unjudged}"))
+}
+
 fn little_loss(setting: &mut Setting) {
     setting.spec.policy.max_estimated_loss = Some("2s".to_owned());
 }
@@ -105,12 +128,13 @@ async fn lagging(stage: &Stage) -> anyhow::Result<String> {
     Ok(format!("no run; {told}"))
 }
 
+fn silent(region: &RegionName, status: &muster::api::PolicyStatus) -> Result<(), String> {
+    let gone = status.facts.data.iter().any(|d| d.region == *region && d.unknown.is_some());
+    if gone { Ok(()) } else { Err(format!("{region} still answers")) }
+}
+
 async fn standby_dead_first(stage: &Stage) -> anyhow::Result<String> {
     stage.world.kill(&west());
-    let silent = |region: &RegionName, status: &muster::api::PolicyStatus| {
-        let gone = status.facts.data.iter().any(|d| d.region == *region && d.unknown.is_some());
-        if gone { Ok(()) } else { Err(format!("{region} still answers")) }
-    };
     stage.controller.wait_until(PATIENCE, |status| silent(&west(), status)).await?;
     stage.world.kill(&east());
     let told = stage.blocked_by("TargetFit").await?;

@@ -28,6 +28,8 @@ pub(super) struct Setting {
     pub(super) spec: WorldSpec,
     /// Further words of the controller's command line.
     pub(super) controller_args: Vec<String>,
+    /// The primary is probed: a healthy verdict on it is waited for.
+    pub(super) judged: bool,
 }
 
 /// A world at work.
@@ -67,10 +69,13 @@ impl Bench {
         let mut setting = Setting {
             spec: WorldSpec { binary: Some(self.binary.clone()), policy, ..WorldSpec::default() },
             controller_args: Vec::new(),
+            judged: true,
         };
         change(&mut setting);
+        let judged = setting.judged;
         let stage = Stage::open(setting).await.context("the world does not start")?;
-        let told = match stage.is_well().await {
+        let calm = if judged { stage.is_well().await } else { stage.is_seen().await };
+        let told = match calm {
             Ok(()) => story(&stage).await,
             Err(error) => Err(error.context("the world does not get calm")),
         };
@@ -85,7 +90,7 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
         // As root the databases run as another user, who has to pass through.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-        let Setting { mut spec, controller_args } = setting;
+        let Setting { mut spec, controller_args, .. } = setting;
         spec.dir = Some(folder.path().join("world"));
         let own_controller = !controller_args.is_empty();
         spec.controller = !own_controller;
@@ -117,6 +122,19 @@ impl Stage {
             }
         };
         self.controller.wait_until(PATIENCE, beats).await.map(|_| ())
+    }
+
+    /// Waits until the databases are seen: east takes the writes, and each standby follows.
+    async fn is_seen(&self) -> anyhow::Result<()> {
+        let seen = |status: &PolicyStatus| {
+            let follows = status.facts.data.iter().filter(|d| d.streaming).count();
+            if status.summary.active_region == Some(east()) && follows + 1 >= status.summary.regions.len() {
+                Ok(())
+            } else {
+                Err(format!("not every database is seen: {}", status.summary.message))
+            }
+        };
+        self.controller.wait_until(PATIENCE, seen).await.map(|_| ())
     }
 
     fn with_last_words(&self, error: &anyhow::Error) -> anyhow::Error {

@@ -30,7 +30,7 @@ pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
     let Some(active) = d.next.state.active_region.clone() else { return };
     let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
     let in_run = running.is_some();
-    let during = if running.is_some_and(|r| crate::run::has_effects(r)) { During::Run } else { During::Calm };
+    let during = if running.is_some_and(crate::run::has_effects) { During::Run } else { During::Calm };
     let names: Vec<RegionName> = d.next.state.outcasts.keys().cloned().collect();
     for region in names {
         let fences_it =

@@ -13,7 +13,7 @@ use muster_probes::{PgTarget, PgTls};
 use muster_providers::AdoptedOwners;
 use muster_providers::hook::RejoinHookConfig;
 use muster_providers::postgres::{Application, Node, PostgresConfig, TlsMode};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How long `pg_promote` takes as a rule (measured on PostgreSQL 15: about 40 ms, without a long replay).
 const EXPECTED_PROMOTE: Millis = Millis(100);
@@ -52,9 +52,9 @@ pub(super) fn convert(
 }
 
 fn item_of(name: &ItemName, postgres: &api::Postgres) -> DataItem {
-    let claim = |node: &api::PostgresNode| {
-        ClaimKey::new(format!("postgres/{}:{}/{}", fold(&node.host), node.port, postgres.database))
-    };
+    // Without the database: a promotion moves the whole server.
+    let claim =
+        |node: &api::PostgresNode| ClaimKey::new(format!("postgres/{}:{}", fold(&node.host), node.port));
     DataItem {
         name: name.clone(),
         engine: "postgres".to_owned(),
@@ -195,15 +195,20 @@ fn rejoin_of(
 
 fn check_shared(items: &[DataItem], findings: &mut Findings) {
     for (index, item) in items.iter().enumerate() {
-        let others = items.iter().take(index);
-        let shared: BTreeSet<&ClaimKey> = others.flat_map(|o| o.claims.intersection(&item.claims)).collect();
-        if !shared.is_empty() {
-            let message =
-                format!("steers what another data item steers: {}", words(shared.iter().map(|k| k.as_str())));
+        for other in items.iter().take(index) {
+            let shared: Vec<&ClaimKey> = item.claims.intersection(&other.claims).collect();
+            if shared.is_empty() {
+                continue;
+            }
+            let servers = words(shared.iter().map(|key| key.as_str().trim_start_matches("postgres/")));
+            let message = format!(
+                "`{}` and `{}` are both on {servers}, and a promotion moves a server with all its databases",
+                other.name, item.name
+            );
             findings.error(
                 format!("spec.data[{index}].postgres.nodes"),
                 message,
-                "keep one item per database",
+                format!("keep one of the two items: it moves the databases of both; or give `{}` servers of its own", item.name),
             );
         }
     }

@@ -49,6 +49,8 @@ pub struct PolicyOptions {
     pub no_ack: bool,
     /// Vantages outside the judged region that must agree.
     pub quorum: u32,
+    /// Leave out every probe that runs against the primary: nothing is ever known of it.
+    pub primary_unprobed: bool,
     /// Further lines below `spec`, indented by two.
     pub extra: String,
 }
@@ -67,6 +69,7 @@ impl Default for PolicyOptions {
             rejoin: true,
             no_ack: false,
             quorum: 2,
+            primary_unprobed: false,
             extra: String::new(),
         }
     }
@@ -120,10 +123,11 @@ fn write_probes(
     let timeout = every * 4 / 5;
     let port = addresses.port(Kind::Api);
     let dns = addresses.path(viewer, &Place::NameServer, Kind::Dns);
-    writeln!(
-        y,
-        r#"  probes:
-  - name: place-order
+    y.push_str("  probes:\n");
+    if !options.primary_unprobed {
+        writeln!(
+            y,
+            r#"  - name: place-order
     side: Primary
     every: {every}ms
     timeout: {timeout}ms
@@ -131,8 +135,17 @@ fn write_probes(
     - {{name: order, post: "{{{{ region.values.api }}}}/orders", body: '{{"item":"probe","writer":"probe"}}', headers: {{content-type: application/json}}, expect: ["status == 201"], save: {{id: "body.id"}}}}
     - {{name: read, get: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", expect: ["status == 200", "body.state == 'placed'"]}}
     - {{name: delete, delete: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", always: true}}
-  - {{name: api, side: Both, every: {every}ms, timeout: {timeout}ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
-  - {{name: beat, every: {every}ms, timeout: {timeout}ms, heartbeat: {{data: orders}}}}
+  - {{name: beat, every: {every}ms, timeout: {timeout}ms, heartbeat: {{data: orders}}}}"#
+        )?;
+    }
+    let (side, aggregate) = if options.primary_unprobed {
+        ("Standby", "atLeast: 1")
+    } else {
+        ("Both", "require: [place-order, beat]")
+    };
+    writeln!(
+        y,
+        r#"  - {{name: api, side: {side}, every: {every}ms, timeout: {timeout}ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
   publicProbe: {{every: 300ms, timeout: 250ms, successes: 3, http: {{get: "http://{RECORD}:{port}/healthz/deep", expect: ["status == 200"]}}, resolver: "{dns}"}}"#
     )?;
     let anchor = |n| addresses.path(viewer, &Place::Anchor(n), Kind::Anchor);
@@ -141,7 +154,7 @@ fn write_probes(
         r#"  detection:
     trip: {{failures: {failures}, minOutage: 1s}}
     reset: {{successes: {failures}, minHealthy: 2s}}
-    aggregate: {{require: [place-order, beat]}}
+    aggregate: {{{aggregate}}}
     quorum: {{vantages: {quorum}}}
     anchors: ["http://{one}/", "tcp://{two}"]"#,
         failures = options.failures,

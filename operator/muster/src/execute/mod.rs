@@ -8,6 +8,7 @@
 //! act      effects, with epoch, key, deadline   providers; no success is written here
 //! report   events, status, frames               after the write
 //! ```
+//! - `claims`: what this policy alone may steer.
 //! - [`task`]: the loop that drives the stages for one policy.
 //! - [`setup`]: what a policy in force consists of; [`adapters`] its hands.
 //! - [`board`]: the newest facts, published by `observers`, by `asks`, and by the probes of the shell around.
@@ -17,6 +18,7 @@
 
 mod act;
 mod asks;
+mod claims;
 mod decide;
 mod load;
 mod observe;

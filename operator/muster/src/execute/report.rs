@@ -10,9 +10,10 @@ use crate::store::archive::Kind;
 use muster_core::decision::{Blocker, Decision};
 use muster_core::health::Verdict;
 use muster_core::ids::{PolicyName, RegionName, RunName};
-use muster_core::journal::{Journal, Run};
+use muster_core::journal::{Gate, Journal, Phase, Proof, Run};
 use muster_core::rules::Rule;
 use muster_core::time::Stamp;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub(super) async fn report(
         return;
     }
     let (before, after) = (inputs.journal.run.as_ref(), decision.next.run.as_ref());
+    keep_evidence(shell, &inputs.policy.name, before, decision);
     keep_figures(shell, &inputs.policy.name, before, after).await;
     if let Some(name) = active.map(|r| r.name.clone()) {
         let frame = Frame {
@@ -112,6 +114,40 @@ impl Frames {
             tracing::warn!("frames for replay are lost: the store is slow");
         }
     }
+}
+
+/// What a run's decisions rest on, as it was recorded.
+#[derive(Serialize)]
+struct Evidence<'a> {
+    rule: Rule,
+    message: &'a str,
+    phase: Phase,
+    gates: &'a [Gate],
+    proofs: &'a BTreeMap<RegionName, Proof>,
+}
+
+/// Keeps gates and proofs whenever they say something else, by policy and run. Figures in their texts move with every
+/// look: while no step moves they are not kept, or a run that waits for a day would push all others out.
+fn keep_evidence(shell: &Shell, policy: &PolicyName, before: Option<&Run>, decision: &Decision) {
+    let (Some(archive), Some(run)) = (&shell.archive, decision.next.run.as_ref()) else { return };
+    let before = before.filter(|before| before.name == run.name);
+    let news = before.map_or(!run.gates.is_empty() || !run.proofs.is_empty(), |before| {
+        let texts = before.gates != run.gates || before.proofs != run.proofs;
+        let moved = before.steps.iter().map(|s| s.state).ne(run.steps.iter().map(|s| s.state));
+        says(before) != says(run) || (texts && moved)
+    });
+    if news {
+        let (rule, message) = (decision.rule, decision.message.as_str());
+        let evidence = Evidence { rule, message, phase: run.phase, gates: &run.gates, proofs: &run.proofs };
+        archive.append(Kind::Evidence, &format!("{policy}/{}", run.name), &evidence);
+    }
+}
+
+/// Gates and proofs without their texts.
+fn says(run: &Run) -> impl PartialEq + '_ {
+    let gates: Vec<_> = run.gates.iter().map(|gate| (&gate.name, gate.ok, gate.waived)).collect();
+    let proofs: Vec<_> = run.proofs.iter().map(|(region, proof)| (region, proof.class)).collect();
+    (gates, proofs)
 }
 
 /// An ended run goes into the archive; one that had ended before and has new figures into the history too.

@@ -8,9 +8,10 @@
 
 use super::act;
 use super::board::Board;
+use super::claims::Claims;
 use super::decide;
-use super::load::{self, Claims, LoadError, Loaded, active_run};
-use super::observe::{self, Eyes};
+use super::load::{self, LoadError, Loaded, active_run};
+use super::observe::{self, Eyes, Observed};
 use super::record;
 use super::report::{self, Frames, Latest};
 use super::setup::{InForce, Offer, Setup};
@@ -158,7 +159,7 @@ impl PolicyTask {
             return Next::Wait(Duration::ZERO);
         }
         if matches!(error, PassError::Load(LoadError::NoLease)) {
-            self.eyes = None;
+            self.stand_back();
             return Next::Wait(RESYNC);
         }
         tracing::warn!(policy = %name, %error, "pass ended early");
@@ -169,19 +170,18 @@ impl PolicyTask {
     async fn pass(&mut self) -> Result<Next, PassError> {
         let offer = self.offers.borrow_and_update().clone();
         if !self.shell.lease.is_held() {
-            self.eyes = None;
+            self.stand_back();
             return Ok(self.look_on(&offer).await);
         }
         let mut lap = Lap::start();
         let loaded = load::load(&self.shell, &offer.newest.policy).await?;
         if self.settle(&offer, &loaded) {
-            self.claims.release(&self.shell).await.map_err(PassError::Claim)?;
+            let owner = &self.in_force.acting().policy.owner;
+            self.claims.release(self.shell.store.as_ref(), owner).await.map_err(PassError::Claim)?;
             self.latest.send_replace(None);
             return Ok(Next::Ended);
         }
         let acting = Arc::clone(self.in_force.acting());
-        self.claims.ensure(&self.shell, &acting.policy).await.map_err(PassError::Claim)?;
-        self.board.set_journal(self.claims.facts(&self.shell, active_run(&loaded.journal).is_some()));
         acting.adopted.set(loaded.journal.state.adopted_from.clone());
         if self.eyes.is_none() {
             self.board.start_health(&loaded.journal.state.marks, self.shell.clock.now());
@@ -189,9 +189,10 @@ impl PolicyTask {
         let eyes = self.eyes.get_or_insert_with(|| Eyes::open(&self.shell, &self.board, &acting));
 
         let mut took = PassTimes { load_us: lap.split(), ..PassTimes::default() };
-        let observed = observe::observe(&self.shell, eyes, &acting, loaded).await;
+        let mut observed = Box::new(observe::observe(&self.shell, eyes, &acting, loaded).await);
+        self.hold_claims(&acting, &mut observed).await?;
         took.observe_us = lap.split();
-        let decided = decide::decide(&offer.newest.policy, observed, self.shell.clock.now());
+        let decided = decide::decide(&offer.newest.policy, *observed, self.shell.clock.now());
         took.decide_us = lap.split();
         let (recorded, inputs) = record::record(&self.shell, decided).await.map_err(PassError::Record)?;
         took.record_us = lap.split();
@@ -200,6 +201,23 @@ impl PolicyTask {
         let wait = self.wait_after(recorded.value(), recorded.was_written());
         report::report(&self.shell, &self.frames, &recorded, inputs, took).await;
         Ok(Next::Wait(wait))
+    }
+
+    /// Claims what was seen in this very pass too: nothing is decided on a node whose identity another policy holds.
+    async fn hold_claims(&mut self, acting: &Setup, observed: &mut Observed) -> Result<(), PassError> {
+        let run = active_run(&observed.loaded.journal);
+        let store = self.shell.store.as_ref();
+        let held = self.claims.ensure(store, &acting.policy, run, &observed.seen.data).await;
+        held.map_err(PassError::Claim)?;
+        observed.seen.journal = self.claims.facts(&self.shell, run.is_some());
+        self.board.set_journal(observed.seen.journal.clone());
+        Ok(())
+    }
+
+    /// Another process may act from now on, and claim.
+    fn stand_back(&mut self) {
+        self.eyes = None;
+        self.claims = Claims::default();
     }
 
     /// Settles which version acts. True when the policy is gone and nothing of it is under way.

@@ -6,7 +6,7 @@ use super::probing::{self, Beats};
 use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
-use crate::store::{Archive, Store, StoreError};
+use crate::store::{Archive, Known, Store, StoreError, StoreErrorClass};
 use futures::StreamExt;
 use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
@@ -110,6 +110,7 @@ impl Engine {
 
     /// Follows the folder until `stop`.
     pub(super) async fn follow(&self, mut folder: Folder) {
+        let mut acted = false;
         loop {
             let looked = tokio::task::spawn_blocking(move || {
                 let changed = folder.look();
@@ -121,7 +122,11 @@ impl Engine {
             };
             folder = back;
             let ended = self.sweep_ended();
-            if (changed != Changed::default() || ended) && !self.take_over(&folder, changed).await {
+            // What only the process that acts may do was left undone before.
+            let acts = self.shell.lease.is_held();
+            let begins = !std::mem::replace(&mut acted, acts) && acts;
+            let anew = changed != Changed::default() || ended || begins;
+            if anew && !self.take_over(&folder, changed).await {
                 folder.look_anew();
             }
             tokio::select! {
@@ -190,7 +195,7 @@ impl Engine {
     }
 
     /// Policies that are not running although they did before a restart: their file is bad now, or a run of
-    /// theirs is active.
+    /// theirs is active. Those that are gone for good give up what they hold.
     async fn restore_kept(&self, listing: &mut Listing, found: &BTreeMap<PolicyName, Found>) -> bool {
         let known = match self.shell.store.policies().await {
             Ok(known) => known,
@@ -199,34 +204,73 @@ impl Engine {
                 return false;
             }
         };
+        let (mut complete, mut gone) = (true, Vec::new());
         for known in known {
-            let name = known.policy;
-            let doubtful = listing.doubtful.contains(&name);
-            if self.lock().contains_key(&name) || (found.contains_key(&name) && !doubtful) {
+            let name = &known.policy;
+            let doubtful = listing.doubtful.contains(name);
+            if self.lock().contains_key(name) || (found.contains_key(name) && !doubtful) {
                 continue;
             }
-            let in_run = match self.shell.store.load(&name).await {
-                Ok(loaded) => loaded.journal.state.active_run.is_some(),
-                Err(_) => false,
-            };
-            let Some(source) = self.kept.read(&name).filter(|_| doubtful || in_run) else { continue };
-            match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
-                Ok(assembled) => {
-                    let offer = Offer {
-                        newest: Arc::new(assembled.setup),
-                        credentials: 0,
-                        removed: !doubtful,
-                        kept: None,
-                    };
-                    self.start(&name, "(kept)", Arc::new(source), offer);
+            let in_run = match self.shell.store.load(name).await {
+                Ok(loaded) => Some(loaded.journal.state.active_run.is_some()),
+                Err(error) => {
+                    tracing::warn!(policy = %name, %error, "failed to see whether a policy without a file is in a run");
+                    complete &= error.class() == StoreErrorClass::Broken;
+                    None
                 }
-                Err(problems) => {
-                    let message = format!("its kept version is of no use either: {}", name_all(&problems));
-                    listing.problems.push(problem("(kept)", Some(name), "Invalid", message));
+            };
+            if doubtful || in_run == Some(true) {
+                self.bring_back(&known, doubtful, listing);
+            } else if in_run == Some(false) && !listing.obscure {
+                gone.push(known);
+            }
+        }
+        complete & self.release_left_behind(&gone).await
+    }
+
+    /// Brings the kept version of a policy into force, if there is one.
+    fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) {
+        let name = &known.policy;
+        let Some(source) = self.kept.read(name) else { return };
+        match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
+            Ok(assembled) => {
+                let newest = Arc::new(assembled.setup);
+                let offer = Offer { newest, credentials: 0, removed: !doubtful, kept: None };
+                self.start(name, "(kept)", Arc::new(source), offer);
+            }
+            Err(problems) => {
+                let message = format!("its kept version is of no use either: {}", name_all(&problems));
+                listing.problems.push(problem("(kept)", Some(name.clone()), "Invalid", message));
+            }
+        }
+    }
+
+    /// Gives up what policies hold that were removed or renamed while nobody looked: whoever names the same targets
+    /// now would wait for ever. Only the process that acts does so. False: try again.
+    async fn release_left_behind(&self, gone: &[Known]) -> bool {
+        if gone.is_empty() || !self.shell.lease.is_held() {
+            return true;
+        }
+        let mut complete = true;
+        for known in gone {
+            let store = &self.shell.store;
+            let released = match store.claims_of(&known.owner).await {
+                Ok(keys) if keys.is_empty() => continue,
+                Ok(keys) => store.release_claims(&known.owner, &keys).await.map(|()| keys.len()),
+                Err(error) => Err(error),
+            };
+            match released {
+                Ok(claims) => {
+                    tracing::info!(policy = %known.policy, claims, "a policy without a file gives up what it held");
+                    self.kept.forget(&known.policy);
+                }
+                Err(error) => {
+                    tracing::warn!(policy = %known.policy, %error, "failed to give up a removed policy's claims");
+                    complete = false;
                 }
             }
         }
-        true
+        complete
     }
 
     async fn bring_into_force(

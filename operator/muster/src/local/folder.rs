@@ -68,6 +68,8 @@ pub(crate) struct Listing {
     pub(crate) problems: Vec<FileProblem>,
     /// Policies whose file is there but broken: not removed.
     pub(crate) doubtful: BTreeSet<PolicyName>,
+    /// A file, or the folder, does not even say which policies it holds: any of them may be there.
+    pub(crate) obscure: bool,
 }
 
 impl Folder {
@@ -134,6 +136,7 @@ impl Folder {
         if let Some(message) = &self.problem {
             let doubtful = in_force.keys().cloned();
             listing.doubtful.extend(doubtful);
+            listing.obscure = true;
             listing.problems.push(problem(".", None, "Unreadable", message.clone()));
         }
         let mut claims: BTreeMap<PolicyName, Vec<(&String, &LoadedPolicy)>> = BTreeMap::new();
@@ -142,6 +145,7 @@ impl Folder {
                 listing.problems.push(problem(file, None, "Unreadable", why.clone()));
             }
             let errors: Vec<&Problem> = known.loaded.problems.iter().filter(|p| p.is_error()).collect();
+            listing.obscure |= known.unreadable.is_some() || errors.iter().any(|e| e.policy.is_none());
             if known.unreadable.is_some() || !errors.is_empty() {
                 listing.doubtful.extend(known.held.iter().cloned());
             }

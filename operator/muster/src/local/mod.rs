@@ -7,7 +7,7 @@
 //! vantages --> http/report ---------+        people --> http --> wish --> store
 //! ```
 //! - `settings`: the command line; `folder`, `kept`, `engine`: which policies are in force.
-//! - `probing`, `reports`: what is seen of regions from here and from elsewhere.
+//! - `probing`, `reports`: what is seen of regions from here and from elsewhere; `peaks`: the worst of it.
 //! - `http`, `status`, `token`: for people.
 //!
 //! This module must never act by itself: everything goes through [`crate::execute`].
@@ -16,6 +16,7 @@ mod engine;
 pub(crate) mod folder;
 mod http;
 mod kept;
+mod peaks;
 mod probing;
 mod reports;
 mod run;

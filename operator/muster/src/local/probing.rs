@@ -1,6 +1,7 @@
 //! The controller's own vantage: runs a policy's probes while this process holds the lease, and publishes to the
 //! policy's board.
 
+use super::peaks::{self, Peaks};
 use crate::assemble::CONTROLLER;
 use crate::clock::Clock;
 use crate::execute::{PolicyHandle, Setup, Shell};
@@ -8,7 +9,7 @@ use crate::store::Archive;
 use crate::store::archive::Kind;
 use muster_core::health::{ProbeResult, Sample};
 use muster_core::ids::{ItemName, PolicyName, RegionName};
-use muster_core::time::Stamp;
+use muster_core::time::{Millis, Stamp};
 use muster_probes::{ProbeRunner, Report, StandbyBeat};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,13 +29,17 @@ impl muster_probes::Clock for Clock {
 }
 
 /// What the standbys have of the controller's heartbeats, for the live loss.
-pub(super) type Beats = Arc<Mutex<BTreeMap<ItemName, BTreeMap<RegionName, StandbyBeat>>>>;
+pub(super) type StandbyBeats = BTreeMap<ItemName, BTreeMap<RegionName, StandbyBeat>>;
+
+/// The newest of them.
+pub(super) type Beats = Arc<Mutex<StandbyBeats>>;
 
 /// Probes for one policy until dropped.
 pub(super) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, beats: Beats) {
     let active = watch::Sender::new(None);
     let mut lease = shell.lease.subscribe();
     let mut runner: Option<ProbeRunner> = None;
+    let mut peaks = Peaks::default();
     loop {
         let setup = Arc::clone(&handle.acting.borrow_and_update());
         let latest = handle.latest.borrow_and_update().clone();
@@ -48,9 +53,11 @@ pub(super) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, be
         if shell.lease.is_held() {
             let runner = runner.get_or_insert_with(|| start(&shell, &handle, active.subscribe()));
             apply(runner, &setup);
-            publish(runner, &handle, &beats);
+            let live = publish(runner, &handle, &beats);
+            keep_peaks(&shell, &handle.name, peaks.fold(&live, shell.clock.now().wall));
         } else {
             runner = None;
+            keep_peaks(&shell, &handle.name, peaks.finish());
         }
         let in_run = state.is_some_and(|state| state.active_run.is_some());
         tokio::select! {
@@ -81,14 +88,24 @@ fn apply(runner: &mut ProbeRunner, setup: &Setup) {
     }
 }
 
-fn publish(runner: &ProbeRunner, handle: &PolicyHandle, beats: &Beats) {
+/// Answers what would be lost now, by data item.
+fn publish(runner: &ProbeRunner, handle: &PolicyHandle, beats: &Beats) -> BTreeMap<ItemName, Millis> {
     for (item, facts) in runner.heartbeats() {
         handle.board.set_heartbeat(&item, facts);
     }
     if let Some(public) = runner.public() {
         handle.board.set_public(public);
     }
-    *beats.lock().unwrap_or_else(PoisonError::into_inner) = runner.standby_beats();
+    let standbys = runner.standby_beats();
+    let live = peaks::live_losses(&standbys);
+    *beats.lock().unwrap_or_else(PoisonError::into_inner) = standbys;
+    live
+}
+
+fn keep_peaks(shell: &Shell, policy: &PolicyName, peaks: Vec<(ItemName, peaks::Peak)>) {
+    if let Some(archive) = &shell.archive {
+        peaks::keep(archive, policy, peaks);
+    }
 }
 
 /// One point of a probe's series.

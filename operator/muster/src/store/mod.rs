@@ -144,6 +144,12 @@ pub trait Store: Send + Sync {
     /// Everything that is claimed, and by whom.
     async fn claims(&self) -> Result<BTreeMap<ClaimKey, Owner>, StoreError>;
 
+    /// What `owner` holds.
+    async fn claims_of(&self, owner: &Owner) -> Result<BTreeSet<ClaimKey>, StoreError> {
+        let all = self.claims().await?;
+        Ok(all.into_iter().filter(|(_, holder)| holder == owner).map(|(key, _)| key).collect())
+    }
+
     /// Keeps a vantage's report if it is newer than the one kept. May be lost in a power cut.
     async fn publish(&self, policy: &PolicyName, report: &VantageReport) -> Result<(), StoreError>;
 

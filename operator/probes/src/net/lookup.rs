@@ -102,6 +102,7 @@ impl SystemNames {
         names.insert(host.to_owned(), Entry::UnderWay(receiver.clone()));
         let host = host.to_owned();
         tokio::task::spawn_blocking(move || {
+            #[expect(clippy::disallowed_methods, reason = "on a thread for calls that block")]
             let answer = (host.as_str(), 0).to_socket_addrs();
             let answer = answer.map(|all| all.map(|a| a.ip()).collect()).map_err(|e| e.to_string());
             sender.send_replace(Some(answer));

@@ -114,16 +114,14 @@ impl Webhook {
     }
 
     async fn connect(&self) -> Result<Open, Box<dyn std::error::Error + Send + Sync>> {
-        let addresses = self.url.socket_addrs(|| None);
-        let stream = match (self.url.host(), addresses) {
-            // An address needs no look-up; a name gets one that does not block.
-            (Some(Host::Ipv4(_) | Host::Ipv6(_)), Ok(addresses)) => {
-                TcpStream::connect(&addresses[..]).await?
-            }
-            (Some(Host::Domain(name)), _) => {
-                TcpStream::connect((name, self.url.port_or_known_default().unwrap_or(443))).await?
-            }
-            _ => return Err("the URL names no host".into()),
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        let stream = match self.url.host() {
+            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await?,
+            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await?,
+            // The system's resolver blocks and cannot be interrupted: tokio gives it a thread apart, and only this
+            // call waits for it, until its deadline. `Url::socket_addrs` would hold up all that runs beside it.
+            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await?,
+            None => return Err("the URL names no host".into()),
         };
         stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &self.tls {

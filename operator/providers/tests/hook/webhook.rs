@@ -266,3 +266,42 @@ async fn https_is_spoken_only_with_whom_the_certificate_names() {
         assert_eq!(endpoint.received().len(), usize::from(reached));
     }
 }
+
+#[tokio::test]
+async fn a_name_and_addresses_of_both_kinds_are_reached() {
+    let endpoint = Endpoint::start(Answer::With(200, "")).await;
+    let port = endpoint.address.port();
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let call = || Call::Webhook(WebhookConfig::new(format!("http://{host}:{port}/fence")));
+        let fence = fence(call(), call(), Some(call()));
+        assert_eq!(fence.fence(&east(), &fence_ctx(TIMEOUT)).await, ISSUED, "{host}");
+    }
+    assert_eq!(endpoint.received().len(), 3);
+}
+
+#[test]
+fn a_resolver_that_hangs_holds_up_no_other_task_and_ends_at_the_deadline() {
+    // The system's resolver works on the threads for calls that block; here it waits for the only one, for ever.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.expect("a runtime").block_on(async {
+        tokio::task::spawn_blocking(move || held.recv());
+        let call = || Call::Webhook(WebhookConfig::new("http://hooks.example.com/fence"));
+        let fence = fence(call(), call(), Some(call()));
+        let beats = tokio::spawn(async {
+            let mut pace = tokio::time::interval(Duration::from_millis(10));
+            for _ in 0..20 {
+                pace.tick().await;
+            }
+            Instant::now()
+        });
+        let begun = Instant::now();
+        let seen = fence.status(&east(), Duration::from_millis(800)).await;
+        let took = begun.elapsed();
+        assert!(matches!(&seen, Seen::Unknown(why) if why.contains("deadline")), "{seen:?}");
+        assert!(took >= Duration::from_millis(700) && took < TIMEOUT, "{took:?}");
+        let beaten = beats.await.expect("beats");
+        assert!(beaten < begun + took, "the other task went on meanwhile");
+        drop(release);
+    });
+}

@@ -38,8 +38,8 @@ pub(super) fn obtain(cx: &Context, plan: &PlanPreview, args: &ConsentArgs, what:
         }
         waives.insert(gate.name.clone());
     }
-    let waived = (waives.contains(LOSS_GATE), waives.contains(FENCE_GATE));
-    if cx.screen.ask(&question(plan, max_loss, waived, what))? {
+    let both = (waives.contains(LOSS_GATE), waives.contains(FENCE_GATE));
+    if cx.screen.ask(&question(plan, max_loss, both, what))? {
         return Ok(consent(plan, args, max_loss, waives));
     }
     Err(Failure::new(Code::Refused, "you said no; nothing was changed"))

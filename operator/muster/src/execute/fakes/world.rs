@@ -9,6 +9,7 @@ use muster_core::ids::RegionName;
 use muster_core::policy::{On, Policy};
 use muster_core::time::Stamp;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,7 +71,11 @@ pub(super) struct State {
     pub(super) hanging: u64,
     pub(super) beats: HeartbeatFacts,
     pub(super) public: PublicFacts,
+    pub(super) system: String,
 }
+
+/// Worlds made so far: each has other data.
+static WORLDS: AtomicU64 = AtomicU64::new(1);
 
 /// A database node in each region, a name, a power switch.
 #[derive(Debug)]
@@ -109,6 +114,7 @@ impl World {
             hanging: 0,
             beats: HeartbeatFacts { writer: "controller".into(), ..HeartbeatFacts::default() },
             public: PublicFacts::default(),
+            system: format!("sys-{}", WORLDS.fetch_add(1, Ordering::Relaxed)),
         };
         Arc::new(Self { state: Mutex::new(state), clock })
     }
@@ -120,6 +126,16 @@ impl World {
     /// Changes a node.
     pub fn change(&self, region: &str, change: impl FnOnce(&mut Node)) {
         change(self.lock().nodes.get_mut(&region.into()).expect("a test names a region of the world"));
+    }
+
+    /// Which data the nodes hold.
+    pub fn system(&self) -> String {
+        self.lock().system.clone()
+    }
+
+    /// Other names for the nodes of another world: both see the same data.
+    pub fn set_system(&self, system: String) {
+        self.lock().system = system;
     }
 
     /// The node as it is.

@@ -1,12 +1,13 @@
 //! The stages together, on the fake world.
 
 mod disturbed;
+mod sharing;
 mod undisturbed;
 
 use super::fakes::{MemoryStore, World, policy, setup};
 use super::{LeaseView, Offer, Paces, Points, PolicyHandle, PolicyTask, Shell, TestFlags};
 use crate::clock::Clock;
-use crate::store::{LeaseKeeper, LeaseSettings, Store};
+use crate::store::{Archive, LeaseKeeper, LeaseSettings, Store};
 use muster_core::journal::{Journal, Phase, Run};
 use muster_core::policy::Policy;
 use muster_core::time::{Millis, Tick};
@@ -50,6 +51,16 @@ impl Process {
     }
 
     async fn start_with(name: &str, store: &Arc<MemoryStore>, clock: &Clock, flags: TestFlags) -> Self {
+        Self::start_with_archive(name, store, clock, flags, None).await
+    }
+
+    async fn start_with_archive(
+        name: &str,
+        store: &Arc<MemoryStore>,
+        clock: &Clock,
+        flags: TestFlags,
+        archive: Option<Arc<Archive>>,
+    ) -> Self {
         let store = Arc::clone(store) as Arc<dyn Store>;
         let keeper = LeaseKeeper::start(Arc::clone(&store), name.into(), LEASE);
         let paces = Paces {
@@ -62,7 +73,9 @@ impl Process {
         };
         let points = Points::new(flags, clock.clone()).unwrap();
         let lease = Arc::new(LeaseView::new(keeper.watch()));
-        let shell = Arc::new(Shell::new(store, lease, name.into(), clock.clone(), points, paces));
+        let mut shell = Shell::new(store, lease, name.into(), clock.clone(), points, paces);
+        shell.archive = archive;
+        let shell = Arc::new(shell);
         shell.check_room().await;
         Self {
             shell,

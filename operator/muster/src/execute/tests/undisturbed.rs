@@ -141,11 +141,43 @@ async fn a_removed_policy_stays_in_force_until_its_run_ends_and_gives_up_its_cla
     let mut process = Process::start("one", &store, &clock).await;
     let (handle, offers) = process.run(policy("shop/checkout"), &world);
     settled(&store, &handle).await;
-    assert_eq!(store.claims().await.unwrap().len(), 2);
+    assert_eq!(store.claims().await.unwrap().len(), 3, "the server, what is on it, and the name");
     world.change("east", |node| node.running = false);
     until("the run is active", || store.journal(&handle.name)?.state.active_run).await;
     offers.send_modify(|offer| offer.removed = true);
     until("the failover completes", || completed(&store, "shop/checkout")).await;
     until("the task ends", || process.tasks[0].is_finished().then_some(())).await;
     assert!(store.claims().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_evidence_of_a_run_is_kept_when_it_changes() {
+    use crate::store::archive::{Kind, Limits};
+    use muster_core::time::Wall;
+
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { keep_free_bytes: 0, ..Limits::default() };
+    let archive = Arc::new(Archive::open(folder.path(), limits, clock.clone()));
+    let (flags, kept) = (TestFlags::default(), Some(Arc::clone(&archive)));
+    let mut process = Process::start_with_archive("one", &store, &clock, flags, kept).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    assert_eq!(archive.list(Kind::Evidence).await.unwrap(), [], "without a run there is none");
+    world.change("east", |node| node.running = false);
+    let run = until("the failover completes", || completed(&store, "shop/checkout")).await;
+
+    let key = format!("shop/checkout/{}", run.name);
+    let all = Wall(i64::MIN)..Wall(i64::MAX);
+    let evidence = archive.read(Kind::Evidence, &key, all, 100).await.unwrap();
+    let gate = |name: &str, of: &serde_json::Value| {
+        of["gates"].as_array().unwrap().iter().find(|gate| gate["name"] == name).cloned()
+    };
+    assert!(evidence.len() >= 2 && evidence.len() < 20, "{evidence:#?}");
+    let (first, last) = (&evidence[0].value, &evidence[evidence.len() - 1].value);
+    let unhealthy = gate("PrimaryUnhealthy", first).expect("it opened the run");
+    assert_eq!((&unhealthy["ok"], first["proofs"].get("east")), (&true.into(), None), "{unhealthy}");
+    assert_eq!(last["proofs"]["east"]["class"], "Attested", "{last}");
+    assert!(last["gates"] == serde_json::to_value(&run.gates).unwrap(), "as the promotion was recorded");
 }

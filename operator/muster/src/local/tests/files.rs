@@ -109,3 +109,98 @@ async fn a_secret_that_comes_later_is_taken_up() {
     server.until(LIST, "the policy is in force, and nothing is reported", in_force).await;
     server.end().await;
 }
+
+/// The claims, with the owner of each.
+async fn claims(server: &Server) -> Vec<(String, String)> {
+    let claims = server.local.shell.store.claims().await.unwrap();
+    claims.iter().map(|(key, owner)| (key.to_string(), owner.to_string())).collect()
+}
+
+/// Polls until every claim is `owner`'s.
+async fn held_by(server: &Server, owner: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let held = claims(server).await;
+        if !held.is_empty() && held.iter().all(|(_, by)| by == owner) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{owner} does not hold all: {held:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn owner_of(server: &Server, policy: &str) -> String {
+    let passes = |answer: &Value| answer["decision"]["rule"].is_string();
+    let found = server.until(&format!("/v1/policies/{policy}"), "the policy has passes", passes).await;
+    found["policy"]["owner"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_renamed_while_muster_was_down_gives_its_claims_to_its_successor() {
+    let place = Place::new();
+    place.write("checkout.yaml", POLICY);
+    let server = place.start("one").await;
+    let old = owner_of(&server, "shop/checkout").await;
+    held_by(&server, &old).await;
+    server.end().await;
+
+    place.write("checkout.yaml", &POLICY.replace("name: checkout", "name: basket"));
+    let server = place.start("again").await;
+    let new = owner_of(&server, "shop/basket").await;
+    assert_ne!(old, new);
+    held_by(&server, &new).await;
+    let ready = |a: &Value| a["journal"]["state"]["conditions"]["Ready"]["reason"] != "ClaimHeld";
+    server.until("/v1/policies/shop/basket", "its successor holds its claims", ready).await;
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_may_be_in_a_file_that_cannot_be_read_keeps_its_claims() {
+    let place = Place::new();
+    place.write("checkout.yaml", POLICY);
+    let server = place.start("one").await;
+    let old = owner_of(&server, "shop/checkout").await;
+    held_by(&server, &old).await;
+    server.end().await;
+
+    // Nobody can say what is in it.
+    place.write("checkout.yaml", "spec: [");
+    place.write("search.yaml", &POLICY.replace("name: checkout", "name: search"));
+    let server = place.start("again").await;
+    owner_of(&server, "shop/search").await;
+    server.until("/v1/health", "it acts", |a| a["role"] == "Active").await;
+    let looked = server.until(LIST, "the file is reported", |a| !reasons(a).is_empty()).await;
+    assert!(looked["fileProblems"].to_string().contains("checkout.yaml"), "{looked}");
+    assert!(claims(&server).await.iter().any(|(_, by)| *by == old));
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_process_that_acts_gives_a_removed_policys_claims_up() {
+    let place = Place::new();
+    place.write("checkout.yaml", POLICY);
+    let first = place.start("one").await;
+    let owner = owner_of(&first, "shop/checkout").await;
+    held_by(&first, &owner).await;
+    // The one that looks on knows another folder, without the file.
+    let elsewhere = Place::new();
+    let mut settings = place.settings("two");
+    settings.policies = elsewhere.path("policies");
+    let stop = CancellationToken::new();
+    let local = Local::start(&settings, &place.path("state"), stop.clone()).await.unwrap();
+    let second = Server { local, stop, token: first.token.clone() };
+    second.until("/v1/health", "it looks on", |a| a["leaseHolder"].is_string()).await;
+    elsewhere.write("later.yaml", "{");
+    second.until(LIST, "it has looked at its folder", |a| !reasons(a).is_empty()).await;
+    std::fs::remove_file(elsewhere.path("policies/later.yaml")).unwrap();
+    second.until(LIST, "and again", |a| reasons(a).is_empty()).await;
+    held_by(&first, &owner).await;
+
+    first.end().await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !claims(&second).await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "nothing was given up after the take-over");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    second.end().await;
+}

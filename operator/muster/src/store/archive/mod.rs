@@ -35,11 +35,11 @@ const ENTRY_BYTES: usize = 256 << 10;
 pub enum Kind {
     /// Results and latencies, key `policy/probe/...`.
     Probes,
-    /// Largest values of a day or a run.
+    /// The largest live loss of an hour, key `policy/item`.
     Peaks,
-    /// What a decision or a proof was based on.
+    /// Gates and proofs that a run's decisions rested on, key `policy/run`.
     Evidence,
-    /// What a run measured.
+    /// What a run measured, key `policy`.
     Reports,
 }
 

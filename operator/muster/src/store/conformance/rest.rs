@@ -51,8 +51,10 @@ pub(super) async fn only_what_one_holds_is_given_up(backing: &dyn Backing) -> an
     store.release_claims(&b, &keys(&["1", "2"])).await?;
     ensure!(store.claims().await?.len() == 2);
     store.release_claims(&a, &keys(&["2", "3"])).await?;
-    ensure!(store.claims().await? == [(ClaimKey::new("1"), a)].into());
+    ensure!(store.claims().await? == [(ClaimKey::new("1"), a.clone())].into());
     ensure!(store.claim(&b, &keys(&["2", "3"])).await?.is_empty());
+    ensure!(store.claims_of(&a).await? == keys(&["1"]) && store.claims_of(&b).await? == keys(&["2", "3"]));
+    ensure!(store.claims_of(&Owner::new("c")).await?.is_empty());
     Ok(())
 }
 

@@ -62,3 +62,9 @@ pub(super) fn all(tx: &Transaction<'_>) -> Result<BTreeMap<ClaimKey, Owner>, Fau
     })?;
     Ok(claims.collect::<Result<_, _>>()?)
 }
+
+pub(super) fn of(tx: &Transaction<'_>, owner: &Owner) -> Result<BTreeSet<ClaimKey>, Fault> {
+    let mut rows = tx.prepare_cached("select key from claim where owner = ?1")?;
+    let keys = rows.query_map([owner.as_str()], |row| Ok(ClaimKey::new(row.get::<_, String>(0)?)))?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}

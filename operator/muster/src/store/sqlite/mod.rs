@@ -279,6 +279,12 @@ impl Store for SqliteStore {
         self.read.call(VERB, |db| db.read(VERB, claims::all)).await
     }
 
+    async fn claims_of(&self, owner: &Owner) -> Result<BTreeSet<ClaimKey>, StoreError> {
+        const VERB: &str = "list a policy's claims";
+        let owner = owner.clone();
+        self.read.call(VERB, move |db| db.read(VERB, |tx| claims::of(tx, &owner))).await
+    }
+
     async fn publish(&self, policy: &PolicyName, report: &VantageReport) -> Result<(), StoreError> {
         const VERB: &str = "publish a report";
         let body = journal::bounded_json("report", &report.payload, self.place.options.report_bytes)?;
