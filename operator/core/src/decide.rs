@@ -296,6 +296,11 @@ fn would_open(
     Ok(plan::open(policy, sight.journal, opening, sight.now))
 }
 
+/// What an approval of this run has to bind to.
+pub fn plan_hash_of(run: &Run) -> String {
+    plan_hash(run)
+}
+
 /// What a run of `kind` would do now, or what the active run is about to do.
 pub fn preview(
     policy: &Policy,

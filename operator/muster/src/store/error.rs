@@ -206,6 +206,27 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
+    /// The API server refused, or did not answer.
+    #[error("failed to {verb}: {why}")]
+    Api {
+        /// What was tried.
+        verb: &'static str,
+        /// What it said.
+        why: String,
+        /// What may be assumed.
+        class: StoreErrorClass,
+    },
+    /// Two installations of Muster in one cluster.
+    #[error(
+        "failed to record: the journal belongs to the installation with the Lease {lease}, this one has {own}. \
+         Remove one of the two; once its Lease is deleted too, the other takes over"
+    )]
+    OtherInstallation {
+        /// Whose it is.
+        lease: String,
+        /// This one's.
+        own: String,
+    },
     /// The system refused.
     #[error("failed to {verb} in {}: {source}", path.display())]
     Io {
@@ -230,6 +251,7 @@ impl StoreError {
             Self::Full { .. } | Self::NoReserve { .. } => Class::Full,
             Self::Busy { .. } => Class::Busy,
             Self::Deadline { .. } | Self::Io { .. } => Class::Unknown,
+            Self::Api { class, .. } => *class,
             Self::Closed { .. }
             | Self::ReadOnly { .. }
             | Self::Corrupt { .. }
@@ -238,7 +260,8 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Vanished { .. }
             | Self::RolledBack { .. }
-            | Self::Moved { .. } => Class::Broken,
+            | Self::Moved { .. }
+            | Self::OtherInstallation { .. } => Class::Broken,
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`Store`] has the verbs; every implementation passes [`conformance`].
 //! - [`lease`]: one process acts at a time; [`LeaseToken`] is its right to, and [`LeaseKeeper`] looks after it.
 //! - [`sqlite`]: the embedded implementation, one file in the state folder.
+//! - [`kubernetes`]: the implementation of an operator, objects in an API server.
 //! - [`archive`]: series, peaks and reports beside it. Losing them loses pictures, never safety.
 //!
 //! A store must never decide anything: it keeps what the core made, compares versions and refuses. Nothing here
@@ -18,16 +19,18 @@
 pub mod archive;
 pub mod conformance;
 mod error;
+pub mod kubernetes;
 pub mod lease;
 pub mod sqlite;
 
 pub use archive::Archive;
 pub use error::{StoreError, StoreErrorClass};
+pub use kubernetes::KubernetesStore;
 pub use lease::{Acquired, LeaseKeeper, LeaseSettings, LeaseToken};
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
-use muster_core::ids::{ClaimKey, HolderId, Owner, PolicyName, RunName, VantageName};
+use muster_core::ids::{ClaimKey, HolderId, Owner, PolicyName, RunName};
 use muster_core::journal::{Journal, Run};
 use muster_core::time::{Millis, Stamp};
 use muster_core::wish::Wish;
@@ -76,17 +79,6 @@ pub struct Loaded {
     pub version: Version,
     /// What the core decides on.
     pub journal: Journal,
-}
-
-/// The newest report of a vantage on a policy.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct VantageReport {
-    /// Who.
-    pub vantage: VantageName,
-    /// What it said; the store does not look inside.
-    pub payload: Value,
-    /// When it arrived, by the receiver's clock.
-    pub received: Stamp,
 }
 
 /// What the room on the disk is for.
@@ -149,12 +141,6 @@ pub trait Store: Send + Sync {
         let all = self.claims().await?;
         Ok(all.into_iter().filter(|(_, holder)| holder == owner).map(|(key, _)| key).collect())
     }
-
-    /// Keeps a vantage's report if it is newer than the one kept. May be lost in a power cut.
-    async fn publish(&self, policy: &PolicyName, report: &VantageReport) -> Result<(), StoreError>;
-
-    /// The newest report of each vantage.
-    async fn reports(&self, policy: &PolicyName) -> Result<Vec<VantageReport>, StoreError>;
 
     /// Takes the lease if it is free, was given back, or has not changed before this process's eyes for as long
     /// as its holder may rely on it. To be called again and again: a first look never takes over.

@@ -1,7 +1,7 @@
 //! A store in memory, shared by several "processes" of a test, with faults on demand.
 
 use crate::clock::Clock;
-use crate::store::{Acquired, Known, LeaseToken, Loaded, Need, Store, StoreError, VantageReport, Version};
+use crate::store::{Acquired, Known, LeaseToken, Loaded, Need, Store, StoreError, Version};
 use async_trait::async_trait;
 use muster_core::ids::{ClaimKey, HolderId, Owner, PolicyName, RunName};
 use muster_core::journal::{Journal, PolicyState, Run};
@@ -28,7 +28,6 @@ struct State {
     claims: BTreeMap<ClaimKey, Owner>,
     runs: BTreeMap<PolicyName, Vec<Run>>,
     frames: BTreeMap<(PolicyName, RunName), Vec<Value>>,
-    reports: BTreeMap<PolicyName, Vec<VantageReport>>,
     lease: Option<(HolderId, u64, Tick)>,
     lease_number: u64,
     records: Vec<PolicyName>,
@@ -175,18 +174,6 @@ impl Store for MemoryStore {
 
     async fn claims(&self) -> Result<BTreeMap<ClaimKey, Owner>, StoreError> {
         Ok(self.lock().claims.clone())
-    }
-
-    async fn publish(&self, policy: &PolicyName, report: &VantageReport) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        let reports = state.reports.entry(policy.clone()).or_default();
-        reports.retain(|old| old.vantage != report.vantage);
-        reports.push(report.clone());
-        Ok(())
-    }
-
-    async fn reports(&self, policy: &PolicyName) -> Result<Vec<VantageReport>, StoreError> {
-        Ok(self.lock().reports.get(policy).cloned().unwrap_or_default())
     }
 
     async fn acquire(&self, holder: &HolderId, duration: Millis) -> Result<Acquired, StoreError> {

@@ -16,7 +16,6 @@ pub(super) async fn an_unknown_policy_is_refused_by_every_verb(backing: &dyn Bac
     let World { store, token, loaded } = world(backing).await?;
     let nobody = PolicyName::new("shop/nobody");
     let (now, name) = (Clock::system().now(), RunName::new("r"));
-    let report = crate::store::VantageReport { vantage: "v1".into(), payload: json!({}), received: now };
     ensure_refused!(store.load(&nobody).await, StoreError::UnknownPolicy { .. });
     ensure_refused!(
         store.record(&nobody, &loaded.version, &token, &loaded.journal).await,
@@ -24,8 +23,6 @@ pub(super) async fn an_unknown_policy_is_refused_by_every_verb(backing: &dyn Bac
     );
     let wish = Wish::Resume { by: "ann".into() };
     ensure_refused!(store.wish(&nobody, &wish, now).await, StoreError::UnknownPolicy { .. });
-    ensure_refused!(store.publish(&nobody, &report).await, StoreError::UnknownPolicy { .. });
-    ensure_refused!(store.reports(&nobody).await, StoreError::UnknownPolicy { .. });
     ensure_refused!(store.finish(&nobody, &ended_run(1)).await, StoreError::UnknownPolicy { .. });
     ensure_refused!(store.runs(&nobody, 9).await, StoreError::UnknownPolicy { .. });
     ensure_refused!(store.run(&nobody, &name).await, StoreError::UnknownPolicy { .. });

@@ -25,8 +25,6 @@ pub struct Bounds {
     pub runs: usize,
     /// Frames kept, by run.
     pub frames: usize,
-    /// Vantages whose reports are kept, by policy.
-    pub vantages: usize,
 }
 
 /// An empty place to keep journals in.
@@ -83,8 +81,6 @@ pub fn cases() -> Vec<Case> {
         rest::claims_are_all_or_none,
         rest::of_two_overlapping_claims_one_wins_whole,
         rest::only_what_one_holds_is_given_up,
-        rest::the_newest_report_of_each_vantage_is_kept,
-        rest::reports_are_bounded,
         rest::an_ended_run_is_in_the_history_once_recorded,
         rest::later_figures_replace_those_in_the_history,
         rest::the_history_is_bounded_and_forgets_the_oldest,

@@ -1,14 +1,13 @@
-//! Claims, reports, history, frames, the check.
+//! Claims, history, frames, the check.
 
 use super::{
     Backing, Owner, StoreError, World, ended_run, ensure_refused, journal_with_run, owner, policy, world,
 };
-use crate::store::{Need, VantageReport};
+use crate::store::Need;
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use muster_core::ids::{ClaimKey, Epoch, RunName};
 use muster_core::journal::Journal;
-use muster_core::time::{BootId, Stamp, Tick, Wall};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -55,41 +54,6 @@ pub(super) async fn only_what_one_holds_is_given_up(backing: &dyn Backing) -> an
     ensure!(store.claim(&b, &keys(&["2", "3"])).await?.is_empty());
     ensure!(store.claims_of(&a).await? == keys(&["1"]) && store.claims_of(&b).await? == keys(&["2", "3"]));
     ensure!(store.claims_of(&Owner::new("c")).await?.is_empty());
-    Ok(())
-}
-
-fn report(vantage: &str, boot: u64, tick: u64) -> VantageReport {
-    let received = Stamp { boot: BootId(boot), tick: Tick(tick), wall: Wall(-5) };
-    VantageReport {
-        vantage: vantage.into(),
-        payload: json!({ "tick": tick, "x": [null, 1.5, "é"] }),
-        received,
-    }
-}
-
-pub(super) async fn the_newest_report_of_each_vantage_is_kept(backing: &dyn Backing) -> anyhow::Result<()> {
-    let World { store, .. } = world(backing).await?;
-    let other = backing.open().await?;
-    for (vantage, boot, tick) in [("v1", 1, 10), ("v2", 1, 5), ("v1", 1, 30), ("v1", 1, 20)] {
-        other.publish(&policy(), &report(vantage, boot, tick)).await?;
-    }
-    let kept = store.reports(&policy()).await?;
-    ensure!(kept == [report("v1", 1, 30), report("v2", 1, 5)], "{kept:?}");
-    // After a reboot of the receiver ticks start anew.
-    other.publish(&policy(), &report("v1", 2, 3)).await?;
-    ensure!(store.reports(&policy()).await?.first() == Some(&report("v1", 2, 3)));
-    Ok(())
-}
-
-pub(super) async fn reports_are_bounded(backing: &dyn Backing) -> anyhow::Result<()> {
-    let World { store, .. } = world(backing).await?;
-    let bound = backing.bounds().vantages;
-    for n in 0..bound + 5 {
-        store.publish(&policy(), &report(&format!("v{n:04}"), 1, n as u64)).await?;
-    }
-    let kept = store.reports(&policy()).await?;
-    ensure!(kept.len() == bound, "{}", kept.len());
-    ensure!(kept.iter().all(|r| r.vantage.as_str() >= "v0005"), "not the newest");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 pub(super) enum Role {
     /// What must be on the disk before it is answered: journals, claims, history, a lease's number.
     Durable,
-    /// What may be lost in a power cut, which ends every process anyway: renewals, reports, frames. Never waits
+    /// What may be lost in a power cut, which ends every process anyway: renewals, frames. Never waits
     /// for the disk.
     Light,
     /// Reads; goes on while another process holds the write lock.

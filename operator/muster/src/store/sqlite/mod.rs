@@ -2,7 +2,7 @@
 //!
 //! Why it survives a power cut: WAL mode with `synchronous=FULL` syncs the log before a commit returns, and a torn
 //! log ends at its last whole commit. WAL, not a rollback journal: a reader that hangs or is frozen blocks no
-//! writer, and a commit is one sync instead of four. Renewals of the lease, reports and frames go through a
+//! writer, and a commit is one sync instead of four. Renewals of the lease and frames go through a
 //! connection that does not sync; the next record syncs them too.
 //!
 //! What the file checks by itself: each journal carries a sum (SQLite keeps none of its pages), the newest change
@@ -21,7 +21,6 @@ mod journal;
 mod lease;
 mod open;
 mod place;
-mod reports;
 mod reserve;
 mod schema;
 #[cfg(test)]
@@ -29,7 +28,7 @@ mod tests;
 mod worker;
 
 use super::lease::LeaseSight;
-use super::{Acquired, Known, LeaseToken, Loaded, Need, Store, StoreError, VantageReport, Version};
+use super::{Acquired, Known, LeaseToken, Loaded, Need, Store, StoreError, Version};
 use crate::clock::Clock;
 use async_trait::async_trait;
 use db::{Db, Role, Room};
@@ -70,8 +69,6 @@ pub struct Options {
     pub frames_per_run: u64,
     /// Bytes of frames kept, by run.
     pub frame_bytes_per_run: usize,
-    /// Vantages whose reports are kept, by policy.
-    pub vantages_kept: u64,
     /// Largest report.
     pub report_bytes: usize,
     /// Largest size of the database, in pages of 4 KiB; `None`: as the disk allows.
@@ -89,7 +86,6 @@ impl Default for Options {
             framed_runs: 16,
             frames_per_run: 1_000,
             frame_bytes_per_run: 8 << 20,
-            vantages_kept: 64,
             report_bytes: 256 << 10,
             max_pages: None,
         }
@@ -283,22 +279,6 @@ impl Store for SqliteStore {
         const VERB: &str = "list a policy's claims";
         let owner = owner.clone();
         self.read.call(VERB, move |db| db.read(VERB, |tx| claims::of(tx, &owner))).await
-    }
-
-    async fn publish(&self, policy: &PolicyName, report: &VantageReport) -> Result<(), StoreError> {
-        const VERB: &str = "publish a report";
-        let body = journal::bounded_json("report", &report.payload, self.place.options.report_bytes)?;
-        let (place, policy, report) = (self.place.clone(), policy.clone(), report.clone());
-        let work = move |db: &mut Db| {
-            db.write(VERB, Room::Ordinary, |tx| reports::publish(tx, &place, &policy, &report, &body))
-        };
-        self.light.call(VERB, work).await
-    }
-
-    async fn reports(&self, policy: &PolicyName) -> Result<Vec<VantageReport>, StoreError> {
-        const VERB: &str = "read the reports";
-        let policy = policy.clone();
-        self.read.call(VERB, move |db| db.read(VERB, |tx| reports::newest(tx, &policy))).await
     }
 
     async fn acquire(&self, holder: &HolderId, duration: Millis) -> Result<Acquired, StoreError> {

@@ -54,18 +54,9 @@ create table frame (
   body text not null
 ) strict;
 create index frame_by_run on frame (policy, run, id);
-create table report (
-  policy text not null references journal(policy),
-  vantage text not null,
-  boot integer not null,
-  tick integer not null,
-  wall_ms integer not null,
-  body text not null,
-  primary key (policy, vantage)
-) strict;
 ";
 
-/// Format 1 kept no sums, no generation, no frames, no reports, and its versions counted by policy.
+/// Format 1 kept no sums, no generation, no frames, and its versions counted by policy.
 const FROM_1: &str = "
 alter table meta add column generation integer not null default 0;
 alter table meta add column restored text;

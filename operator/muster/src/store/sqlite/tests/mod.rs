@@ -21,13 +21,7 @@ use tempfile::TempDir;
 struct Folder(TempDir);
 
 fn few() -> Options {
-    Options {
-        runs_kept: 5,
-        frames_per_run: 7,
-        vantages_kept: 4,
-        reserve_bytes: 1 << 20,
-        ..Options::default()
-    }
+    Options { runs_kept: 5, frames_per_run: 7, reserve_bytes: 1 << 20, ..Options::default() }
 }
 
 #[async_trait]
@@ -36,7 +30,7 @@ impl Backing for Folder {
         Ok(Arc::new(SqliteStore::open(self.0.path(), few(), Clock::system()).await?))
     }
     fn bounds(&self) -> Bounds {
-        Bounds { runs: 5, frames: 7, vantages: 4 }
+        Bounds { runs: 5, frames: 7 }
     }
 }
 
