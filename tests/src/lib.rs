@@ -5,9 +5,10 @@ pub mod cluster;
 pub mod crash;
 pub mod faults;
 pub mod model;
+pub mod operated;
 
 /// Verbs of `muster` that a world of the suites calls.
-const VERBS: [&str; 5] = ["local", "vantage", "demo-service", "demo-power", "demo-rejoin"];
+const VERBS: [&str; 6] = ["local", "operator", "vantage", "demo-service", "demo-power", "demo-rejoin"];
 
 /// A suite's program is also the `muster` of its worlds, so that what is tested is what was just built. `Some` if it
 /// was called as that, and has ended.

@@ -41,6 +41,10 @@ pub struct RegionFailoverPolicyStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub regions: Vec<RegionStatus>,
+    /// Something is open that a person has to look at: set the annotation `muster.dev/ack` to this text once you did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub acknowledge: Option<String>,
     /// What keeps the next step from happening.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(

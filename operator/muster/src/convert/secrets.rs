@@ -43,6 +43,18 @@ pub enum SecretError {
         /// Why.
         source: std::io::Error,
     },
+    /// The API server does not give it.
+    #[error("the key {key} of Secret {namespace}/{name} cannot be had: {why}")]
+    NotInCluster {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: String,
+        /// What the API server said.
+        why: String,
+    },
     /// It is there and cannot be used.
     #[error("the secret in {place} {what}")]
     Unusable {
@@ -62,6 +74,9 @@ impl SecretError {
             }
             Self::Missing { file: None, variable, .. } => {
                 format!("set {variable}, or give a folder by --secrets")
+            }
+            Self::NotInCluster { namespace, name, .. } => {
+                format!("create the key, and let Muster's ServiceAccount get Secret {namespace}/{name}")
             }
             Self::Unreadable { .. } => "let the user that Muster runs as read this file".to_owned(),
             Self::Unusable { place, .. } => format!("write the value alone, as UTF-8 text, to {place}"),
@@ -112,7 +127,7 @@ impl FolderSecrets {
 }
 
 /// Without one trailing line break, and not empty.
-fn usable(text: &str, place: String) -> Result<Secret, SecretError> {
+pub(crate) fn usable(text: &str, place: String) -> Result<Secret, SecretError> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     match text.strip_suffix('\r').unwrap_or(text) {
         "" => Err(SecretError::Unusable { place, what: "is empty" }),

@@ -1,6 +1,6 @@
 //! The folder of policy files, looked at again and again. Only reads; what comes into force is decided elsewhere.
 
-use crate::api::FileProblem;
+use crate::engine::source::{Changed, Found, Listing, PolicySource, problem};
 use muster_core::ids::PolicyName;
 use muster_crds::load::Loaded;
 use muster_crds::{LoadedPolicy, Problem, load_documents};
@@ -45,56 +45,10 @@ pub(crate) struct Folder {
     looked: bool,
 }
 
-/// What a look found changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Changed {
-    pub(crate) policies: bool,
-    pub(crate) credentials: bool,
-}
-
-/// One policy of the folder.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) file: String,
-    pub(crate) policy: LoadedPolicy,
-}
-
-/// The whole folder.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Listing {
-    /// Good as far as reading goes.
-    pub(crate) found: BTreeMap<PolicyName, Found>,
-    /// Files and policies that are not.
-    pub(crate) problems: Vec<FileProblem>,
-    /// Policies whose file is there but broken: not removed.
-    pub(crate) doubtful: BTreeSet<PolicyName>,
-    /// A file, or the folder, does not even say which policies it holds: any of them may be there.
-    pub(crate) obscure: bool,
-}
-
 impl Folder {
     pub(crate) fn new(policies: PathBuf, secrets: Option<PathBuf>) -> Self {
         let (files, credentials) = (BTreeMap::new(), None);
         Self { policies, secrets, files, credentials, problem: None, looked: false }
-    }
-
-    /// Looks at every file; reads those that changed. Blocks.
-    pub(crate) fn look(&mut self) -> Changed {
-        let first = !std::mem::replace(&mut self.looked, true);
-        let policies = self.look_at_policies();
-        let mut credentials = Vec::new();
-        if let Some(secrets) = &self.secrets {
-            collect_prints(secrets, 2, &mut credentials);
-        }
-        credentials.sort_by(|a, b| a.0.cmp(&b.0));
-        let renewed = self.credentials.as_ref().is_some_and(|before| *before != credentials);
-        self.credentials = Some(credentials);
-        Changed { policies: policies || first, credentials: renewed }
-    }
-
-    /// The next look reports a change, whatever it finds.
-    pub(crate) fn look_anew(&mut self) {
-        self.looked = false;
     }
 
     fn look_at_policies(&mut self) -> bool {
@@ -129,9 +83,28 @@ impl Folder {
         }
         changed
     }
+}
 
-    /// Which file each policy comes from; `in_force` says where it came from before.
-    pub(crate) fn listing(&self, in_force: &BTreeMap<PolicyName, String>) -> Listing {
+impl PolicySource for Folder {
+    /// Looks at every file; reads those that changed. Blocks.
+    fn look(&mut self) -> Changed {
+        let first = !std::mem::replace(&mut self.looked, true);
+        let policies = self.look_at_policies();
+        let mut credentials = Vec::new();
+        if let Some(secrets) = &self.secrets {
+            collect_prints(secrets, 2, &mut credentials);
+        }
+        credentials.sort_by(|a, b| a.0.cmp(&b.0));
+        let renewed = self.credentials.as_ref().is_some_and(|before| *before != credentials);
+        self.credentials = Some(credentials);
+        Changed { policies: policies || first, credentials: renewed }
+    }
+
+    fn look_anew(&mut self) {
+        self.looked = false;
+    }
+
+    fn listing(&self, in_force: &BTreeMap<PolicyName, String>) -> Listing {
         let mut listing = Listing::default();
         if let Some(message) = &self.problem {
             let doubtful = in_force.keys().cloned();
@@ -167,19 +140,10 @@ impl Folder {
                     format!("{name} is in {taken} too, which is the one in force; remove one of them");
                 listing.problems.push(problem(other, Some(name.clone()), "DuplicateName", message));
             }
-            listing.found.insert(name, Found { file: taken.clone(), policy: policy.clone() });
+            let policy = policy.policy.clone();
+            listing.found.insert(name, Found { file: taken.clone(), policy, uid: None, generation: None });
         }
         listing
-    }
-}
-
-pub(crate) fn problem(file: &str, policy: Option<PolicyName>, reason: &str, message: String) -> FileProblem {
-    FileProblem {
-        file: file.to_owned(),
-        policy,
-        reason: reason.to_owned(),
-        message,
-        last_good_in_force: false,
     }
 }
 

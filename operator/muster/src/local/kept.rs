@@ -1,6 +1,8 @@
 //! STATE/in-force: each policy as it acted last. After a restart a bad or missing file does not take it out of
 //! force, and an active run finds the version that it was claimed with.
 
+use crate::engine::source::Keeps;
+use async_trait::async_trait;
 use muster_core::ids::PolicyName;
 use muster_crds::{RegionFailoverPolicy, load_policy_file};
 use std::io::Write;
@@ -24,16 +26,24 @@ impl Kept {
         self.folder.join(format!("{}.yaml", policy.as_str().replace('/', "__")))
     }
 
-    /// All or nothing: the old copy stays until the new one is whole.
-    pub(super) fn keep(&self, policy: &PolicyName, document: &str) -> std::io::Result<()> {
+    fn write(&self, policy: &PolicyName, document: &str) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(document.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(self.path(policy))?;
         Ok(())
     }
+}
 
-    pub(super) fn forget(&self, policy: &PolicyName) {
+#[async_trait]
+impl Keeps for Kept {
+    async fn keep(&self, policy: &PolicyName, document: &str) -> Result<(), String> {
+        let (kept, policy, document) = (self.clone(), policy.clone(), document.to_owned());
+        let written = tokio::task::spawn_blocking(move || kept.write(&policy, &document)).await;
+        written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    async fn forget(&self, policy: &PolicyName) {
         if let Err(error) = std::fs::remove_file(self.path(policy))
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -41,8 +51,7 @@ impl Kept {
         }
     }
 
-    /// The kept copy, if there is a whole one.
-    pub(super) fn read(&self, policy: &PolicyName) -> Option<RegionFailoverPolicy> {
+    async fn read(&self, policy: &PolicyName) -> Option<RegionFailoverPolicy> {
         let text = std::fs::read_to_string(self.path(policy)).ok()?;
         match load_policy_file(&text) {
             Ok(policies) => policies.into_iter().next(),

@@ -12,20 +12,15 @@
 //!
 //! This module must never act by itself: everything goes through [`crate::execute`].
 
-mod engine;
 pub(crate) mod folder;
-mod http;
 mod kept;
-mod peaks;
-mod probing;
-mod reports;
 mod run;
 mod settings;
-mod status;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(crate) mod token;
 
 pub use run::{LocalError, run};
+pub(crate) use run::{Signals, name_holder};
 pub(crate) use settings::read_environment;
 pub use settings::{Settings, TestArgs};

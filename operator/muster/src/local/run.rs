@@ -1,15 +1,15 @@
 //! From start to end of the process.
 
-use super::engine::Engine;
 use super::folder::Folder;
-use super::http::{self, Api};
 use super::kept::Kept;
 use super::settings::{Settings, read_environment};
 use super::token::{TokenError, ensure_token};
 use crate::assemble::Assembler;
 use crate::clock::Clock;
 use crate::convert::{Environment, FolderSecrets};
+use crate::engine::Engine;
 use crate::execute::{LeaseView, Paces, Points, Shell};
+use crate::http::{self, Api};
 use crate::store::archive::Limits;
 use crate::store::sqlite::Options;
 use crate::store::{Archive, LeaseKeeper, LeaseSettings, Need, SqliteStore, Store, StoreError};
@@ -77,18 +77,19 @@ pub async fn run(settings: Settings, state: PathBuf) -> Result<(), LocalError> {
     Ok(())
 }
 
-struct Signals {
+/// SIGTERM and Ctrl-C.
+pub(crate) struct Signals {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn catch() -> Result<Self, LocalError> {
+    pub(crate) fn catch() -> Result<Self, LocalError> {
         let catch = |kind| signal(kind).map_err(LocalError::Signals);
         Ok(Self { term: catch(SignalKind::terminate())?, int: catch(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
@@ -144,17 +145,19 @@ impl Local {
         let mut shell = Shell::new(store, lease, holder, clock, points, Paces::default());
         shell.archive = Some(Arc::new(archive));
         let shell = Arc::new(shell);
-        let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler(settings), kept, stop.clone()));
+        let engine =
+            Arc::new(Engine::new(Arc::clone(&shell), assembler(settings), Arc::new(kept), stop.clone()));
         let api = Api {
             shell: Arc::clone(&shell),
             engine: Arc::clone(&engine),
             keeper: Arc::clone(&keeper),
             token,
             started,
+            takes_wishes: true,
         };
         let folder = Folder::new(settings.policies.clone(), settings.secrets.clone());
         let tasks = vec![
-            tokio::spawn(serve(listener, api, stop.clone())),
+            tokio::spawn(http::serve(listener, api, stop.clone())),
             tokio::spawn(check_room(Arc::clone(&shell), stop.clone())),
             tokio::spawn({
                 let engine = Arc::clone(&engine);
@@ -205,17 +208,8 @@ async fn check_room(shell: Arc<Shell>, stop: CancellationToken) {
     }
 }
 
-async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
-    let served = axum::serve(listener, http::router(Arc::new(api)))
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the HTTP API ended");
-    }
-}
-
 /// Name, pid and a random part: no two processes are ever the same holder.
-fn name_holder(name: Option<&str>) -> HolderId {
+pub(crate) fn name_holder(name: Option<&str>) -> HolderId {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.map(str::to_owned).or_else(host).unwrap_or_else(|| "muster".to_owned());
     let name = name.trim();

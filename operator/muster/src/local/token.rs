@@ -36,7 +36,7 @@ pub enum TokenError {
 }
 
 /// The token of this state folder: the one that is there, else a new one, readable for its owner only.
-pub(super) fn ensure_token(state: &Path) -> Result<Secret, TokenError> {
+pub(crate) fn ensure_token(state: &Path) -> Result<Secret, TokenError> {
     let path = state.join("token");
     let failed = |verb| {
         let path = path.clone();
@@ -74,7 +74,7 @@ fn create(path: &Path) -> std::io::Result<Secret> {
 }
 
 /// Equal without telling by time how much of it is.
-pub(super) fn is_same(shown: &str, token: &Secret) -> bool {
+pub(crate) fn is_same(shown: &str, token: &Secret) -> bool {
     let (shown, token) = (shown.as_bytes(), token.expose().as_bytes());
     let differing = shown.iter().zip(token).fold(0_u8, |acc, (a, b)| acc | (a ^ b));
     shown.len() == token.len() && differing == 0

@@ -143,6 +143,11 @@ impl Default for LeaseSettings {
 }
 
 impl LeaseSettings {
+    /// An API server may be away for seconds while it is restarted or elects a leader.
+    pub fn in_a_cluster() -> Self {
+        Self::lasting(10_000)
+    }
+
     /// The default's proportions for another duration.
     pub fn lasting(millis: u64) -> Self {
         let usual = Self::default();

@@ -6,7 +6,8 @@ use super::policies::{Task, task_of};
 use crate::api::VantageReport;
 use crate::clock::Clock;
 use crate::convert::{FolderSecrets, SecretSource};
-use crate::local::folder::{Changed, Folder};
+use crate::engine::source::{Changed, PolicySource};
+use crate::local::folder::Folder;
 use crate::local::read_environment;
 use crate::telemetry::{self, FilterError, LogArgs};
 use clap::Args;
@@ -170,7 +171,7 @@ impl Vantage {
         }
         probed.retain(|name, _| listing.found.contains_key(name) || listing.doubtful.contains(name));
         for (name, found) in listing.found {
-            match task_of(&found.policy.policy, &self.name, &self.secrets, self.own_token.as_ref()) {
+            match task_of(&found.policy, &self.name, &self.secrets, self.own_token.as_ref()) {
                 Ok(Some(task)) => self.probe(&mut probed, &name, task),
                 Ok(None) => {
                     tracing::info!(policy = %name, vantage = %self.name, "the policy does not name this vantage");

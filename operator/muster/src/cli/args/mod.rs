@@ -4,6 +4,7 @@ mod help;
 mod runs;
 mod watch;
 
+pub use crate::controllers::Settings as OperatorArgs;
 pub use crate::local::Settings as LocalArgs;
 pub use crate::vantage::Settings as VantageArgs;
 pub use help::{command, groups};
@@ -114,6 +115,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Run the controller without a cluster
     Local(LocalArgs),
+    /// Run the controller in a Kubernetes cluster
+    Operator(OperatorArgs),
     /// Run the policies' probes here and report to a controller elsewhere
     Vantage(VantageArgs),
     /// Print the completion script for a shell

@@ -39,6 +39,7 @@ pub(super) async fn run(cli: Cli) -> Done {
         Verb::Validate(args) => validate::run(&cx, &args),
         Verb::Replay(args) => replay::run(&cx, &args).await,
         Verb::Local(args) => serve::local(&cx, args).await,
+        Verb::Operator(args) => serve::operator(args).await,
         Verb::Vantage(args) => serve::vantage(&cx, args).await,
         Verb::Completion(args) => completion(&cx, args.shell),
         Verb::Reference => cx.screen.print(&reference::markdown()),

@@ -7,6 +7,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use muster_core::ids::{PolicyName, RunName};
 use muster_core::journal::Run;
+use muster_crds::run::RunPhase;
 use muster_crds::{FailoverRun, FailoverRunStatus};
 
 const VERB: &str = "keep the history";
@@ -18,7 +19,7 @@ fn api(store: &KubernetesStore, policy: &PolicyName) -> Api<FailoverRun> {
 /// Whether `object` is this run's, or is free to become it: a person's request that was not claimed by another run.
 pub(crate) fn belongs(object: &FailoverRun, policy: &PolicyName, run: &Run) -> bool {
     let of_epoch = object.status.as_ref().and_then(|status| status.epoch);
-    let refused = object.status.as_ref().is_some_and(|status| status.phase.is_some_and(|p| p.is_final()));
+    let refused = object.status.as_ref().is_some_and(|status| status.phase.is_some_and(RunPhase::is_final));
     object.spec.policy.as_str() == split(policy).1
         && of_epoch.map_or(!refused, |epoch| epoch == story::count(run.epoch.0))
 }
@@ -134,7 +135,7 @@ async fn ended(store: &KubernetesStore, policy: &PolicyName) -> Result<Vec<(Run,
             Err(error) => tracing::warn!(%policy, %error, "left out of the history: not readable"),
         }
     }
-    ended.sort_by(|a, b| b.0.epoch.cmp(&a.0.epoch));
+    ended.sort_by_key(|(run, _)| std::cmp::Reverse(run.epoch));
     Ok(ended)
 }
 

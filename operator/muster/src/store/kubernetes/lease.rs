@@ -156,15 +156,14 @@ pub(super) async fn renew(store: &KubernetesStore, token: &LeaseToken) -> Result
     let mut retry = Retry::default();
     let mut known = store.remembered_lease(token.number());
     loop {
-        let version = match known.take() {
-            Some(version) => version,
-            None => {
-                let row = read(store).await?.ok_or_else(|| lost(token, "the Lease is gone".to_owned()))?;
-                if let Some(why) = row.refuses(token) {
-                    return Err(lost(token, why));
-                }
-                row.version
+        let version = if let Some(version) = known.take() {
+            version
+        } else {
+            let row = read(store).await?.ok_or_else(|| lost(token, "the Lease is gone".to_owned()))?;
+            if let Some(why) = row.refuses(token) {
+                return Err(lost(token, why));
             }
+            row.version
         };
         let next = describe(store, Some(&version), token.number(), Some(token.holder()), token.duration());
         let params = PostParams::default();

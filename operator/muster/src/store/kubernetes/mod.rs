@@ -184,7 +184,7 @@ impl Store for KubernetesStore {
         lease: &LeaseToken,
         next: &Journal,
     ) -> Result<Version, StoreError> {
-        journal::record(self, policy, expected, lease, next).await
+        Box::pin(journal::record(self, policy, expected, lease, next)).await
     }
 
     async fn wish(&self, policy: &PolicyName, wish: &Wish, now: Stamp) -> Result<Loaded, StoreError> {

@@ -1,10 +1,10 @@
 //! Takes vantages' reports in: checks who speaks, turns ages into stamps of this process's own clock, and folds.
 
-use super::engine::Engine;
+use super::Engine;
 use super::probing::keep_sample;
-use super::token::is_same;
 use crate::api::{AgedSample, VantageReply, VantageReport};
 use crate::execute::{PolicyHandle, Setup};
+use crate::local::token::is_same;
 use crate::store::Archive;
 use muster_core::health::Sample;
 use muster_core::ids::VantageName;
@@ -20,7 +20,7 @@ const MOST_SAMPLES: usize = 2_000;
 const LONGEST_DETAIL: usize = 1_024;
 
 /// Takes a report in. Each policy is checked by itself: a token is good for the policies that name it.
-pub(super) fn take_in(engine: &Engine, report: VantageReport, token: &str, now: Stamp) -> VantageReply {
+pub(crate) fn take_in(engine: &Engine, report: VantageReport, token: &str, now: Stamp) -> VantageReply {
     let mut reply = VantageReply {
         active_regions: std::collections::BTreeMap::new(),
         refused: std::collections::BTreeMap::new(),

@@ -7,8 +7,8 @@ use crate::api::{
     RunReport, RunSummary,
 };
 use crate::assemble::CONTROLLER;
-use crate::local::engine::Shown;
-use crate::local::status;
+use crate::engine::Shown;
+use crate::engine::status;
 use crate::store::StoreError;
 use axum::Json;
 use axum::extract::{Path, State};

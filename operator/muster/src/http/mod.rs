@@ -6,13 +6,14 @@ mod look;
 mod report;
 mod wishes;
 
-use super::engine::Engine;
-use super::token::is_same;
+use crate::engine::Engine;
 use crate::execute::Shell;
+use crate::local::token::is_same;
 use crate::store::LeaseKeeper;
 use answer::Refused;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -21,15 +22,19 @@ use muster_core::ids::HolderId;
 use muster_core::secret::Secret;
 use muster_core::time::Stamp;
 use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// What the handlers share.
 #[derive(Debug)]
-pub(super) struct Api {
-    pub(super) shell: Arc<Shell>,
-    pub(super) engine: Arc<Engine>,
-    pub(super) keeper: Arc<LeaseKeeper>,
-    pub(super) token: Secret,
-    pub(super) started: Stamp,
+pub(crate) struct Api {
+    pub(crate) shell: Arc<Shell>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) keeper: Arc<LeaseKeeper>,
+    pub(crate) token: Secret,
+    pub(crate) started: Stamp,
+    /// Whether people ask here for what changes something; with an operator they ask the API server.
+    pub(crate) takes_wishes: bool,
 }
 
 impl Api {
@@ -39,7 +44,7 @@ impl Api {
 }
 
 /// All routes.
-pub(super) fn router(api: Arc<Api>) -> Router {
+fn router(api: Arc<Api>) -> Router {
     let of_policy = Router::new()
         .route("/", get(look::policy))
         .route("/explain", get(look::explain))
@@ -61,7 +66,30 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .nest("/v1/policies/{namespace}/{name}", of_policy)
         .fallback(no_such_path)
         .layer(from_fn_with_state(Arc::clone(&api), check_token));
-    Router::new().route("/v1/vantage/report", post(report::take)).merge(guarded).with_state(api)
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/v1/vantage/report", post(report::take))
+        .merge(guarded)
+        .with_state(api)
+}
+
+/// Ready once it is known who acts: this process, or another one that it would follow.
+async fn ready(State(api): State<Arc<Api>>) -> Response {
+    match api.lease_holder() {
+        Some(holder) => format!("{holder} acts\n").into_response(),
+        None => Refused::unavailable("NoLease", "nobody is known to act").into_response(),
+    }
+}
+
+/// Serves until `stop`.
+pub(crate) async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    let served = axum::serve(listener, router(Arc::new(api)))
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the HTTP API ended");
+    }
 }
 
 async fn no_such_path(request: Request) -> Refused {
@@ -70,7 +98,14 @@ async fn no_such_path(request: Request) -> Refused {
 
 async fn check_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     match bearer(&request) {
-        Some(shown) if is_same(shown, &api.token) => next.run(request).await,
+        Some(shown) if is_same(shown, &api.token) => {
+            let changes = request.method() == Method::POST && !request.uri().path().ends_with("/probe");
+            if changes && !api.takes_wishes {
+                let fix = "ask the API server instead: create, approve or abort a FailoverRun, or annotate the policy";
+                return Refused::unavailable("AskTheApiServer", fix).into_response();
+            }
+            next.run(request).await
+        }
         _ => Refused::unauthorized("show the token of STATE/token as `authorization: Bearer ...`")
             .into_response(),
     }

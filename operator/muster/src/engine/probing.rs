@@ -29,13 +29,13 @@ impl muster_probes::Clock for Clock {
 }
 
 /// What the standbys have of the controller's heartbeats, for the live loss.
-pub(super) type StandbyBeats = BTreeMap<ItemName, BTreeMap<RegionName, StandbyBeat>>;
+pub(crate) type StandbyBeats = BTreeMap<ItemName, BTreeMap<RegionName, StandbyBeat>>;
 
 /// The newest of them.
-pub(super) type Beats = Arc<Mutex<StandbyBeats>>;
+pub(crate) type Beats = Arc<Mutex<StandbyBeats>>;
 
 /// Probes for one policy until dropped.
-pub(super) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, beats: Beats) {
+pub(crate) async fn keep_probing(shell: Arc<Shell>, mut handle: PolicyHandle, beats: Beats) {
     let active = watch::Sender::new(None);
     let mut lease = shell.lease.subscribe();
     let mut runner: Option<ProbeRunner> = None;
@@ -119,7 +119,7 @@ struct Point<'a> {
 }
 
 /// Adds a result to its series, by policy, probe, region and vantage.
-pub(super) fn keep_sample(archive: &Archive, policy: &PolicyName, sample: &Sample, took: Option<Duration>) {
+pub(crate) fn keep_sample(archive: &Archive, policy: &PolicyName, sample: &Sample, took: Option<Duration>) {
     let key = format!("{policy}/{}/{}/{}", sample.probe, sample.region, sample.vantage);
     let point = Point {
         result: sample.result,

@@ -3,7 +3,7 @@
 use super::answer::{Answer, Body, Refused};
 use super::{Api, bearer};
 use crate::api::{VantageReply, VantageReport};
-use crate::local::reports;
+use crate::engine::reports;
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use std::sync::Arc;

@@ -1,8 +1,23 @@
-//! Which policies run here: follows the folder, gives each policy a task, its probes, and the newest good version.
+//! Which policies run here: follows where they come from, gives each policy a task, its probes, and the newest good
+//! version.
+//!
+//! ```text
+//! source --> engine --offer--> PolicyTask (six stages) --> store
+//!               |                   ^ board
+//!               +--> probing -------+
+//! ```
+//! - [`source`]: where policies come from, and where the version that acts is kept.
+//! - [`probing`], [`peaks`], [`reports`]: what is seen of regions from here and from elsewhere.
+//! - [`status`]: what is shown of it.
+//!
+//! Knows neither folders nor clusters, and must never act by itself: everything goes through [`crate::execute`].
 
-use super::folder::{Changed, Folder, Found, Listing, problem};
-use super::kept::Kept;
-use super::probing::{self, Beats};
+mod peaks;
+pub(crate) mod probing;
+pub(crate) mod reports;
+pub(crate) mod source;
+pub(crate) mod status;
+
 use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
@@ -10,6 +25,8 @@ use crate::store::{Archive, Known, Store, StoreError, StoreErrorClass};
 use futures::StreamExt;
 use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
+use probing::Beats;
+use source::{Changed, Found, Keeps, Listing, PolicySource, problem};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +34,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Between two looks at the folder.
+/// Between two looks at the source.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Policies that come into force at once: each waits for the journal, behind the records of those that run already.
 /// Less than the journal's queue, so that these records wait no longer for it.
@@ -38,18 +55,18 @@ struct Running {
 
 /// What the API shows of a policy that runs.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
-    pub(super) handle: PolicyHandle,
-    pub(super) beats: Beats,
-    pub(super) file: String,
+pub(crate) struct Shown {
+    pub(crate) handle: PolicyHandle,
+    pub(crate) beats: Beats,
+    pub(crate) file: String,
 }
 
 /// All policies of this process.
 #[derive(Debug)]
-pub(super) struct Engine {
+pub(crate) struct Engine {
     shell: Arc<Shell>,
     assembler: Arc<Assembler>,
-    kept: Kept,
+    kept: Arc<dyn Keeps>,
     stop: CancellationToken,
     running: Mutex<BTreeMap<PolicyName, Running>>,
     problems: Mutex<Vec<FileProblem>>,
@@ -65,10 +82,10 @@ enum NotTaken {
 }
 
 impl Engine {
-    pub(super) fn new(
+    pub(crate) fn new(
         shell: Arc<Shell>,
         assembler: Arc<Assembler>,
-        kept: Kept,
+        kept: Arc<dyn Keeps>,
         stop: CancellationToken,
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
@@ -80,22 +97,22 @@ impl Engine {
     }
 
     /// Where series go.
-    pub(super) fn archive(&self) -> Option<&Archive> {
+    pub(crate) fn archive(&self) -> Option<&Archive> {
         self.shell.archive.as_deref()
     }
 
     /// One policy.
-    pub(super) fn find(&self, policy: &PolicyName) -> Option<Shown> {
+    pub(crate) fn find(&self, policy: &PolicyName) -> Option<Shown> {
         self.lock().get(policy).map(show)
     }
 
     /// All policies, by name.
-    pub(super) fn all(&self) -> Vec<Shown> {
+    pub(crate) fn all(&self) -> Vec<Shown> {
         self.lock().values().map(show).collect()
     }
 
     /// Files that are not in force as written, and edits that wait for a run's end.
-    pub(super) fn problems(&self) -> Vec<FileProblem> {
+    pub(crate) fn problems(&self) -> Vec<FileProblem> {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for shown in self.all() {
             let latest = shown.handle.latest.borrow().clone();
@@ -108,26 +125,26 @@ impl Engine {
         problems
     }
 
-    /// Follows the folder until `stop`.
-    pub(super) async fn follow(&self, mut folder: Folder) {
+    /// Follows the source until `stop`.
+    pub(crate) async fn follow(&self, mut source: impl PolicySource) {
         let mut acted = false;
         loop {
             let looked = tokio::task::spawn_blocking(move || {
-                let changed = folder.look();
-                (folder, changed)
+                let changed = source.look();
+                (source, changed)
             });
             let Ok((back, changed)) = looked.await else {
-                tracing::error!("failed to look at the policies' folder: the look panicked");
+                tracing::error!("failed to look at the policies: the look panicked");
                 return;
             };
-            folder = back;
-            let ended = self.sweep_ended();
+            source = back;
+            let ended = self.sweep_ended().await;
             // What only the process that acts may do was left undone before.
             let acts = self.shell.lease.is_held();
             let begins = !std::mem::replace(&mut acted, acts) && acts;
             let anew = changed != Changed::default() || ended || begins;
-            if anew && !self.take_over(&folder, changed).await {
-                folder.look_anew();
+            if anew && !self.take_over(&source, changed).await {
+                source.look_anew();
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -137,22 +154,22 @@ impl Engine {
     }
 
     /// Policies that were removed and have ended. True if there were any.
-    fn sweep_ended(&self) -> bool {
-        let mut running = self.lock();
+    async fn sweep_ended(&self) -> bool {
+        let is_over = |(_, running): &(&PolicyName, &Running)| running.task.is_finished();
         let ended: Vec<PolicyName> =
-            running.iter().filter(|(_, r)| r.task.is_finished()).map(|(name, _)| name.clone()).collect();
+            self.lock().iter().filter(is_over).map(|(name, _)| name.clone()).collect();
         for name in &ended {
             tracing::info!(policy = %name, "policy is no longer in force");
-            running.remove(name);
-            self.kept.forget(name);
+            self.lock().remove(name);
+            self.kept.forget(name).await;
         }
         !ended.is_empty()
     }
 
-    /// Brings the folder's policies into force. False: try again, the journal did not answer.
-    async fn take_over(&self, folder: &Folder, changed: Changed) -> bool {
+    /// Brings the source's policies into force. False: try again, the journal did not answer.
+    async fn take_over(&self, source: &impl PolicySource, changed: Changed) -> bool {
         let in_force = self.lock().iter().map(|(name, r)| (name.clone(), r.file.clone())).collect();
-        let mut listing = folder.listing(&in_force);
+        let mut listing = source.listing(&in_force);
         let mut complete = true;
         let found = std::mem::take(&mut listing.found);
         let mut waiting = Vec::with_capacity(found.len());
@@ -186,12 +203,12 @@ impl Engine {
 
     /// Brings one policy into force, unless it is.
     async fn take(&self, name: &PolicyName, found: &Found, credentials: bool) -> Result<(), NotTaken> {
-        let source = Arc::new(found.policy.policy.clone());
+        let source = Arc::new(found.policy.clone());
         let known = self.lock().get(name).is_some_and(|r| r.source == source && !r.offers.borrow().removed);
         if known && !credentials {
             return Ok(());
         }
-        self.bring_into_force(name, &found.file, source, credentials).await
+        self.bring_into_force(name, found, source, credentials).await
     }
 
     /// Policies that are not running although they did before a restart: their file is bad now, or a run of
@@ -220,7 +237,7 @@ impl Engine {
                 }
             };
             if doubtful || in_run == Some(true) {
-                self.bring_back(&known, doubtful, listing);
+                self.bring_back(&known, doubtful, listing).await;
             } else if in_run == Some(false) && !listing.obscure {
                 gone.push(known);
             }
@@ -229,9 +246,9 @@ impl Engine {
     }
 
     /// Brings the kept version of a policy into force, if there is one.
-    fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) {
+    async fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) {
         let name = &known.policy;
-        let Some(source) = self.kept.read(name) else { return };
+        let Some(source) = self.kept.read(name).await else { return };
         match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
             Ok(assembled) => {
                 let newest = Arc::new(assembled.setup);
@@ -262,7 +279,7 @@ impl Engine {
             match released {
                 Ok(claims) => {
                     tracing::info!(policy = %known.policy, claims, "a policy without a file gives up what it held");
-                    self.kept.forget(&known.policy);
+                    self.kept.forget(&known.policy).await;
                 }
                 Err(error) => {
                     tracing::warn!(policy = %known.policy, %error, "failed to give up a removed policy's claims");
@@ -276,12 +293,14 @@ impl Engine {
     async fn bring_into_force(
         &self,
         name: &PolicyName,
-        file: &str,
+        found: &Found,
         source: Arc<RegionFailoverPolicy>,
         credentials: bool,
     ) -> Result<(), NotTaken> {
-        let owner = self.owner_of(name).await.map_err(NotTaken::Store)?;
-        let generation = self.lock().get(name).map_or(1, |r| r.offers.borrow().newest.policy.generation + 1);
+        let file = found.file.as_str();
+        let owner = self.owner_of(name, found.uid.as_ref()).await.map_err(NotTaken::Store)?;
+        let counted = || self.lock().get(name).map_or(1, |r| r.offers.borrow().newest.policy.generation + 1);
+        let generation = found.generation.unwrap_or_else(counted);
         let assembled = self
             .assembler
             .assemble(&source, &owner, generation)
@@ -290,31 +309,43 @@ impl Engine {
             tracing::warn!(policy = %name, file, %warning, "policy has a weak point");
         }
         let newest = Arc::new(assembled.setup);
-        let mut running = self.lock();
-        if let Some(r) = running.get_mut(name) {
-            tracing::info!(policy = %name, file, generation, "policy changed");
-            (r.source, r.file) = (source, file.to_owned());
-            r.offers.send_modify(|offer| {
-                offer.newest = newest;
-                offer.removed = false;
-                offer.credentials += u64::from(credentials);
-            });
+        if self.offer_again(name, found, (&source, &newest), credentials) {
             return Ok(());
         }
-        drop(running);
-        let kept = self.kept_setup(name, &owner, &source);
+        let kept = self.kept_setup(name, &owner, &source).await;
         self.start(name, file, source, Offer { newest, credentials: 0, removed: false, kept });
         Ok(())
     }
 
+    /// Offers a new version to the task that runs already, if there is one.
+    fn offer_again(
+        &self,
+        name: &PolicyName,
+        found: &Found,
+        (source, newest): (&Arc<RegionFailoverPolicy>, &Arc<Setup>),
+        credentials: bool,
+    ) -> bool {
+        let mut running = self.lock();
+        let Some(running) = running.get_mut(name) else { return false };
+        let generation = newest.policy.generation;
+        tracing::info!(policy = %name, file = found.file, generation, "policy changed");
+        (running.source, running.file) = (Arc::clone(source), found.file.clone());
+        running.offers.send_modify(|offer| {
+            offer.newest = Arc::clone(newest);
+            offer.removed = false;
+            offer.credentials += u64::from(credentials);
+        });
+        true
+    }
+
     /// The version that acted before a restart, if it is another one.
-    fn kept_setup(
+    async fn kept_setup(
         &self,
         name: &PolicyName,
         owner: &Owner,
         newest: &RegionFailoverPolicy,
     ) -> Option<Arc<Setup>> {
-        let kept = self.kept.read(name).filter(|kept| kept.spec != newest.spec)?;
+        let kept = self.kept.read(name).await.filter(|kept| kept.spec != newest.spec)?;
         match self.assembler.assemble(&Arc::new(kept), owner, 0) {
             Ok(assembled) => Some(Arc::new(assembled.setup)),
             Err(problems) => {
@@ -330,7 +361,7 @@ impl Engine {
         let (task, handle) = PolicyTask::new(Arc::clone(&self.shell), seen);
         let beats = Beats::default();
         let probing = probing::keep_probing(Arc::clone(&self.shell), handle.clone(), Arc::clone(&beats));
-        let keeping = keep_acting(Arc::clone(&self.shell), handle.clone(), self.kept.clone());
+        let keeping = keep_acting(Arc::clone(&self.shell), handle.clone(), Arc::clone(&self.kept));
         let running = Running {
             offers,
             beats,
@@ -344,13 +375,14 @@ impl Engine {
         self.lock().insert(name.clone(), running);
     }
 
-    /// The policy's UID: made once, kept in the journal.
-    async fn owner_of(&self, name: &PolicyName) -> Result<Owner, StoreError> {
+    /// The owner that effects carry: the UID of the policy that the journal was begun for. A policy that was removed and
+    /// created again goes on with its journal, and so with its numbers.
+    async fn owner_of(&self, name: &PolicyName, uid: Option<&Owner>) -> Result<Owner, StoreError> {
         let cached = || self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some(owner) = cached() {
             return Ok(owner);
         }
-        let owner = find_owner(self.shell.store.as_ref(), name).await?;
+        let owner = find_owner(self.shell.store.as_ref(), name, uid).await?;
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), owner.clone());
         Ok(owner)
     }
@@ -378,7 +410,7 @@ impl Engine {
     }
 
     /// Waits until every policy's task has ended after `stop`, or until `within` is over.
-    pub(super) async fn join(&self, within: Duration) {
+    pub(crate) async fn join(&self, within: Duration) {
         let until = tokio::time::Instant::now() + within;
         while self.lock().values().any(|r| !r.task.is_finished()) && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -390,13 +422,13 @@ fn show(running: &Running) -> Shown {
     Shown { handle: running.handle.clone(), beats: Arc::clone(&running.beats), file: running.file.clone() }
 }
 
-async fn find_owner(store: &dyn Store, name: &PolicyName) -> Result<Owner, StoreError> {
+async fn find_owner(store: &dyn Store, name: &PolicyName, uid: Option<&Owner>) -> Result<Owner, StoreError> {
     match store.load(name).await {
         Ok(loaded) => return Ok(loaded.journal.state.owner),
         Err(StoreError::UnknownPolicy { .. }) => {}
         Err(error) => return Err(error),
     }
-    let fresh = Owner::new(uuid::Uuid::new_v4().to_string());
+    let fresh = uid.cloned().unwrap_or_else(|| Owner::new(uuid::Uuid::new_v4().to_string()));
     match store.create(name, &fresh).await {
         Ok(_) => Ok(fresh),
         Err(StoreError::PolicyExists { owner, .. }) => Ok(owner),
@@ -405,7 +437,7 @@ async fn find_owner(store: &dyn Store, name: &PolicyName) -> Result<Owner, Store
 }
 
 /// Keeps a copy of the version that acts, for after a restart.
-async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Kept) {
+async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Arc<dyn Keeps>) {
     let mut written: Option<Arc<str>> = None;
     while handle.latest.changed().await.is_ok() {
         let Some(latest) = handle.latest.borrow_and_update().clone() else { continue };
@@ -416,14 +448,9 @@ async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Kept) {
         else {
             continue;
         };
-        let (folder, name) = (kept.clone(), handle.name.clone());
-        let text = Arc::clone(&document);
-        match tokio::task::spawn_blocking(move || folder.keep(&name, &text)).await {
-            Ok(Ok(())) => written = Some(document),
-            Ok(Err(error)) => {
-                tracing::warn!(policy = %handle.name, %error, "failed to keep the policy in force");
-            }
-            Err(_) => return,
+        match kept.keep(&handle.name, &document).await {
+            Ok(()) => written = Some(document),
+            Err(error) => tracing::warn!(policy = %handle.name, error, "failed to keep the policy in force"),
         }
     }
 }

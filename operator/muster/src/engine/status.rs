@@ -1,6 +1,6 @@
 //! What the API shows of a policy: ages instead of times, and nothing that is not known.
 
-use super::engine::Shown;
+use super::Shown;
 use crate::api::{
     DataBrief, DecisionBrief, FactsBrief, FailingProbe, FenceBrief, HeartbeatBrief, PolicySummary,
     PublicBrief, RunSummary, TrafficBrief,
@@ -19,7 +19,7 @@ fn age(now: Stamp, at: Tick) -> Millis {
 }
 
 /// A policy on one line.
-pub(super) fn summarize(shown: &Shown) -> PolicySummary {
+pub(crate) fn summarize(shown: &Shown) -> PolicySummary {
     let latest = shown.handle.latest.borrow().clone();
     let setup = shown.handle.acting.borrow().clone();
     let journal = latest.as_ref().and_then(|l| l.journal.as_ref());
@@ -53,7 +53,7 @@ fn message_of(latest: Option<&Latest>) -> String {
 }
 
 /// The pass in brief.
-pub(super) fn brief_decision(latest: &Latest, now: Stamp) -> Option<DecisionBrief> {
+pub(crate) fn brief_decision(latest: &Latest, now: Stamp) -> Option<DecisionBrief> {
     let (rule, message) = latest.rule.clone()?;
     Some(DecisionBrief { rule, message, blocked: latest.blocked.clone(), age: age(now, latest.at.tick) })
 }
@@ -66,7 +66,7 @@ fn live_rpo(shown: &Shown) -> Option<Millis> {
 }
 
 /// A run on one line.
-pub(super) fn summarize_run(policy: &PolicyName, run: &Run) -> RunSummary {
+pub(crate) fn summarize_run(policy: &PolicyName, run: &Run) -> RunSummary {
     let begun = |step: &&Step| step.started.is_some();
     let step = run.current().and_then(|index| run.steps.get(index));
     let step = step.or_else(|| run.steps.iter().rfind(begun));
@@ -96,7 +96,7 @@ fn name_step(step: &Step) -> String {
 }
 
 /// Probes that do not pass, worst first.
-pub(super) fn failing_probes(book: &HealthBook, now: Stamp) -> Vec<FailingProbe> {
+pub(crate) fn failing_probes(book: &HealthBook, now: Stamp) -> Vec<FailingProbe> {
     let mut failing = Vec::new();
     for (region, vantages) in &book.streaks {
         for (vantage, streaks) in vantages {
@@ -117,7 +117,7 @@ pub(super) fn failing_probes(book: &HealthBook, now: Stamp) -> Vec<FailingProbe>
 }
 
 /// What was seen of the world.
-pub(super) fn brief_facts(seen: &Observations, shown: &Shown, now: Stamp) -> FactsBrief {
+pub(crate) fn brief_facts(seen: &Observations, shown: &Shown, now: Stamp) -> FactsBrief {
     let traffic = seen.traffic.iter().map(|(item, fact)| {
         let known = fact.value.known();
         TrafficBrief {

@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// The largest value of one hour.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Peak {
+pub(crate) struct Peak {
     /// When the hour began.
     hour: Wall,
     /// What would have been lost.
@@ -23,11 +23,11 @@ pub(super) struct Peak {
 
 /// The hour under way, by item.
 #[derive(Debug, Default)]
-pub(super) struct Peaks(BTreeMap<ItemName, Peak>);
+pub(crate) struct Peaks(BTreeMap<ItemName, Peak>);
 
 impl Peaks {
     /// Takes in what is seen now, and answers the peaks of hours that are over.
-    pub(super) fn fold(&mut self, live: &BTreeMap<ItemName, Millis>, now: Wall) -> Vec<(ItemName, Peak)> {
+    pub(crate) fn fold(&mut self, live: &BTreeMap<ItemName, Millis>, now: Wall) -> Vec<(ItemName, Peak)> {
         let hour = Wall(now.0.div_euclid(HOUR_MS) * HOUR_MS);
         let over = self.0.iter().filter(|(_, peak)| peak.hour != hour);
         let over: Vec<_> = over.map(|(item, peak)| (item.clone(), peak.clone())).collect();
@@ -43,20 +43,20 @@ impl Peaks {
     }
 
     /// What the hour has brought up to now; it begins anew.
-    pub(super) fn finish(&mut self) -> Vec<(ItemName, Peak)> {
+    pub(crate) fn finish(&mut self) -> Vec<(ItemName, Peak)> {
         std::mem::take(&mut self.0).into_iter().collect()
     }
 }
 
 /// Adds peaks to their series, by policy and item.
-pub(super) fn keep(archive: &Archive, policy: &PolicyName, peaks: Vec<(ItemName, Peak)>) {
+pub(crate) fn keep(archive: &Archive, policy: &PolicyName, peaks: Vec<(ItemName, Peak)>) {
     for (item, peak) in peaks {
         archive.append(Kind::Peaks, &format!("{policy}/{item}"), &peak);
     }
 }
 
 /// What would be lost now, by item: the best standby counts.
-pub(super) fn live_losses(beats: &StandbyBeats) -> BTreeMap<ItemName, Millis> {
+pub(crate) fn live_losses(beats: &StandbyBeats) -> BTreeMap<ItemName, Millis> {
     let best = |(item, by_region): (&ItemName, &BTreeMap<_, muster_probes::StandbyBeat>)| {
         Some((item.clone(), by_region.values().filter_map(|beat| beat.lag).min()?))
     };

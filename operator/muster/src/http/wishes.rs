@@ -5,7 +5,7 @@ use super::Api;
 use super::answer::{Answer, Body, Refused};
 use super::look::{PolicyPath, find};
 use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, Pause, Resume, StartRun};
-use crate::local::engine::Shown;
+use crate::engine::Shown;
 use axum::Json;
 use axum::extract::{Path, State};
 use muster_core::ids::{RegionName, RunName};

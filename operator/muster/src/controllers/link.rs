@@ -1,0 +1,45 @@
+//! How the API server is reached. The client's own repetition of calls is off: whoever calls knows what may be made twice.
+
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use std::path::Path;
+use std::time::Duration;
+
+/// Until a connection stands.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The file, or the context in it.
+    #[error("failed to use the kubeconfig {}: {source}", path.display())]
+    Kubeconfig {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: KubeconfigError,
+    },
+    /// No ServiceAccount and no kubeconfig.
+    #[error("failed to find an API server: {0}. Run in a pod with a ServiceAccount, or give --kubeconfig")]
+    Nowhere(#[source] Box<InferConfigError>),
+    /// What was found cannot be used.
+    #[error("failed to make a client of the API server: {0}")]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// A client of the API server that the settings name, or that this process finds itself beside.
+pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, LinkError> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let failed = |source| LinkError::Kubeconfig { path: path.to_owned(), source };
+            let options =
+                KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+            let file = Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?
+        }
+        None => Config::infer().await.map_err(|error| LinkError::Nowhere(Box::new(error)))?,
+    };
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    Client::try_from(config).map_err(|error| LinkError::Client(Box::new(error)))
+}

@@ -1,0 +1,188 @@
+//! Tells what happened: the policy's status and its run's, written conditionally, and only when they changed. A task per
+//! policy, so that one that the API server is slow with delays no other.
+
+use super::statuses::{Around, status_of};
+use super::view::{Known, View, key_of};
+use crate::engine::Engine;
+use crate::execute::{Latest, PolicyHandle, Shell};
+use crate::store::KubernetesStore;
+use crate::store::kubernetes::{split, story};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use muster_core::ids::PolicyName;
+use muster_crds::{FailoverRunStatus, RegionFailoverPolicy};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Of one call.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Between two looks for policies that came or went.
+const SWEEP_EVERY: Duration = Duration::from_millis(300);
+/// Passes follow each other quickly in a run; people read more slowly.
+const SETTLE: Duration = Duration::from_millis(50);
+/// After a failed write.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// At the latest so often the status is compared with what it should be: somebody may have edited it.
+const RESYNC: Duration = Duration::from_mins(1);
+
+/// What telling takes.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    pub(super) shell: Arc<Shell>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) store: Arc<KubernetesStore>,
+    pub(super) client: TellClient,
+    pub(super) view: View,
+}
+
+/// A client that can be shown in a log.
+#[derive(Clone)]
+pub(super) struct TellClient(pub(super) Client);
+
+impl std::fmt::Debug for TellClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TellClient")
+    }
+}
+
+impl Teller {
+    /// Runs until dropped.
+    pub(super) async fn tell(self) {
+        let mut telling: BTreeMap<PolicyName, AbortOnDropHandle<()>> = BTreeMap::new();
+        loop {
+            let names = self.names();
+            telling.retain(|name, task| names.contains_key(name) && !task.is_finished());
+            for (name, handle) in names {
+                telling.entry(name.clone()).or_insert_with(|| {
+                    let told = self.clone().tell_of(name, handle);
+                    AbortOnDropHandle::new(tokio::spawn(told))
+                });
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
+    }
+
+    /// Policies that run, and those that are there and do not come into force.
+    fn names(&self) -> BTreeMap<PolicyName, Option<PolicyHandle>> {
+        let present = self.view.policies.all().unwrap_or_default();
+        let good = present.into_iter().filter(|(_, known)| matches!(known, Known::Good(_)));
+        let mut names: BTreeMap<_, _> = good.map(|(key, _)| (PolicyName::new(key), None)).collect();
+        for shown in self.engine.all() {
+            names.insert(shown.handle.name.clone(), Some(shown.handle));
+        }
+        names
+    }
+
+    async fn tell_of(self, name: PolicyName, handle: Option<PolicyHandle>) {
+        let mut changes = self.view.policies.changes();
+        let mut latest = handle.map(|handle| handle.latest);
+        let runs = latest.is_some();
+        loop {
+            let newest = latest.as_mut().and_then(|latest| latest.borrow_and_update().clone());
+            changes.borrow_and_update();
+            let told = if self.shell.lease.is_held() {
+                self.tell_once(&name, newest.as_deref()).await
+            } else {
+                Ok(())
+            };
+            let pause = match &told {
+                Ok(()) => SETTLE,
+                Err(error) => {
+                    tracing::warn!(policy = %name, error, "failed to write a status; trying again");
+                    AFTER_ERROR
+                }
+            };
+            tokio::time::sleep(pause).await;
+            if told.is_err() {
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RESYNC) => {}
+                alive = changes.changed() => if alive.is_err() { return },
+                alive = next(latest.as_mut()) => if !alive { return },
+                // A policy that did not come into force before may do so now: then another task tells of it.
+                () = self.came_into_force(&name, runs) => return,
+            }
+        }
+    }
+
+    async fn came_into_force(&self, name: &PolicyName, runs: bool) {
+        while runs || self.engine.find(name).is_none() {
+            tokio::time::sleep(SWEEP_EVERY).await;
+        }
+    }
+
+    async fn tell_once(&self, name: &PolicyName, latest: Option<&Latest>) -> Result<(), String> {
+        if let Some(latest) = latest {
+            self.tell_run(name, latest).await?;
+        }
+        let Some(object) = self.view.policy(name) else { return Ok(()) };
+        let problems: Vec<_> =
+            self.engine.problems().into_iter().filter(|p| p.policy.as_ref() == Some(name)).collect();
+        let around = Around {
+            generation: object.metadata.generation.unwrap_or(0),
+            problems: &problems,
+            now: self.shell.clock.now(),
+        };
+        let present = object.status.clone().unwrap_or_default();
+        if status_of(latest, &around, &present) == present {
+            return Ok(());
+        }
+        // The view may be old: compare with what is there, and write under its version.
+        let (namespace, short) = split(name);
+        let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.0.clone(), namespace);
+        let Some(mut object) = within(api.get_opt(short)).await? else { return Ok(()) };
+        let present = object.status.take().unwrap_or_default();
+        let next = status_of(latest, &around, &present);
+        if next == present {
+            return Ok(());
+        }
+        object.status = Some(next);
+        within(api.replace_status(short, &PostParams::default(), &object)).await.map(|_| ())
+    }
+
+    /// The newest run's object, made if a verdict opened it. An ended one was written by the journal already.
+    async fn tell_run(&self, name: &PolicyName, latest: &Latest) -> Result<(), String> {
+        let Some((journal, run)) = latest.journal.as_ref().and_then(|j| Some((j, j.run.as_ref()?))) else {
+            return Ok(());
+        };
+        let known = self.view.runs.all().unwrap_or_default();
+        let may_be_writable = journal.state.may_be_writable.iter().map(|r| r.as_str().into()).collect();
+        let told = FailoverRunStatus { may_be_writable, ..story::status_of(run) };
+        let says = |present: &FailoverRunStatus| FailoverRunStatus {
+            conditions: present.conditions.clone(),
+            // Which regions may be writable after a run's end is the policy's matter.
+            may_be_writable: if run.phase.is_final() { Vec::new() } else { told.may_be_writable.clone() },
+            ..told.clone()
+        };
+        let key = format!("{}/{}", split(name).0, run.name);
+        let seen = known.get(&key).and_then(|known| match known {
+            Known::Good(object) if key_of(&object.metadata) == key => object.status.clone(),
+            _ => None,
+        });
+        if seen.is_some_and(|present| says(&present) == present) {
+            return Ok(());
+        }
+        crate::store::kubernetes::write_status(&self.store, name, run, says)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+}
+
+async fn next(latest: Option<&mut tokio::sync::watch::Receiver<Option<Arc<Latest>>>>) -> bool {
+    match latest {
+        Some(latest) => latest.changed().await.is_ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {DEADLINE:?}")),
+    }
+}

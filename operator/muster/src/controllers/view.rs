@@ -1,0 +1,157 @@
+//! What the API server shows, kept up by watches. An object that this version cannot parse is remembered as such.
+
+use futures::{StreamExt, TryStreamExt};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Api, Client, Resource};
+use muster_core::ids::PolicyName;
+use muster_crds::{FailoverRun, RegionFailoverPolicy};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// `namespace/name` of any object.
+pub(super) type Key = String;
+
+/// An object as it was seen last.
+#[derive(Clone, Debug)]
+pub(super) enum Known<K> {
+    /// It parses.
+    Good(Arc<K>),
+    /// It does not; why.
+    Poisoned(Arc<str>),
+}
+
+/// All objects of one kind, as last seen.
+#[derive(Debug)]
+struct Objects<K> {
+    by_key: BTreeMap<Key, Known<K>>,
+    /// The first listing is whole.
+    complete: bool,
+}
+
+impl<K> Default for Objects<K> {
+    fn default() -> Self {
+        Self { by_key: BTreeMap::new(), complete: false }
+    }
+}
+
+/// One kind, shared with its watch.
+#[derive(Clone, Debug)]
+pub(super) struct Kind<K> {
+    objects: Arc<Mutex<Objects<K>>>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl<K> Default for Kind<K> {
+    fn default() -> Self {
+        Self { objects: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
+impl<K> Kind<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    fn lock(&self) -> MutexGuard<'_, Objects<K>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them; `None` until the first listing is whole: what is missing from it is not gone.
+    pub(super) fn all(&self) -> Option<BTreeMap<Key, Known<K>>> {
+        let objects = self.lock();
+        objects.complete.then(|| objects.by_key.clone())
+    }
+
+    /// Tells of each change.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    fn put(&self, object: DeserializeGuard<K>) -> Key {
+        let (key, known) = judge(object);
+        self.lock().by_key.insert(key.clone(), known);
+        key
+    }
+
+    /// Follows the kind until dropped; a broken watch begins anew by itself, ever more slowly.
+    pub(super) async fn follow(&self, client: Client, namespace: Option<&str>) {
+        let api: Api<DeserializeGuard<K>> = match namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let mut listed = BTreeSet::new();
+        let events = watch_objects(api, watcher::Config::default()).default_backoff();
+        let mut events = pin!(events.map_err(|error| error.to_string()));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => listed = BTreeSet::new(),
+                Ok(Event::InitApply(object)) => {
+                    listed.insert(self.put(object));
+                }
+                Ok(Event::InitDone) => {
+                    let mut objects = self.lock();
+                    objects.by_key.retain(|key, _| listed.contains(key));
+                    objects.complete = true;
+                    drop(objects);
+                    self.changed();
+                }
+                Ok(Event::Apply(object)) => {
+                    self.put(object);
+                    self.changed();
+                }
+                Ok(Event::Delete(object)) => {
+                    let (key, _) = judge(object);
+                    self.lock().by_key.remove(&key);
+                    self.changed();
+                }
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), error, "failed to watch; trying again");
+                }
+            }
+        }
+    }
+}
+
+fn judge<K: Resource>(object: DeserializeGuard<K>) -> (Key, Known<K>) {
+    match object.0 {
+        Ok(object) => (key_of(object.meta()), Known::Good(Arc::new(object))),
+        Err(invalid) => (key_of(&invalid.metadata), Known::Poisoned(invalid.error.into())),
+    }
+}
+
+/// `namespace/name`.
+pub(super) fn key_of(meta: &ObjectMeta) -> Key {
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or("default"), meta.name.as_deref().unwrap_or_default())
+}
+
+/// What this process has seen of its cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) policies: Kind<RegionFailoverPolicy>,
+    pub(super) runs: Kind<FailoverRun>,
+}
+
+impl View {
+    /// The policy's object, if it is there and parses.
+    pub(super) fn policy(&self, name: &PolicyName) -> Option<Arc<RegionFailoverPolicy>> {
+        match self.policies.lock().by_key.get(name.as_str()) {
+            Some(Known::Good(policy)) => Some(Arc::clone(policy)),
+            _ => None,
+        }
+    }
+}

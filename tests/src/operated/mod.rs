@@ -1,0 +1,216 @@
+//! The demo's world under the operator: the same databases, services, names and vantages, with the policy in a real API
+//! server instead of a folder.
+//!
+//! ```text
+//! Cluster  <--kubeconfig--  muster operator  -->  the world's databases and names
+//!    ^ kubectl                    ^ reports of v1, v2           -->  door -->  the world's power tool and rejoin hook
+//! ```
+
+mod door;
+
+use crate::cluster::{Cluster, Options};
+use anyhow::{Context, bail};
+use door::Door;
+use muster::cli::client::Client;
+use muster::demo::controller::Controller;
+use muster::demo::policy::{POLICY, PolicyOptions};
+use muster::demo::processes::Launch;
+use muster::demo::{World, WorldSpec, folders};
+use muster_crds::{load_policy_file, schema};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Patience with anything that must come.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The world, its cluster and its operator. Dropped, all of it ends.
+#[derive(Debug)]
+pub struct Operated {
+    /// The API server.
+    pub cluster: Cluster,
+    /// Everything else.
+    pub world: World,
+    /// The operator's view, by its read-only API.
+    pub controller: Controller,
+    binary: PathBuf,
+    kubeconfig: PathBuf,
+    _door: Door,
+    _folder: tempfile::TempDir,
+}
+
+/// Applies Muster's kinds and waits until they are served.
+pub async fn install_kinds(cluster: &Cluster) -> anyhow::Result<()> {
+    for definition in schema::definitions() {
+        cluster.kubectl_apply(&definition.yaml()).await?;
+    }
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
+    Ok(())
+}
+
+impl Operated {
+    /// Starts everything and waits until a failover could begin. `binary` is the `muster` program.
+    pub async fn start(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
+        // As root the databases run as another user, who has to pass through.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+        let spec = WorldSpec {
+            binary: Some(binary.to_owned()),
+            policy,
+            controller: false,
+            dir: Some(folder.path().join("world")),
+            ..WorldSpec::default()
+        };
+        let (cluster, world) = tokio::join!(Cluster::start("mgmt", Options::default()), World::start(spec));
+        let (cluster, world) = (cluster?, world.context("the world does not start")?);
+        let policy = read_policy(&world)?;
+        let door = Door::open(&policy).await?;
+        install_kinds(&cluster).await?;
+        for namespace in ["muster", POLICY.0] {
+            cluster.kubectl(&["create", "namespace", namespace]).await?;
+        }
+        write_secrets(&cluster, &world).await?;
+        cluster.kubectl_apply(&through(&door, policy).to_string()).await?;
+        folders::make_private(&world.state(), None)?;
+        folders::write(&world.state().join("token"), &uuid::Uuid::new_v4().simple().to_string(), 0o600)?;
+        let kubeconfig = cluster.kubeconfig().to_owned();
+        start_operator(&world, binary, &kubeconfig, "controller")?;
+        world.start_vantages()?;
+        let controller = Controller::of(&world).await?;
+        let binary = binary.to_owned();
+        let operated = Self { cluster, world, controller, binary, kubeconfig, _door: door, _folder: folder };
+        operated
+            .controller
+            .wait_ready(&"east".into(), PATIENCE)
+            .await
+            .map_err(|e| operated.with_last_words(&e))?;
+        Ok(operated)
+    }
+
+    /// Starts the operator again, after it was killed.
+    pub fn start_operator_again(&self) -> anyhow::Result<()> {
+        start_operator(&self.world, &self.binary, &self.kubeconfig, "controller")
+    }
+
+    /// A client of the operator's API.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(Some(&format!("http://{}", self.world.api())), None, &self.world.state())?)
+    }
+
+    /// The object of the policy, or of a run, as the API server has it.
+    pub async fn get(&self, kind: &str, name: &str) -> anyhow::Result<Value> {
+        let text = self.cluster.kubectl(&["get", kind, name, "-n", POLICY.0, "-o", "json"]).await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Waits until an object shows what is wanted; `missing` says what is not there yet.
+    pub async fn until(
+        &self,
+        kind: &str,
+        name: &str,
+        missing: impl Fn(&Value) -> Result<(), String>,
+    ) -> anyhow::Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let why = match self.get(kind, name).await {
+                Ok(object) => match missing(&object) {
+                    Ok(()) => return Ok(object),
+                    Err(why) => why,
+                },
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() >= deadline {
+                bail!("{kind} {name}: not within {} s: {why}", PATIENCE.as_secs());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The error with what the operator said last.
+    pub fn with_last_words(&self, error: &anyhow::Error) -> anyhow::Error {
+        let said = std::fs::read_to_string(self.world.controller_log()).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().rev().take(60).collect();
+        let last: Vec<&str> = lines.into_iter().rev().collect();
+        anyhow::anyhow!("{error:#}\n  the operator's last words:\n  {}", last.join("\n  "))
+    }
+
+    /// Ends all of it.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.world.stop().await
+    }
+}
+
+fn start_operator(world: &World, binary: &Path, kubeconfig: &Path, name: &str) -> anyhow::Result<()> {
+    let text = |path: &Path| path.display().to_string();
+    let args = [
+        "operator".to_owned(),
+        "--kubeconfig".to_owned(),
+        text(kubeconfig),
+        "--listen".to_owned(),
+        world.api().to_string(),
+        "--token-file".to_owned(),
+        text(&world.state().join("token")),
+        "--name".to_owned(),
+        name.to_owned(),
+        "--lease-ms".to_owned(),
+        "3000".to_owned(),
+    ];
+    world.processes().spawn(&Launch {
+        name: name.to_owned(),
+        region: None,
+        program: binary.to_owned(),
+        args: args.into(),
+        folder: world.dir().to_path_buf(),
+        identity: None,
+        log: world.controller_log(),
+    })?;
+    Ok(())
+}
+
+fn read_policy(world: &World) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(world.policy_file())?;
+    let policies = load_policy_file(&text).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+    Ok(serde_json::to_value(policies.first().context("the world has a policy")?)?)
+}
+
+/// Programs of the controller's machine become endpoints: in a cluster there is no such machine.
+fn through(door: &Door, mut policy: Value) -> Value {
+    for fence in policy["spec"]["fence"].as_array_mut().into_iter().flatten() {
+        if fence.get("exec").is_some() {
+            let url = |verb: &str| format!("http://{}/power/{verb}", door.address);
+            fence["webhook"] =
+                json!({"fence": url("fence"), "status": url("status"), "unfence": url("unfence")});
+            fence.as_object_mut().map(|fence| fence.remove("exec"));
+        }
+    }
+    for item in policy["spec"]["data"].as_array_mut().into_iter().flatten() {
+        let rejoin = &mut item["postgres"]["rejoin"];
+        if rejoin.get("exec").is_some() {
+            rejoin["webhook"] = json!({"url": format!("http://{}/rejoin/rejoin", door.address)});
+            rejoin.as_object_mut().map(|rejoin| rejoin.remove("exec"));
+        }
+    }
+    policy
+}
+
+async fn write_secrets(cluster: &Cluster, world: &World) -> anyhow::Result<()> {
+    for secret in std::fs::read_dir(world.secrets())? {
+        let secret = secret?;
+        let mut data = serde_json::Map::new();
+        for key in std::fs::read_dir(secret.path())? {
+            let key = key?;
+            let value = std::fs::read_to_string(key.path())?;
+            data.insert(key.file_name().to_string_lossy().into_owned(), json!(value));
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "stringData": data,
+            "metadata": {"name": secret.file_name().to_string_lossy(), "namespace": POLICY.0},
+        });
+        cluster.kubectl_apply(&object.to_string()).await?;
+    }
+    Ok(())
+}
