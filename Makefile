@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test lint unit model faults crash bench docs fmt deps clusters
+.PHONY: help demo test lint unit model faults crash sieve bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -43,6 +43,11 @@ faults: ## the demo's world under every fault, each case with what it proves
 crash: ## the controller killed at every point of every kind of run, and what it leaves
 	@scripts/install-deps.sh test
 	@cargo run -q -p muster-tests --bin crash
+
+sieve: ## the operator with its view of the API server disturbed: killed at each write, stale reads, lost events
+	@scripts/install-deps.sh test
+	@scripts/build-kubernetes.sh >/dev/null
+	@cargo run -q -p muster-tests --bin sieve
 
 bench: ## what Muster costs, beside another prober; about 3 minutes once built
 	@scripts/install-deps.sh bench

@@ -6,6 +6,7 @@ pub mod crash;
 pub mod faults;
 pub mod model;
 pub mod operated;
+pub mod sieve;
 
 /// Verbs of `muster` that a world of the suites calls.
 const VERBS: [&str; 6] = ["local", "operator", "vantage", "demo-service", "demo-power", "demo-rejoin"];

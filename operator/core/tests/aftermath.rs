@@ -346,3 +346,29 @@ fn a_closed_role_that_could_not_be_tried_is_neither_open_nor_closed() {
     assert!(!refused.is_open() && refused.is_closed());
     assert!(ClosedView::default().is_open());
 }
+
+#[test]
+fn consent_from_before_a_reboot_is_asked_for_again() {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..policy() });
+    world.run_for(5);
+    world.foreign_claims.insert("dns/shop".into(), "other".into());
+    world.request(RunKind::Switchover, None);
+    world.foreign_claims.clear();
+    world.run_for(1);
+    world.journal_writable = Seen::Unknown("busy".into());
+    let shown = preview(&world.policy, &world.journal, &world.observe(), world.now, RunKind::Failover, None)
+        .expect("a plan is shown");
+    let approval = Approval {
+        plan_hash: shown.plan_hash,
+        max_loss: None,
+        waives: std::collections::BTreeSet::new(),
+        by: "kim".into(),
+        valid_until: world.now.plus(Millis::from_secs(600)),
+    };
+    world.wish(&Wish::Approve { run: world.run().name.clone(), approval }).expect("it is taken");
+    world.now.boot = BootId(9);
+    world.holder = "two".into();
+    world.journal_writable = Seen::Known(());
+    world.run_for(3);
+    assert_eq!(world.run().phase, Phase::AwaitingApproval, "{}", world.run().message);
+}

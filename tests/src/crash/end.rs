@@ -13,11 +13,11 @@ use std::time::Duration;
 
 /// The regions of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     /// The region that is left.
-    pub(super) left: RegionName,
+    pub(crate) left: RegionName,
     /// The region that takes over.
-    pub(super) taken: RegionName,
+    pub(crate) taken: RegionName,
 }
 
 impl Parts {
@@ -32,11 +32,11 @@ impl Parts {
 
 /// An end, to be compared word by word.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct End(Vec<(&'static str, String)>);
+pub(crate) struct End(Vec<(&'static str, String)>);
 
 impl End {
     /// Looks at the targets and at the controller's journal.
-    pub(super) async fn look(world: &World, status: &PolicyStatus, parts: &Parts) -> anyhow::Result<Self> {
+    pub(crate) async fn look(world: &World, status: &PolicyStatus, parts: &Parts) -> anyhow::Result<Self> {
         let run = status.journal.run.as_ref().context("there is no run")?;
         let state = &status.journal.state;
         let names = |regions: &mut dyn Iterator<Item = &RegionName>| {
@@ -58,7 +58,7 @@ impl End {
     }
 
     /// What is not as in `undisturbed`.
-    pub(super) fn differences(&self, undisturbed: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, undisturbed: &Self) -> Vec<String> {
         let pairs = self.0.iter().zip(&undisturbed.0);
         let differ = pairs.filter(|(now, then)| now != then);
         differ.map(|(now, then)| format!("{}: {} instead of {}", now.0, now.1, then.1)).collect()

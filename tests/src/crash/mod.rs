@@ -19,5 +19,8 @@ mod targets;
 mod tools;
 
 pub use calls::CrashPoint;
+pub(crate) use end::{End, Parts};
 pub use report::Tally;
 pub use suite::{Choice, run};
+pub(crate) use targets::{Effects, Meter};
+pub(crate) use tools::wrap as wrap_tools;

@@ -23,28 +23,28 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What changed at the targets, in numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     /// New timelines, from the databases' own logs.
-    pub(super) promotions: usize,
+    pub(crate) promotions: usize,
     /// Starts of a database, from its own log: one for each time that a node was rebuilt.
-    pub(super) starts: usize,
+    pub(crate) starts: usize,
     /// Machines that ran were switched off.
-    pub(super) switched_off: usize,
+    pub(crate) switched_off: usize,
     /// Machines that were off were switched on.
-    pub(super) switched_on: usize,
+    pub(crate) switched_on: usize,
     /// The name came to point elsewhere.
-    pub(super) moves: usize,
+    pub(crate) moves: usize,
     /// Runs that were opened.
-    pub(super) runs: usize,
+    pub(crate) runs: usize,
 }
 
 /// What was done once more and changed nothing that anybody sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Harmless {
+pub(crate) struct Harmless {
     /// Calls of a tool that found its work done.
-    pub(super) calls: usize,
+    pub(crate) calls: usize,
     /// Updates of the zone; the witness beside the name is renewed by each holder.
-    pub(super) zone_updates: usize,
+    pub(crate) zone_updates: usize,
 }
 
 impl Effects {
@@ -55,12 +55,12 @@ impl Effects {
     }
 
     /// Those that happened more often than in `undisturbed`.
-    pub(super) fn repeated(&self, undisturbed: &Self) -> Vec<String> {
+    pub(crate) fn repeated(&self, undisturbed: &Self) -> Vec<String> {
         self.compare(undisturbed, |now, then| now > then)
     }
 
     /// Those that happened less often than in `undisturbed`.
-    pub(super) fn missing(&self, undisturbed: &Self) -> Vec<String> {
+    pub(crate) fn missing(&self, undisturbed: &Self) -> Vec<String> {
         self.compare(undisturbed, |now, then| now < then)
     }
 
@@ -81,7 +81,7 @@ impl fmt::Display for Effects {
 }
 
 /// Counters that only grow, and the watch over the name.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     begin: Counters,
     moves: Arc<AtomicUsize>,
     watch: JoinHandle<()>,
@@ -103,7 +103,7 @@ impl Drop for Meter {
 
 impl Meter {
     /// Counts from now on.
-    pub(super) async fn start(world: &World) -> anyhow::Result<Self> {
+    pub(crate) async fn start(world: &World) -> anyhow::Result<Self> {
         let names = names(world);
         let begin = Counters::read(world).await?;
         let first = ask_address(names, RECORD, ANSWER).await?.address;
@@ -113,7 +113,7 @@ impl Meter {
     }
 
     /// What happened since; `runs` is for the caller to say.
-    pub(super) async fn read(&self, world: &World, runs: usize) -> anyhow::Result<(Effects, Harmless)> {
+    pub(crate) async fn read(&self, world: &World, runs: usize) -> anyhow::Result<(Effects, Harmless)> {
         let now = Counters::read(world).await?;
         let begin = &self.begin;
         let tool = |of: fn(&tools::Asked) -> usize| of(&now.asked) - of(&begin.asked);

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// What the tools were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Machines that ran were switched off.
-    pub(super) switched_off: usize,
+    pub(crate) switched_off: usize,
     /// Machines that were off were switched on.
-    pub(super) switched_on: usize,
+    pub(crate) switched_on: usize,
     /// Calls of the power tool that found nothing to change.
-    pub(super) found_done: usize,
+    pub(crate) found_done: usize,
     /// Calls of the rejoin hook.
-    pub(super) rejoins: usize,
+    pub(crate) rejoins: usize,
 }
 
 fn log_path(world: &Path) -> PathBuf {
@@ -22,7 +22,7 @@ fn log_path(world: &Path) -> PathBuf {
 }
 
 /// Puts the wrappers in the tools' places.
-pub(super) fn wrap(world: &Path) -> anyhow::Result<()> {
+pub(crate) fn wrap(world: &Path) -> anyhow::Result<()> {
     let log = log_path(world);
     let log = log.display();
     let place = |name: &str| world.join("bin").join(name);
@@ -53,7 +53,7 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Counts the calls so far.
-pub(super) fn asked(world: &Path) -> Asked {
+pub(crate) fn asked(world: &Path) -> Asked {
     let text = std::fs::read_to_string(log_path(world)).unwrap_or_default();
     let mut asked = Asked::default();
     for line in text.lines() {

@@ -73,7 +73,7 @@ async fn call(path: &str, request: Request<Incoming>, programs: &Programs) -> an
     let program = if tool == "power" { &programs.power } else { &programs.rejoin };
     let body: Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
     let mut command = tokio::process::Command::new(program);
-    command.stdin(Stdio::null()).kill_on_drop(true).env("MUSTER_VERB", verb);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("MUSTER_VERB", verb);
     if tool == "power" {
         command.arg(verb);
     }
@@ -89,7 +89,9 @@ async fn call(path: &str, request: Request<Incoming>, programs: &Programs) -> an
             command.env(variable, value);
         }
     }
-    let output = command.output().await.with_context(|| format!("{program} does not start"))?;
+    // It goes on when its caller is gone, as an endpoint elsewhere would.
+    let child = command.spawn().with_context(|| format!("{program} does not start"))?;
+    let output = tokio::spawn(child.wait_with_output()).await??;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(output.stdout)
 }

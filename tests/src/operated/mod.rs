@@ -28,6 +28,18 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How the operator is started.
+#[derive(Clone, Debug)]
+pub struct OperatorLink {
+    /// How it reaches the API server.
+    pub kubeconfig: PathBuf,
+    /// Further words of its command line.
+    pub args: Vec<String>,
+}
+
+/// The operator's process.
+const OPERATOR: &str = "controller";
+
 /// The world, its cluster and its operator. Dropped, all of it ends.
 #[derive(Debug)]
 pub struct Operated {
@@ -38,7 +50,8 @@ pub struct Operated {
     /// The operator's view, by its read-only API.
     pub controller: Controller,
     binary: PathBuf,
-    kubeconfig: PathBuf,
+    link: OperatorLink,
+    policy: Value,
     _door: Door,
     _folder: tempfile::TempDir,
 }
@@ -55,6 +68,18 @@ pub async fn install_kinds(cluster: &Cluster) -> anyhow::Result<()> {
 impl Operated {
     /// Starts everything and waits until a failover could begin. `binary` is the `muster` program.
     pub async fn start(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
+        let link = async |cluster: &Cluster| {
+            Ok(OperatorLink { kubeconfig: cluster.kubeconfig().to_owned(), args: Vec::new() })
+        };
+        Self::start_linked(binary, policy, link).await
+    }
+
+    /// As [`Self::start`], with an operator that reaches the API server in a way of the caller's.
+    pub async fn start_linked(
+        binary: &Path,
+        policy: PolicyOptions,
+        link: impl AsyncFnOnce(&Cluster) -> anyhow::Result<OperatorLink>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
         // As root the databases run as another user, who has to pass through.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -74,15 +99,16 @@ impl Operated {
             cluster.kubectl(&["create", "namespace", namespace]).await?;
         }
         write_secrets(&cluster, &world).await?;
-        cluster.kubectl_apply(&through(&door, policy).to_string()).await?;
+        let policy = through(&door, policy);
+        cluster.kubectl_apply(&policy.to_string()).await?;
         folders::make_private(&world.state(), None)?;
         folders::write(&world.state().join("token"), &uuid::Uuid::new_v4().simple().to_string(), 0o600)?;
-        let kubeconfig = cluster.kubeconfig().to_owned();
-        start_operator(&world, binary, &kubeconfig, "controller")?;
+        let link = link(&cluster).await?;
+        start_operator(&world, binary, &link)?;
         world.start_vantages()?;
         let controller = Controller::of(&world).await?;
         let binary = binary.to_owned();
-        let operated = Self { cluster, world, controller, binary, kubeconfig, _door: door, _folder: folder };
+        let operated = Self { cluster, world, controller, binary, link, policy, _door: door, _folder: folder };
         operated
             .controller
             .wait_ready(&"east".into(), PATIENCE)
@@ -91,9 +117,21 @@ impl Operated {
         Ok(operated)
     }
 
-    /// Starts the operator again, after it was killed.
-    pub fn start_operator_again(&self) -> anyhow::Result<()> {
-        start_operator(&self.world, &self.binary, &self.kubeconfig, "controller")
+    /// Kills the operator and starts it again.
+    pub async fn restart_operator(&self) -> anyhow::Result<()> {
+        self.world.processes().kill(OPERATOR);
+        let deadline = Instant::now() + PATIENCE;
+        while self.world.processes().is_running(OPERATOR) {
+            anyhow::ensure!(Instant::now() < deadline, "the operator does not end");
+            self.world.processes().reap();
+            sleep(Duration::from_millis(5)).await;
+        }
+        start_operator(&self.world, &self.binary, &self.link)
+    }
+
+    /// Applies the policy again, after it was deleted.
+    pub async fn apply_policy_again(&self) -> anyhow::Result<()> {
+        self.cluster.kubectl_apply(&self.policy.to_string()).await.map(|_| ())
     }
 
     /// A client of the operator's API.
@@ -144,26 +182,27 @@ impl Operated {
     }
 }
 
-fn start_operator(world: &World, binary: &Path, kubeconfig: &Path, name: &str) -> anyhow::Result<()> {
+fn start_operator(world: &World, binary: &Path, link: &OperatorLink) -> anyhow::Result<()> {
     let text = |path: &Path| path.display().to_string();
-    let args = [
+    let mut args = vec![
         "operator".to_owned(),
         "--kubeconfig".to_owned(),
-        text(kubeconfig),
+        text(&link.kubeconfig),
         "--listen".to_owned(),
         world.api().to_string(),
         "--token-file".to_owned(),
         text(&world.state().join("token")),
         "--name".to_owned(),
-        name.to_owned(),
+        OPERATOR.to_owned(),
         "--lease-ms".to_owned(),
         "3000".to_owned(),
     ];
+    args.extend(link.args.iter().cloned());
     world.processes().spawn(&Launch {
-        name: name.to_owned(),
+        name: OPERATOR.to_owned(),
         region: None,
         program: binary.to_owned(),
-        args: args.into(),
+        args,
         folder: world.dir().to_path_buf(),
         identity: None,
         log: world.controller_log(),

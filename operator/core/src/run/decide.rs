@@ -94,10 +94,15 @@ pub(super) fn ask(d: &mut Draft<'_>, why: &str) -> bool {
     false
 }
 
-/// A waiting run ends with the time of the consent that it was given.
+/// A waiting run ends with the time of the consent that it was given. Consent by the clock of another boot, or of another
+/// machine, counts for nothing here: a person is asked again.
 fn approval_expired(d: &mut Draft<'_>) -> bool {
     let now = d.sight.now;
     let run = d.run();
+    if run.approval.as_ref().is_some_and(|a| a.valid_until.boot != now.boot) {
+        run.approval = None;
+        return false;
+    }
     let expired = run.approval.as_ref().is_some_and(|a| !gates::is_valid(a, now));
     if !expired {
         return false;

@@ -34,6 +34,9 @@ const END_OF_EFFECTS: Duration = Duration::from_secs(2);
 /// At most so long passes under way are waited for.
 const END_OF_PASSES: Duration = Duration::from_secs(1);
 
+/// So often everything is listed again: an event that was lost on the way is noticed by nothing else.
+const RELIST_EVERY: Duration = Duration::from_mins(5);
+
 /// Why the process ends otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -139,7 +142,7 @@ impl Operator {
             Requests::new(Arc::clone(&shell), Arc::clone(&engine), kubernetes, client.clone(), view.clone());
         let tasks = vec![
             tokio::spawn(http::serve(listener, api, stop.clone())),
-            tokio::spawn(follow(view.clone(), client.clone(), settings.watch_namespace.clone())),
+            tokio::spawn(follow(view.clone(), client.clone(), settings.watch_namespace.clone(), relist(settings))),
             tokio::spawn(feeder.feed()),
             tokio::spawn(teller.tell()),
             tokio::spawn(requests.follow()),
@@ -180,11 +183,15 @@ impl Operator {
     }
 }
 
-async fn follow(view: View, client: kube::Client, namespace: Option<String>) {
+async fn follow(view: View, client: kube::Client, namespace: Option<String>, relist: Duration) {
     tokio::join!(
-        view.policies.follow(client.clone(), namespace.as_deref()),
-        view.runs.follow(client, namespace.as_deref())
+        view.policies.follow(client.clone(), namespace.as_deref(), relist),
+        view.runs.follow(client, namespace.as_deref(), relist)
     );
+}
+
+fn relist(settings: &Settings) -> Duration {
+    settings.relist_ms.map_or(RELIST_EVERY, Duration::from_millis)
 }
 
 fn assembler(settings: &Settings, secrets: &Arc<ClusterSecrets>) -> Arc<Assembler> {

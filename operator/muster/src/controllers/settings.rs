@@ -52,6 +52,9 @@ pub struct Settings {
     /// Region that this process stands in, if it stands in one of a policy's regions
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
+    /// For how many milliseconds a listing of the objects is good
+    #[arg(long, value_name = "MS", hide = true)]
+    pub relist_ms: Option<u64>,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// A watch that ended by itself is not begun again at once.
+const AFTER_END: Duration = Duration::from_secs(1);
 
 /// `namespace/name` of any object.
 pub(super) type Key = String;
@@ -88,12 +92,22 @@ where
         key
     }
 
-    /// Follows the kind until dropped; a broken watch begins anew by itself, ever more slowly.
-    pub(super) async fn follow(&self, client: Client, namespace: Option<&str>) {
+    /// Follows the kind until dropped. A broken watch begins anew by itself, ever more slowly; and one that lost an event
+    /// on the way does not stay wrong for longer than `relist`.
+    pub(super) async fn follow(&self, client: Client, namespace: Option<&str>, relist: Duration) {
         let api: Api<DeserializeGuard<K>> = match namespace {
             Some(namespace) => Api::namespaced(client, namespace),
             None => Api::all(client),
         };
+        loop {
+            let followed = tokio::time::timeout(relist, self.follow_once(api.clone()));
+            if followed.await.is_ok() {
+                tokio::time::sleep(AFTER_END).await;
+            }
+        }
+    }
+
+    async fn follow_once(&self, api: Api<DeserializeGuard<K>>) {
         let mut listed = BTreeSet::new();
         let events = watch_objects(api, watcher::Config::default()).default_backoff();
         let mut events = pin!(events.map_err(|error| error.to_string()));

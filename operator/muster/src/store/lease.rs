@@ -15,6 +15,7 @@ use super::{Store, StoreError};
 use crate::clock::Clock;
 use muster_core::ids::HolderId;
 use muster_core::time::{Millis, Tick};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -99,29 +100,37 @@ pub enum Acquired {
     },
 }
 
-/// For stores: what was last seen of another's lease, and when it was first seen so.
+/// For stores: what was lately seen of another's lease, and when the newest of it was first seen.
+///
+/// No state of a lease ever comes back: one that was seen before is an old answer, and no sign of life.
 #[derive(Debug)]
 pub struct LeaseSight<T> {
-    seen: Mutex<Option<(T, Tick)>>,
+    seen: Mutex<(VecDeque<T>, Tick)>,
 }
 
 impl<T> Default for LeaseSight<T> {
     fn default() -> Self {
-        Self { seen: Mutex::new(None) }
+        Self { seen: Mutex::new((VecDeque::new(), Tick(0))) }
     }
 }
 
+/// States of a lease that are remembered.
+const REMEMBERED: usize = 8;
+
 impl<T: PartialEq> LeaseSight<T> {
-    /// Takes a look in; says for how long it has been the same. `now` must be read after the look.
+    /// Takes a look in; says for how long nothing new was seen. `now` must be read after the look.
     pub fn unchanged_for(&self, look: T, now: Tick) -> Millis {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match seen.as_ref() {
-            Some((same, since)) if *same == look => now.since(*since).unwrap_or(Millis(0)),
-            _ => {
-                *seen = Some((look, now));
-                Millis(0)
-            }
+        let (states, since) = &mut *seen;
+        if states.contains(&look) {
+            return now.since(*since).unwrap_or(Millis(0));
         }
+        states.push_back(look);
+        if states.len() > REMEMBERED {
+            states.pop_front();
+        }
+        *since = now;
+        Millis(0)
     }
 }
 
@@ -301,4 +310,19 @@ enum Ended {
     No,
     Asked,
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_answer_is_no_sign_of_life() {
+        let sight = LeaseSight::default();
+        assert_eq!(sight.unchanged_for(1, Tick(100)), Millis(0));
+        assert_eq!(sight.unchanged_for(2, Tick(200)), Millis(0), "a change");
+        assert_eq!(sight.unchanged_for(1, Tick(300)), Millis(100), "read from a server that lags behind");
+        assert_eq!(sight.unchanged_for(2, Tick(400)), Millis(200));
+        assert_eq!(sight.unchanged_for(3, Tick(500)), Millis(0), "another change");
+    }
 }

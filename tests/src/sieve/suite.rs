@@ -1,0 +1,155 @@
+//! All patterns, all points.
+
+use super::proxy::Rule;
+use super::stage::{Played, Stage};
+use anyhow::Context;
+use std::fmt;
+use std::time::Instant;
+
+/// A way to disturb.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Pattern {
+    /// Killed between a write and its answer.
+    Intermediate,
+    /// Older versions are read.
+    Stale,
+    /// Events are lost.
+    Unobserved,
+}
+
+/// What is played; everything unless told otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only this pattern.
+    pub pattern: Option<Pattern>,
+    /// Only every so many points of a pattern, for a short form.
+    pub every: usize,
+}
+
+/// Kinds whose reads or events are disturbed, by a part of their path.
+const KINDS: [&str; 4] = ["/failoverjournals", "/failoverruns", "/regionfailoverpolicies", "/configmaps"];
+/// Kinds that are watched.
+const WATCHED: [&str; 2] = ["/failoverruns", "/regionfailoverpolicies"];
+
+/// The figures of the suite.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    patterns: usize,
+    points: usize,
+    runs: usize,
+    wrong_ends: usize,
+    repeated_effects: usize,
+}
+
+impl Tally {
+    /// Whether every point was played, and each run ended as the undisturbed one.
+    pub const fn is_good(&self) -> bool {
+        self.points > 0 && self.runs == self.points && self.wrong_ends == 0 && self.repeated_effects == 0
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { patterns, points, runs, wrong_ends, repeated_effects } = self;
+        write!(
+            f,
+            "sieve: patterns={patterns} points={points} runs={runs} wrong_ends={wrong_ends} \
+             repeated_effects={repeated_effects}"
+        )
+    }
+}
+
+fn points(pattern: Pattern, undisturbed: &Played) -> Vec<(String, Rule)> {
+    let writes = undisturbed.writes.len();
+    match pattern {
+        Pattern::Intermediate => (1..=writes)
+            .map(|n| {
+                let write = undisturbed.writes.get(n - 1).cloned().unwrap_or_default();
+                (format!("killed after write {n} ({write})"), Rule { hold_write: Some(n), ..Rule::default() })
+            })
+            .collect(),
+        Pattern::Stale => {
+            let alone = KINDS.map(|kind| (None, kind));
+            // The time travel: killed, and what is read after the restart is older than what was read before.
+            let after_restart = [writes / 4, writes / 2, writes * 3 / 4].map(|n| (Some(n.max(1)), "/"));
+            let rule = |(hold_write, kind): (Option<usize>, &str)| {
+                let killed = hold_write.map_or_else(String::new, |n| format!(", killed after write {n}"));
+                let rule = Rule { hold_write, stale: Some(kind.to_owned()), ..Rule::default() };
+                (format!("stale reads of {kind}{killed}"), rule)
+            };
+            alone.into_iter().chain([(None, "/")]).chain(after_restart).map(rule).collect()
+        }
+        Pattern::Unobserved => WATCHED
+            .into_iter()
+            .chain(["/"])
+            .map(|kind| {
+                (format!("lost events of {kind}"), Rule { lose: Some(kind.to_owned()), ..Rule::default() })
+            })
+            .collect(),
+    }
+}
+
+/// Plays what was chosen, one failover after the other.
+#[allow(clippy::print_stdout)] // a suite's line per run
+pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
+    let mut stage = Stage::start().await?;
+    let undisturbed = stage.play(&Rule::default()).await;
+    let undisturbed =
+        undisturbed.with_context(|| format!("the undisturbed run; the log's end:\n{}", stage.last_words()))?;
+    println!("base  {} writes; {}; {}", undisturbed.writes.len(), undisturbed.effects, undisturbed.end);
+    let mut tally = Tally::default();
+    for pattern in [Pattern::Intermediate, Pattern::Stale, Pattern::Unobserved] {
+        if choice.pattern.is_some_and(|only| only != pattern) {
+            continue;
+        }
+        tally.patterns += 1;
+        for (name, rule) in points(pattern, &undisturbed).into_iter().step_by(choice.every.max(1)) {
+            tally.points += 1;
+            let began = Instant::now();
+            let played = stage.play(&rule).await;
+            let broken = played.is_err();
+            let words = if broken { stage.last_words() } else { String::new() };
+            judge(&mut tally, &name, played, &undisturbed, (began.elapsed().as_secs_f64(), &words));
+            if broken {
+                // What is left of that world may be anything: begin anew.
+                let fresh = Stage::start().await?;
+                std::mem::replace(&mut stage, fresh).stop().await?;
+            }
+        }
+    }
+    stage.stop().await?;
+    Ok(tally)
+}
+
+#[allow(clippy::print_stdout)] // a suite's line per run
+fn judge(
+    tally: &mut Tally,
+    name: &str,
+    played: anyhow::Result<Played>,
+    undisturbed: &Played,
+    (seconds, words): (f64, &str),
+) {
+    tally.runs += 1;
+    let (mut wrong, mut repeated, mut told) = (Vec::new(), Vec::new(), String::new());
+    match played {
+        Err(error) => wrong.push(format!("{error:#}; the log's end:\n{words}")),
+        Ok(now) => {
+            wrong = now.end.differences(&undisturbed.end);
+            wrong.extend(now.effects.missing(&undisturbed.effects));
+            repeated = now.effects.repeated(&undisturbed.effects);
+            told = match (now.killed, now.disturbed) {
+                (true, 0) => String::new(),
+                (true, n) => format!("; {n} disturbed"),
+                (false, 0) => "; not felt: the run was over before".to_owned(),
+                (false, n) => format!("; {n} disturbed"),
+            };
+        }
+    }
+    tally.wrong_ends += usize::from(!wrong.is_empty());
+    tally.repeated_effects += repeated.len();
+    let verdict = if wrong.is_empty() && repeated.is_empty() { "ok" } else { "WRONG" };
+    println!("{verdict:<5} {name} ({seconds:.1} s){told}");
+    for line in wrong.iter().chain(&repeated) {
+        println!("      {line}");
+    }
+}

@@ -1,0 +1,192 @@
+//! The operator's world turned over: objects deleted, processes killed, the API server gone and restored from yesterday,
+//! in the middle of a run and at rest.
+
+use anyhow::{Context, ensure};
+use muster::demo::policy::{POLICY, PolicyOptions};
+use muster_core::policy::Mode;
+use muster_tests::operated::Operated;
+use serde_json::{Value, json};
+use std::path::Path;
+
+const SHOP: &str = POLICY.0;
+const CHECKOUT: &str = POLICY.1;
+
+fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
+    path.iter().fold(object, |at, field| &at[*field]).as_str().unwrap_or_default()
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|c| c["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+fn told(object: &Value) -> String {
+    let status = &object["status"];
+    format!("{} {} {}", status["phase"], status["step"], status["message"])
+}
+
+/// The phase of a policy or a run is this.
+fn is_in(phase: &str) -> impl Fn(&Value) -> Result<(), String> + '_ {
+    move |object| if text(object, &["status", "phase"]) == phase { Ok(()) } else { Err(told(object)) }
+}
+
+fn serves(region: &str) -> impl Fn(&Value) -> Result<(), String> + '_ {
+    move |policy| {
+        let (phase, active) = (text(policy, &["status", "phase"]), text(policy, &["status", "activeRegion"]));
+        let whole = condition(policy, "Protected")["status"] == "True";
+        if phase == "Watching" && active == region && whole {
+            Ok(())
+        } else {
+            Err(format!("{phase} {active} {:#}", policy["status"]["conditions"]))
+        }
+    }
+}
+
+/// What a person does with kubectl.
+struct Person<'a>(&'a Operated);
+
+impl Person<'_> {
+    async fn kubectl(&self, words: &[&str]) -> anyhow::Result<String> {
+        self.0.cluster.kubectl(words).await
+    }
+
+    async fn patch_run(&self, run: &str, patch: &Value) -> anyhow::Result<()> {
+        self.kubectl(&["patch", "run", run, "-n", SHOP, "--type=merge", "-p", &patch.to_string()]).await.map(|_| ())
+    }
+
+    async fn ask(&self, name: &str, kind: &str) -> anyhow::Result<()> {
+        let run = json!({
+            "apiVersion": "muster.dev/v1alpha1", "kind": "FailoverRun", "metadata": {"name": name, "namespace": SHOP},
+            "spec": {"policy": CHECKOUT, "kind": kind, "reason": "a test", "by": "kim"},
+        });
+        self.0.cluster.kubectl_apply(&run.to_string()).await.map(|_| ())
+    }
+
+    async fn approve(&self, run: &str, plan_hash: &str) -> anyhow::Result<()> {
+        let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+        let approval = json!({"planHash": plan_hash, "by": "kim", "validUntil": until.to_string(), "maxLoss": "10m"});
+        self.patch_run(run, &json!({"spec": {"approval": approval}})).await
+    }
+
+    /// Approves the plan that the run shows.
+    async fn approve_shown(&self, run: &str) -> anyhow::Result<()> {
+        let waiting = self.0.until("run", run, is_in("AwaitingApproval")).await?;
+        self.approve(run, text(&waiting, &["status", "planHash"])).await
+    }
+
+    async fn annotate(&self, what: &str) -> anyhow::Result<()> {
+        self.kubectl(&["annotate", "rfp", CHECKOUT, "-n", SHOP, "--overwrite", what]).await.map(|_| ())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_survives_what_befalls_its_objects_and_processes() -> anyhow::Result<()> {
+    let policy = PolicyOptions {
+        mode: Mode::Approve,
+        probe_every_ms: 1_000,
+        cooldown: "1s".to_owned(),
+        max_estimated_loss: None,
+        ..PolicyOptions::default()
+    };
+    let operated = Operated::start(Path::new(env!("CARGO_BIN_EXE_faults")), policy).await?;
+    let told = story(&operated).await.map_err(|error| operated.with_last_words(&error));
+    operated.stop().await?;
+    told
+}
+
+async fn story(operated: &Operated) -> anyhow::Result<()> {
+    let person = Person(operated);
+    operated.until("rfp", CHECKOUT, serves("east")).await?;
+    wishes_are_taken_in(operated, &person).await.context("wishes")?;
+    let run = in_mid_run(operated, &person).await.context("in mid-run")?;
+    the_policy_comes_back(operated, &run).await.context("the policy comes back")?;
+    yesterday_is_noticed(operated, &person).await.context("yesterday")
+}
+
+/// Pause, a switchover that is refused its abort's twin, and an abort that undoes.
+async fn wishes_are_taken_in(operated: &Operated, person: &Person<'_>) -> anyhow::Result<()> {
+    person.annotate("muster.dev/paused=maintenance of the network").await?;
+    operated.until("rfp", CHECKOUT, is_in("Paused")).await?;
+    person.annotate("muster.dev/paused-").await?;
+    operated.until("rfp", CHECKOUT, serves("east")).await?;
+
+    person.ask("planned", "Switchover").await?;
+    operated.until("run", "planned", is_in("AwaitingApproval")).await?;
+    person.approve("planned", "0000000000000000").await?;
+    let refused = |run: &Value| match text(condition(run, "ApprovalTaken"), &["reason"]) {
+        "PlanChanged" => Ok(()),
+        other => Err(format!("{other} {}", told(run))),
+    };
+    operated.until("run", "planned", refused).await?;
+    person.patch_run("planned", &json!({"spec": {"abort": {"by": "kim", "reason": "not today"}}})).await?;
+    operated.until("run", "planned", is_in("Aborted")).await?;
+    let taken_back = person.patch_run("planned", &json!({"spec": {"abort": null}})).await;
+    ensure!(taken_back.is_err(), "an abort was taken back");
+
+    person.kubectl(&["delete", "run", "planned", "-n", SHOP]).await?;
+    operated.until("rfp", CHECKOUT, serves("east")).await.map(|_| ())
+}
+
+/// A failover that waits for a person: its objects are deleted, its operator is killed, its API server is gone.
+async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<String> {
+    operated.world.kill(&"east".into());
+    let opened = |p: &Value| match text(p, &["status", "activeRun", "name"]) {
+        "" => Err(told(p)),
+        _ => Ok(()),
+    };
+    let policy = operated.until("rfp", CHECKOUT, opened).await?;
+    let run = text(&policy, &["status", "activeRun", "name"]).to_owned();
+    let before = operated.until("run", &run, is_in("AwaitingApproval")).await?;
+
+    person.kubectl(&["delete", "run", &run, "-n", SHOP]).await?;
+    let again = operated.until("run", &run, is_in("AwaitingApproval")).await?;
+    ensure!(again["status"]["epoch"] == before["status"]["epoch"], "{again:#}");
+
+    operated.restart_operator().await?;
+    let newer = |run: &Value| match run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
+        true => is_in("AwaitingApproval")(run),
+        false => Err(format!("term {}", run["status"]["term"])),
+    };
+    operated.until("run", &run, newer).await?;
+
+    operated.cluster.stop_api_server().await;
+    // Longer than the lease: the operator has lost it when the server is back.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    operated.cluster.start_api_server().await?;
+    operated.until("run", &run, is_in("AwaitingApproval")).await?;
+
+    person.kubectl(&["delete", "rfp", CHECKOUT, "-n", SHOP]).await?;
+    person.approve_shown(&run).await?;
+    let ended = operated.until("run", &run, is_in("Completed")).await?;
+    ensure!(text(&ended, &["status", "to"]) == "west", "{ended:#}");
+    Ok(run)
+}
+
+/// A policy that is created again goes on with its journal: nothing is foreign to it.
+async fn the_policy_comes_back(operated: &Operated, run: &str) -> anyhow::Result<()> {
+    operated.apply_policy_again().await?;
+    operated.world.repair(&"east".into());
+    let policy = operated.until("rfp", CHECKOUT, serves("west")).await?;
+    ensure!(text(&policy, &["status", "lastRun", "name"]) == run, "{policy:#}");
+    Ok(())
+}
+
+/// etcd is restored from before a run: the targets know more than the journal, and nothing is done until a person says so.
+async fn yesterday_is_noticed(operated: &Operated, person: &Person<'_>) -> anyhow::Result<()> {
+    let snapshot = operated.cluster.snapshot().await?;
+    person.ask("home", "Failback").await?;
+    person.approve_shown("home").await?;
+    operated.until("run", "home", is_in("Completed")).await?;
+    operated.until("rfp", CHECKOUT, serves("east")).await?;
+
+    operated.cluster.restore(&snapshot).await?;
+    let behind = |p: &Value| match text(condition(p, "Ready"), &["reason"]) {
+        "JournalBehindTargets" if !text(p, &["status", "acknowledge"]).is_empty() => Ok(()),
+        reason => Err(format!("{reason} {}", told(p))),
+    };
+    let policy = operated.until("rfp", CHECKOUT, behind).await?;
+    let token = text(&policy, &["status", "acknowledge"]).to_owned();
+    person.annotate("muster.dev/ack=something-else").await?;
+    person.annotate(&format!("muster.dev/ack={token}")).await?;
+    operated.until("rfp", CHECKOUT, serves("east")).await.map(|_| ())
+}
