@@ -27,7 +27,7 @@ pub fn validate(spec: &ProbingSpec, clock: &Arc<dyn Clock>) -> Vec<SpecError> {
         let probe = Arc::new(probe.clone());
         for region in &spec.regions {
             let book = || Arc::new(HeartbeatBook::new(&VantageName::new("")));
-            drop(Probe::compile(&probe, region, book, &mut mistakes));
+            drop(Probe::compile(&probe, &Arc::new(region.clone()), book, &mut mistakes));
         }
     }
     if let Some(public) = &spec.public {
@@ -67,7 +67,7 @@ pub async fn run_once(spec: &ProbeSpec, region: &RegionVars, once: &Once) -> Res
     let mut mistakes = Mistakes::default();
     let shared = once.shared();
     let book = || Arc::new(HeartbeatBook::new(&once.vantage));
-    let probe = Probe::compile(&Arc::new(spec.clone()), region, book, &mut mistakes);
+    let probe = Probe::compile(&Arc::new(spec.clone()), &Arc::new(region.clone()), book, &mut mistakes);
     let (names, clock) = (Arc::clone(&shared.names), Arc::clone(&once.clock));
     let anchors = Anchors::compile(&once.anchors, names, clock, &mut mistakes);
     let mistakes = mistakes.into_vec();

@@ -86,20 +86,21 @@ pub(crate) struct Http {
     lookup: Lookup,
 }
 
+/// Boxed but for the two most usual ones, so that these do not have the size of the largest.
 enum Work {
     Http(Http),
-    Suite(Suite),
+    Suite(Box<Suite>),
     Tcp(Address),
-    Grpc(Grpc),
-    Dns(Dns),
-    Sql(Sql),
-    Heartbeat(Heartbeat),
+    Grpc(Box<Grpc>),
+    Dns(Box<Dns>),
+    Sql(Box<Sql>),
+    Heartbeat(Box<Heartbeat>),
 }
 
 /// A probe compiled for one region, with the connections that it keeps.
 pub(crate) struct Probe {
     pub(crate) spec: Arc<ProbeSpec>,
-    pub(crate) region: RegionName,
+    pub(crate) region: Arc<RegionVars>,
     work: Work,
 }
 
@@ -130,7 +131,7 @@ impl Probe {
     /// Compiles; mistakes are collected, and `None` given, if there are any.
     pub(crate) fn compile(
         spec: &Arc<ProbeSpec>,
-        region: &RegionVars,
+        region: &Arc<RegionVars>,
         book: impl FnOnce() -> Arc<HeartbeatBook>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
@@ -145,21 +146,29 @@ impl Probe {
                 let place = Place { field: &format!("{field}.http"), region: Some(region), saved: &[] };
                 Http::compile(http, &place, mistakes).map(Work::Http)
             }
-            ProbeKind::Suite(steps) => Suite::compile(steps, &field, region, mistakes).map(Work::Suite),
+            ProbeKind::Suite(steps) => {
+                Suite::compile(steps, &field, region, mistakes).map(|s| Work::Suite(Box::new(s)))
+            }
             ProbeKind::Tcp(tcp) => {
                 let address = compile_address(&tcp.address, &format!("{field}.tcp.address"), region, None);
                 mistakes.take(address).map(Work::Tcp)
             }
-            ProbeKind::Grpc(grpc) => Grpc::compile(grpc, &field, region, mistakes).map(Work::Grpc),
-            ProbeKind::Dns(dns) => Dns::compile(dns, &field, region, mistakes).map(Work::Dns),
+            ProbeKind::Grpc(grpc) => {
+                Grpc::compile(grpc, &field, region, mistakes).map(|g| Work::Grpc(Box::new(g)))
+            }
+            ProbeKind::Dns(dns) => {
+                Dns::compile(dns, &field, region, mistakes).map(|d| Work::Dns(Box::new(d)))
+            }
             ProbeKind::Sql(sql) => {
-                Sql::compile(sql, spec.timeout, &field, &region.name, mistakes).map(Work::Sql)
+                let sql = Sql::compile(sql, spec.timeout, &field, &region.name, mistakes);
+                sql.map(|sql| Work::Sql(Box::new(sql)))
             }
             ProbeKind::Heartbeat(beat) => {
-                Heartbeat::compile(beat, book(), &field, &region.name, mistakes).map(Work::Heartbeat)
+                let beat = Heartbeat::compile(beat, book(), &field, &region.name, mistakes);
+                beat.map(|beat| Work::Heartbeat(Box::new(beat)))
             }
         };
-        Some(Self { spec: Arc::clone(spec), region: region.name.clone(), work: work? })
+        Some(Self { spec: Arc::clone(spec), region: Arc::clone(region), work: work? })
     }
 
     /// On which sides it runs.

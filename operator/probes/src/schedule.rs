@@ -25,7 +25,7 @@ pub type ActiveRegion = watch::Receiver<Option<RegionName>>;
 
 struct Running {
     spec: Arc<ProbeSpec>,
-    region: RegionVars,
+    region: Arc<RegionVars>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -85,11 +85,11 @@ impl ProbeRunner {
         }
         self.running.retain(|(probe, region), running| {
             let still = |p: &ProbeSpec| p.name == *probe && *p == *running.spec;
-            let known = |r: &RegionVars| r.name == *region && *r == running.region;
+            let known = |r: &RegionVars| r.name == *region && *r == *running.region;
             spec.probes.iter().any(still) && spec.regions.iter().any(known)
         });
-        for (probe, region) in fresh {
-            self.start(probe, region);
+        for probe in fresh {
+            self.start(probe);
         }
         self.switch_public(spec, public);
         self.forget_books();
@@ -122,14 +122,15 @@ impl ProbeRunner {
         self.public.as_ref()?.facts.borrow().clone()
     }
 
-    fn compile_changed(&mut self, spec: &ProbingSpec, mistakes: &mut Mistakes) -> Vec<(Probe, RegionVars)> {
+    fn compile_changed(&mut self, spec: &ProbingSpec, mistakes: &mut Mistakes) -> Vec<Probe> {
+        let regions: Vec<Arc<RegionVars>> = spec.regions.iter().cloned().map(Arc::new).collect();
         let mut fresh = Vec::new();
         for (n, probe) in spec.probes.iter().enumerate() {
             if spec.probes[..n].iter().any(|other| other.name == probe.name) {
                 mistakes.add(SpecError::new(&format!("probes[{}]", probe.name), "the name is used twice"));
             }
             let shared = Arc::new(probe.clone());
-            for region in &spec.regions {
+            for region in &regions {
                 let key = (probe.name.clone(), region.name.clone());
                 let same = |r: &Running| *r.spec == *probe && r.region == *region;
                 if self.running.get(&key).is_some_and(same) {
@@ -140,7 +141,7 @@ impl ProbeRunner {
                     let item = item_of(probe).cloned().unwrap_or_else(|| ItemName::new(""));
                     Arc::clone(books.entry(item).or_insert_with(|| Arc::new(HeartbeatBook::new(vantage))))
                 };
-                fresh.extend(Probe::compile(&shared, region, book, mistakes).map(|p| (p, region.clone())));
+                fresh.extend(Probe::compile(&shared, region, book, mistakes));
             }
         }
         fresh
@@ -159,8 +160,8 @@ impl ProbeRunner {
         Anchors::compile(&spec.anchors, names, clock, mistakes)
     }
 
-    fn start(&mut self, probe: Probe, region: RegionVars) {
-        let spec = Arc::clone(&probe.spec);
+    fn start(&mut self, probe: Probe) {
+        let (spec, region) = (Arc::clone(&probe.spec), Arc::clone(&probe.region));
         let key = (spec.name.clone(), region.name.clone());
         let (shared, active) = (Arc::clone(&self.shared), self.active.clone());
         let running = task::keep_probing(Box::new(probe), shared, self.anchors.subscribe(), active);

@@ -24,48 +24,70 @@ struct Begun {
     instant: Instant,
 }
 
-/// Runs `probe` until the task is dropped.
-pub(crate) async fn keep_probing(
+/// Runs `probe` until the task is dropped. A block, because an async function keeps its arguments twice.
+#[allow(clippy::manual_async_fn)]
+pub(crate) fn keep_probing(
     mut probe: Box<Probe>,
     shared: Arc<Shared>,
     anchors: watch::Receiver<Arc<Anchors>>,
     mut active: ActiveRegion,
-) {
-    let (sides, region, every) = (probe.sides(), probe.region.clone(), probe.spec.every);
-    let mut side = Side::of(&region, active.borrow_and_update().as_ref());
-    let mut next = Instant::now() + every.min(MAX_SPREAD).mul_f64(rand::random());
-    loop {
-        let changed = wait_for_change(&mut active, &region, sides, side);
-        if !sides.applies(side) {
-            probe.rest();
-            side = changed.await;
-            // All probes of a region begin at the same change.
-            next = Instant::now() + every.min(MAX_SPREAD / 10).mul_f64(rand::random());
-            continue;
-        }
-        tokio::select! {
-            () = sleep_until(next) => {}
-            new = changed => { side = new; continue; }
-        }
-        next = Instant::now() + jittered(every);
-        let current = Arc::clone(&anchors.borrow());
-        let progress = Progress::default();
-        let cx = RunCx { names: &shared.names, progress: &progress, clock: shared.clock.as_ref(), side };
-        let begun = Begun { at: shared.clock.now(), instant: Instant::now() };
-        // Biased: a write to a region that is no longer active must not begin.
-        let outcome = tokio::select! {
-            biased;
-            new = wait_for_change(&mut active, &region, sides, side) => Err(new),
-            outcome = run_watched(&mut probe, &cx, &current) => Ok(outcome),
-        };
-        match outcome {
-            Ok(outcome) => Box::pin(settle(&mut probe, &cx, &shared, &current, begun, outcome)).await,
-            Err(new) => {
-                if probe.needs_clean_up() {
-                    probe.clean_up(&cx).await;
-                }
-                side = new;
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let every = probe.spec.every;
+        let mut side = Side::of(&probe.region.name, active.borrow_and_update().as_ref());
+        let mut next = Instant::now() + every.min(MAX_SPREAD).mul_f64(rand::random());
+        loop {
+            let sides = probe.sides();
+            if !sides.applies(side) {
+                probe.rest();
+                side = wait_for_change(&mut active, &probe.region.name, sides, side).await;
+                // All probes of a region begin at the same change.
+                next = Instant::now() + every.min(MAX_SPREAD / 10).mul_f64(rand::random());
+                continue;
             }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                new = wait_for_change(&mut active, &probe.region.name, sides, side) => {
+                    side = new;
+                    continue;
+                }
+            }
+            next = Instant::now() + jittered(every);
+            let current = Arc::clone(&anchors.borrow());
+            // Boxed: a probe that sleeps must not hold the room of one that runs.
+            side = Box::pin(run_and_report(&mut probe, &shared, &current, &mut active, side)).await;
+        }
+    }
+}
+
+/// One run with its report, or as much of it as was done when the active region changed. Gives the side after it.
+async fn run_and_report(
+    probe: &mut Probe,
+    shared: &Shared,
+    anchors: &Anchors,
+    active: &mut ActiveRegion,
+    side: Side,
+) -> Side {
+    let (sides, region) = (probe.sides(), Arc::clone(&probe.region));
+    let progress = Progress::default();
+    let cx = RunCx { names: &shared.names, progress: &progress, clock: shared.clock.as_ref(), side };
+    let begun = Begun { at: shared.clock.now(), instant: Instant::now() };
+    // Biased: a write to a region that is no longer active must not begin.
+    let outcome = tokio::select! {
+        biased;
+        new = wait_for_change(active, &region.name, sides, side) => Err(new),
+        outcome = run_watched(probe, &cx, anchors) => Ok(outcome),
+    };
+    match outcome {
+        Ok(outcome) => {
+            Box::pin(settle(probe, &cx, shared, anchors, begun, outcome)).await;
+            side
+        }
+        Err(new) => {
+            if probe.needs_clean_up() {
+                probe.clean_up(&cx).await;
+            }
+            new
         }
     }
 }
@@ -110,7 +132,7 @@ async fn settle(
     outcome: Outcome,
 ) {
     let spec = Arc::clone(&probe.spec);
-    let region = probe.region.clone();
+    let region = probe.region.name.clone();
     let report = async {
         let latency = outcome.latency;
         let (symptom, result, detail) = judge(outcome, begun.instant, anchors).await;
@@ -121,7 +143,7 @@ async fn settle(
     if probe.needs_clean_up() {
         let (notes, ()) = futures::future::join(probe.clean_up(cx), report).await;
         for note in notes {
-            tracing::warn!(probe = %spec.name, region = %probe.region, %note, "probe_clean_up_failed");
+            tracing::warn!(probe = %spec.name, region = %probe.region.name, %note, "probe_clean_up_failed");
         }
     } else {
         report.await;
@@ -149,4 +171,25 @@ pub(crate) async fn judge(
         false => format!("{}; no anchor answered either", finding.detail),
     };
     (finding.symptom, finding.symptom.judge(passed), detail)
+}
+#[cfg(test)]
+mod tests {
+    use super::keep_probing;
+    use crate::http::HttpPlan;
+    use crate::http::target::Target;
+    use crate::run::Probe;
+
+    /// Size of what a function of four arguments gives, without calling it.
+    fn size_of_result<A, B, C, D, R>(_: impl Fn(A, B, C, D) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    /// A controller keeps one of each for every probe and region. tokio aligns a task to 128 bytes and adds 104.
+    #[test]
+    fn a_sleeping_probe_is_small() {
+        assert!(size_of_result(keep_probing) + 104 <= 512);
+        assert!(size_of::<Probe>() <= 96);
+        assert!(size_of::<HttpPlan>() <= 288);
+        assert!(size_of::<Target>() <= 128);
+    }
 }

@@ -149,11 +149,11 @@ fn message(
 ) -> http::Request<Full<Bytes>> {
     let mut message = http::Request::new(Full::new(request.body.clone()));
     *message.method_mut() = request.method.clone();
-    *message.uri_mut() = request.target.path.clone();
+    *message.uri_mut() = request.target.path.clone().into();
     let headers = message.headers_mut();
     headers.clone_from(&request.headers);
     if with_secrets {
-        headers.extend(plan.secret_headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.extend(plan.secret_headers.iter().cloned());
     }
     if !headers.contains_key(HOST) {
         headers.insert(HOST, request.target.host_header.clone());

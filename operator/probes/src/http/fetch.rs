@@ -8,6 +8,7 @@ use crate::run::RunCx;
 use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_TYPE, LOCATION};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Sends `request` and follows at most as many redirects as the plan allows. Secrets stay with the first origin.
@@ -19,10 +20,10 @@ pub(crate) async fn fetch(
     cx: &RunCx<'_>,
 ) -> Result<Answer, Finding> {
     let began = Instant::now();
-    let origin = request.target.origin.clone();
+    let first = Arc::clone(&request.target);
     let mut followed = 0;
     loop {
-        let with_secrets = request.target.origin == origin;
+        let with_secrets = request.target.origin == first.origin;
         let answer = exchange(plan, &request, with_secrets, lookup, connections, cx).await?;
         let redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
         let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
@@ -33,11 +34,11 @@ pub(crate) async fn fetch(
             return Err(Finding::wrong(format!("more than {followed} redirects")));
         }
         followed += 1;
-        request.target = request
-            .target
-            .follow(location)
-            .map_err(|problem| Finding::wrong(format!("the redirect's location {problem}")))?;
-        if request.target.origin != origin {
+        let target = request.target.follow(location);
+        let target =
+            target.map_err(|problem| Finding::wrong(format!("the redirect's location {problem}")))?;
+        request.target = Arc::new(target);
+        if request.target.origin != first.origin {
             // What was saved may be a token of the first origin.
             request.headers.retain_insensitive();
         }

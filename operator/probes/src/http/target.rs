@@ -1,8 +1,10 @@
-//! Where a request goes: the parts of a URL that the wire needs, ready made.
+//! Where a request goes: the parts of a URL that the wire needs, ready made, and nothing else. A controller keeps one
+//! for each probe; the URL itself is put together again in the rare case that a redirect is relative to it.
 
 use crate::net::Address;
-use http::{HeaderValue, Uri};
-use url::{Host, Url};
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+use url::{Host, Position, Url};
 
 /// Scheme, host and port: what a connection belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,20 +17,18 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) origin: Origin,
-    /// Path and query.
-    pub(crate) path: Uri,
+    pub(crate) path: PathAndQuery,
     pub(crate) host_header: HeaderValue,
-    pub(crate) url: Url,
 }
 
 impl Target {
     /// The error says what is wrong with the URL.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|e| format!("is no URL: {e}"))?;
-        Self::from_url(url)
+        Self::from_url(&url)
     }
 
-    pub(crate) fn from_url(url: Url) -> Result<Self, String> {
+    fn from_url(url: &Url) -> Result<Self, String> {
         let https = match url.scheme() {
             "http" => false,
             "https" => true,
@@ -44,20 +44,27 @@ impl Target {
             None => return Err("has no host".to_owned()),
         };
         let port = url.port_or_known_default().filter(|p| *p > 0).ok_or("has no port")?;
-        let path = url.query().map_or_else(|| url.path().to_owned(), |q| format!("{}?{q}", url.path()));
-        let path = path.parse::<Uri>().map_err(|e| format!("has a path that cannot be sent: {e}"))?;
+        let path = url[Position::BeforePath..Position::AfterQuery]
+            .parse::<PathAndQuery>()
+            .map_err(|e| format!("has a path that cannot be sent: {e}"))?;
         let shown = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (Some(host), None) => host.to_owned(),
             (None, _) => return Err("has no host".to_owned()),
         };
-        let host_header = HeaderValue::try_from(shown).map_err(|_| "has a host that cannot be sent")?;
-        Ok(Self { origin: Origin { https, address: Address { host, port } }, path, host_header, url })
+        let host_header = HeaderValue::from_str(&shown).map_err(|_| "has a host that cannot be sent")?;
+        Ok(Self { origin: Origin { https, address: Address { host, port } }, path, host_header })
     }
 
     /// Where a redirect's `Location` leads from here.
     pub(crate) fn follow(&self, location: &str) -> Result<Self, String> {
-        let url = self.url.join(location).map_err(|e| format!("is no URL: {e}"))?;
-        Self::from_url(url)
+        let url = self.url().and_then(|here| here.join(location)).map_err(|e| format!("is no URL: {e}"))?;
+        Self::from_url(&url)
+    }
+
+    fn url(&self) -> Result<Url, url::ParseError> {
+        let scheme = if self.origin.https { "https" } else { "http" };
+        let host = String::from_utf8_lossy(self.host_header.as_bytes());
+        Url::parse(&format!("{scheme}://{host}{}", self.path))
     }
 }
