@@ -24,5 +24,6 @@ mod tell;
 mod view;
 
 pub use link::LinkError;
+pub(crate) use requests::{ACK, ADOPT, PAUSED};
 pub use run::{OperatorError, run};
 pub use settings::Settings;

@@ -58,6 +58,9 @@ pub struct Board {
     changed: Notify,
 }
 
+/// Successes in a row beyond this many tell nothing new: more are never asked for in a row.
+const COUNTED: u32 = 100;
+
 impl Board {
     fn lock(&self) -> MutexGuard<'_, Observations> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,8 +114,16 @@ impl Board {
 
     /// The newest result through the public name.
     pub fn set_public(&self, public: Fact<PublicFacts>) {
-        self.lock().public = Some(public);
-        self.changed.notify_one();
+        let mut seen = self.lock();
+        let news = seen.public.as_ref().is_none_or(|known| {
+            let counts = known.value.successes != public.value.successes && known.value.successes < COUNTED;
+            counts || (known.value.successes == 0) != (public.value.successes == 0)
+        });
+        seen.public = Some(public);
+        drop(seen);
+        if news {
+            self.changed.notify_one();
+        }
     }
 
     /// What this controller's heartbeat writer knows of one data item.

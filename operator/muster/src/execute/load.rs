@@ -1,9 +1,13 @@
-//! Stage 1: policy, active run and state, live from the store, and the right to change them.
+//! Stage 1: policy, active run and state from the store, live while a run is under way, and the right to change them.
 
 use super::shell::Shell;
 use crate::store::{LeaseToken, StoreError, Version};
 use muster_core::journal::{Journal, Run};
 use muster_core::policy::Policy;
+use muster_core::time::Millis;
+
+/// How old the journal may be that a pass in calm starts from.
+const CALM_AGE: Millis = Millis(15_000);
 
 /// What one pass starts from.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub(super) enum LoadError {
 /// Loads the journal, under the lease. A policy that was never seen here gets an empty one.
 pub(super) async fn load(shell: &Shell, policy: &Policy) -> Result<Loaded, LoadError> {
     let lease = shell.lease.token().ok_or(LoadError::NoLease)?;
-    let found = match shell.store.load(&policy.name).await {
+    let found = match shell.store.load_in_calm(&policy.name, CALM_AGE).await {
         Err(StoreError::UnknownPolicy { .. }) => shell.store.create(&policy.name, &policy.owner).await?,
         found => found?,
     };

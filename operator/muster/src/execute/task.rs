@@ -86,7 +86,10 @@ pub struct PolicyTask {
 
 /// How a pass went on.
 enum Next {
+    /// At most so long; less if something happens.
     Wait(Duration),
+    /// So long, whatever happens: the last pass failed.
+    Pause(Duration),
     /// The policy is gone and nothing of it is under way.
     Ended,
 }
@@ -124,6 +127,12 @@ impl PolicyTask {
         loop {
             let wait = match self.guarded_pass().await {
                 Next::Wait(wait) => wait.max(BREATH),
+                Next::Pause(pause) => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(pause) => continue,
+                    }
+                }
                 Next::Ended => return,
             };
             tokio::select! {
@@ -144,7 +153,7 @@ impl PolicyTask {
             Err(_) => {
                 tracing::error!(policy = %name, "a pass panicked; the next one starts anew");
                 self.tell_problem("the last pass panicked; see the log".to_owned());
-                Next::Wait(RESYNC)
+                Next::Pause(RESYNC)
             }
         }
     }
@@ -164,7 +173,7 @@ impl PolicyTask {
         }
         tracing::warn!(policy = %name, %error, "pass ended early");
         self.tell_problem(error.to_string());
-        Next::Wait(AFTER_ERROR)
+        Next::Pause(AFTER_ERROR)
     }
 
     async fn pass(&mut self) -> Result<Next, PassError> {

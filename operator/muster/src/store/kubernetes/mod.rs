@@ -40,6 +40,7 @@ use muster_core::wish::Wish;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +93,10 @@ pub struct KubernetesStore {
     /// Number and version of the lease as this process wrote it last.
     lease: Mutex<Option<(u64, String)>>,
     written: Mutex<Option<Tick>>,
+    /// Journals as this process saw or wrote them last, and when.
+    known: Mutex<BTreeMap<PolicyName, (Loaded, Tick)>>,
+    /// Changes of journals by this process: what was read while one went on may be older than it.
+    changes: AtomicU64,
     frames: Frames,
 }
 
@@ -106,7 +111,8 @@ impl KubernetesStore {
     pub fn new(client: Client, options: Options, clock: Clock) -> Self {
         let frames = Frames::new(options.frames_per_run);
         let (sight, lease, written) = (LeaseSight::default(), Mutex::default(), Mutex::default());
-        Self { client, options, clock, sight, lease, written, frames }
+        let known = Mutex::default();
+        Self { client, options, clock, sight, lease, written, known, changes: AtomicU64::new(0), frames }
     }
 
     /// The policy as it acted last, as YAML; `None` if it never did.
@@ -116,7 +122,9 @@ impl KubernetesStore {
 
     /// Keeps the policy as it acts. Only the process that holds the lease may.
     pub async fn keep_in_force(&self, policy: &PolicyName, document: &str) -> Result<(), StoreError> {
-        journal::keep_in_force(self, policy, document).await
+        let kept = journal::keep_in_force(self, policy, document).await;
+        self.forget(policy);
+        kept
     }
 
     fn remember_lease(&self, number: u64, version: String) {
@@ -126,6 +134,27 @@ impl KubernetesStore {
     fn remembered_lease(&self, number: u64) -> Option<String> {
         let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         held.as_ref().filter(|(known, _)| *known == number).map(|(_, version)| version.clone())
+    }
+
+    /// A journal as it was just seen or written.
+    fn know(&self, policy: &PolicyName, loaded: &Loaded) {
+        let now = self.clock.now().tick;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(policy.clone(), (loaded.clone(), now));
+    }
+
+    fn forget(&self, policy: &PolicyName) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(policy);
+    }
+
+    /// The journal as known, if it is young enough and nothing is under way.
+    fn known_in_calm(&self, policy: &PolicyName, max_age: Millis) -> Option<Loaded> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (loaded, at) = known.get(policy)?;
+        let young = self.clock.now().tick.since(*at).is_some_and(|age| age <= max_age);
+        let calm = loaded.journal.state.active_run.is_none() && loaded.journal.requests.is_empty();
+        (young && calm).then(|| loaded.clone())
     }
 
     fn note_write(&self) {
@@ -170,7 +199,19 @@ impl Store for KubernetesStore {
     }
 
     async fn load(&self, policy: &PolicyName) -> Result<Loaded, StoreError> {
-        journal::load(self, policy).await
+        let before = self.changes.load(Ordering::Acquire);
+        let loaded = journal::load(self, policy).await?;
+        if self.changes.load(Ordering::Acquire) == before {
+            self.know(policy, &loaded);
+        }
+        Ok(loaded)
+    }
+
+    async fn load_in_calm(&self, policy: &PolicyName, max_age: Millis) -> Result<Loaded, StoreError> {
+        match self.known_in_calm(policy, max_age) {
+            Some(known) => Ok(known),
+            None => self.load(policy).await,
+        }
     }
 
     async fn create(&self, policy: &PolicyName, owner: &Owner) -> Result<Loaded, StoreError> {
@@ -184,11 +225,19 @@ impl Store for KubernetesStore {
         lease: &LeaseToken,
         next: &Journal,
     ) -> Result<Version, StoreError> {
-        Box::pin(journal::record(self, policy, expected, lease, next)).await
+        let recorded = Box::pin(journal::record(self, policy, expected, lease, next)).await;
+        // If it failed, somebody else wrote, or nobody knows whether this did.
+        self.forget(policy);
+        if let Ok(version) = &recorded {
+            self.know(policy, &Loaded { version: version.clone(), journal: next.clone() });
+        }
+        recorded
     }
 
     async fn wish(&self, policy: &PolicyName, wish: &Wish, now: Stamp) -> Result<Loaded, StoreError> {
-        journal::wish(self, policy, wish, now).await
+        let wished = journal::wish(self, policy, wish, now).await;
+        self.forget(policy);
+        wished
     }
 
     async fn claim(
