@@ -92,8 +92,8 @@ where
         key
     }
 
-    /// Follows the kind until dropped. A broken watch begins anew by itself, ever more slowly; and one that lost an event
-    /// on the way does not stay wrong for longer than `relist`.
+    /// Follows the kind until dropped. A broken watch begins anew; and one that lost an event on the way does not stay
+    /// wrong for longer than `relist`.
     pub(super) async fn follow(&self, client: Client, namespace: Option<&str>, relist: Duration) {
         let api: Api<DeserializeGuard<K>> = match namespace {
             Some(namespace) => Api::namespaced(client, namespace),
@@ -134,7 +134,9 @@ where
                     self.changed();
                 }
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), error, "failed to watch; trying again");
+                    // Begun anew from a listing: after a restored etcd the version to go on from may lie in the future.
+                    tracing::warn!(kind = %K::kind(&()), error, "failed to watch; listing again");
+                    return;
                 }
             }
         }

@@ -5,7 +5,7 @@
 
 use super::call::{Effect, Failed, call};
 use super::{KubernetesStore, Retry};
-use crate::store::{Acquired, LeaseToken, StoreError};
+use crate::store::{Acquired, LeaseToken, StoreError, StoreErrorClass};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -40,6 +40,11 @@ impl Row {
             holder: holder.map(HolderId::new),
             duration: exact.map_or_else(|| Millis::from_secs(seconds.unwrap_or(0)), Millis),
         }
+    }
+
+    /// An answer from before `token` was acquired: it says nothing of now.
+    fn is_older_than(&self, token: &LeaseToken) -> bool {
+        self.number < token.number()
     }
 
     /// Why `token` is not the newest one, if so.
@@ -132,6 +137,7 @@ pub(super) async fn acquire(
 pub(super) async fn ensure_held(store: &KubernetesStore, token: &LeaseToken) -> Result<(), StoreError> {
     let refused = match read(store).await? {
         None => Some("the Lease is gone".to_owned()),
+        Some(row) if row.is_older_than(token) => return Err(old_answer()),
         Some(row) => row.refuses(token),
     };
     match refused {
@@ -141,6 +147,12 @@ pub(super) async fn ensure_held(store: &KubernetesStore, token: &LeaseToken) -> 
         }
         None => Ok(()),
     }
+}
+
+/// The lease is not lost by what a lagging server says; if it is never renewed again, it runs out.
+fn old_answer() -> StoreError {
+    let why = "the API server answered with an older state of the Lease".to_owned();
+    StoreError::Api { verb: VERB, why, class: StoreErrorClass::Busy }
 }
 
 fn lost(token: &LeaseToken, why: String) -> StoreError {
@@ -160,6 +172,9 @@ pub(super) async fn renew(store: &KubernetesStore, token: &LeaseToken) -> Result
             version
         } else {
             let row = read(store).await?.ok_or_else(|| lost(token, "the Lease is gone".to_owned()))?;
+            if row.is_older_than(token) {
+                return Err(old_answer());
+            }
             if let Some(why) = row.refuses(token) {
                 return Err(lost(token, why));
             }
