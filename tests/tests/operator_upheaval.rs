@@ -51,7 +51,9 @@ impl Person<'_> {
     }
 
     async fn patch_run(&self, run: &str, patch: &Value) -> anyhow::Result<()> {
-        self.kubectl(&["patch", "run", run, "-n", SHOP, "--type=merge", "-p", &patch.to_string()]).await.map(|_| ())
+        self.kubectl(&["patch", "run", run, "-n", SHOP, "--type=merge", "-p", &patch.to_string()])
+            .await
+            .map(|_| ())
     }
 
     async fn ask(&self, name: &str, kind: &str) -> anyhow::Result<()> {
@@ -64,7 +66,8 @@ impl Person<'_> {
 
     async fn approve(&self, run: &str, plan_hash: &str) -> anyhow::Result<()> {
         let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-        let approval = json!({"planHash": plan_hash, "by": "kim", "validUntil": until.to_string(), "maxLoss": "10m"});
+        let approval =
+            json!({"planHash": plan_hash, "by": "kim", "validUntil": until.to_string(), "maxLoss": "10m"});
         self.patch_run(run, &json!({"spec": {"approval": approval}})).await
     }
 

@@ -108,7 +108,8 @@ impl Operated {
         world.start_vantages()?;
         let controller = Controller::of(&world).await?;
         let binary = binary.to_owned();
-        let operated = Self { cluster, world, controller, binary, link, policy, _door: door, _folder: folder };
+        let operated =
+            Self { cluster, world, controller, binary, link, policy, _door: door, _folder: folder };
         operated
             .controller
             .wait_ready(&"east".into(), PATIENCE)

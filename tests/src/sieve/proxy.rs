@@ -69,8 +69,8 @@ impl Proxy {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let shared = Arc::clone(&serving);
                 let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-                let serving =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let serving = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(serving);
             }
         });

@@ -38,12 +38,14 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let policy = PolicyOptions { cooldown: "1s".to_owned(), probe_every_ms: 800, ..PolicyOptions::default() };
+        let policy =
+            PolicyOptions { cooldown: "1s".to_owned(), probe_every_ms: 800, ..PolicyOptions::default() };
         let mut started = None;
         let binary = std::env::current_exe().context("failed to find this program")?;
         let operated = Operated::start_linked(&binary, policy, async |cluster| {
             let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
-            let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+            let mut config =
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
             config.default_retry = false;
             let proxy = Proxy::start(Client::try_from(config)?).await?;
             let kubeconfig = write_kubeconfig(&proxy)?;
@@ -73,11 +75,14 @@ impl Stage {
         let followed = self.follow(&parts, epoch).await;
         let (writes, disturbed) = (self.proxy.writes(), self.proxy.disturbed());
         self.proxy.set(Rule::default());
-        let (status, killed) = followed?;
+        let (_, killed) = followed?;
+        // What was just shown may itself come from an old read.
+        let (status, _) = self.follow(&parts, epoch).await?;
         let end = End::look(world, &status, &parts).await?;
         let runs = usize::try_from(status.journal.state.epoch.0 - epoch)?;
         let (effects, _) = meter.read(world, runs).await?;
-        self.active = status.journal.state.active_region.clone().context("a calm world has an active region")?;
+        self.active =
+            status.journal.state.active_region.clone().context("a calm world has an active region")?;
         Ok(Played { end, effects, writes, disturbed, killed })
     }
 

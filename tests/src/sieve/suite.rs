@@ -94,8 +94,8 @@ fn points(pattern: Pattern, undisturbed: &Played) -> Vec<(String, Rule)> {
 pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
     let mut stage = Stage::start().await?;
     let undisturbed = stage.play(&Rule::default()).await;
-    let undisturbed =
-        undisturbed.with_context(|| format!("the undisturbed run; the log's end:\n{}", stage.last_words()))?;
+    let undisturbed = undisturbed
+        .with_context(|| format!("the undisturbed run; the log's end:\n{}", stage.last_words()))?;
     println!("base  {} writes; {}; {}", undisturbed.writes.len(), undisturbed.effects, undisturbed.end);
     let mut tally = Tally::default();
     for pattern in [Pattern::Intermediate, Pattern::Stale, Pattern::Unobserved] {

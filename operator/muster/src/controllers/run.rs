@@ -142,7 +142,12 @@ impl Operator {
             Requests::new(Arc::clone(&shell), Arc::clone(&engine), kubernetes, client.clone(), view.clone());
         let tasks = vec![
             tokio::spawn(http::serve(listener, api, stop.clone())),
-            tokio::spawn(follow(view.clone(), client.clone(), settings.watch_namespace.clone(), relist(settings))),
+            tokio::spawn(follow(
+                view.clone(),
+                client.clone(),
+                settings.watch_namespace.clone(),
+                relist(settings),
+            )),
             tokio::spawn(feeder.feed()),
             tokio::spawn(teller.tell()),
             tokio::spawn(requests.follow()),
