@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test lint unit model faults crash sieve bench docs fmt deps clusters
+.PHONY: help demo test lint unit model faults crash sieve acto bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -49,14 +49,19 @@ sieve: ## the operator with its view of the API server disturbed: killed at each
 	@scripts/build-kubernetes.sh >/dev/null
 	@cargo run -q -p muster-tests --bin sieve
 
+acto: ## sequences of specs, good and broken, against a real API server and operator (ACTO_ARGS="--seed 1")
+	@scripts/build-kubernetes.sh >/dev/null
+	@cargo run -q -p muster-tests --bin acto -- $(ACTO_ARGS)
+
 bench: ## what Muster costs, beside another prober; about 3 minutes once built
 	@scripts/install-deps.sh bench
 	@[ -x target/release/bench ] || echo "building in release mode: the first time takes 6 to 12 minutes on two cores"
 	@cargo run -q --release -p muster-tests --bin bench -- $(BENCH_ARGS)
 
-docs: ## write the generated files again: rules, policy fields, command line, CRD
+docs: ## write the generated files again: rules, policy fields, command line, CRD, config
 	MUSTER_UPDATE_DOCS=1 cargo test -q -p muster-core --lib rulebook
 	cargo run -q -p muster-crds --bin crdgen -- --write
+	scripts/render-config.sh
 	cargo build -q -p muster
 	target/debug/muster reference > docs/cli.md
 

@@ -7,14 +7,20 @@ const EXAMPLE: &str = include_str!("../examples/local.yaml");
 
 #[test]
 fn the_committed_definitions_are_current() {
-    for definition in schema::definitions() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("generated").join(definition.file);
-        let committed = std::fs::read_to_string(&path).expect("the file is committed");
-        assert!(
-            committed == definition.yaml(),
-            "{} is stale: run `cargo run -p muster-crds --bin crdgen -- --write`",
-            definition.file
-        );
+    for folder in ["generated", "../charts/muster/crds"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for definition in schema::definitions() {
+            let path = folder.join(definition.file);
+            let committed = std::fs::read_to_string(&path).expect("the file is committed");
+            assert!(
+                committed == definition.yaml(),
+                "{} is stale: run `cargo run -p muster-crds --bin crdgen -- --write`",
+                path.display()
+            );
+        }
+        // A kind that is no more must not be installed any more.
+        let files = std::fs::read_dir(&folder).expect("the folder is committed").count();
+        assert_eq!(files, schema::definitions().len(), "{}", folder.display());
     }
 }
 

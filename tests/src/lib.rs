@@ -1,5 +1,6 @@
 //! What the suites share: the model of safety, and the harnesses of the end-to-end suites.
 
+pub mod acto;
 pub mod bench;
 pub mod cluster;
 pub mod crash;
@@ -9,7 +10,25 @@ pub mod operated;
 pub mod sieve;
 
 /// Verbs of `muster` that a world of the suites calls.
-const VERBS: [&str; 6] = ["local", "operator", "vantage", "demo-service", "demo-power", "demo-rejoin"];
+const VERBS: [&str; 17] = [
+    "local",
+    "operator",
+    "vantage",
+    "demo-service",
+    "demo-power",
+    "demo-rejoin",
+    "status",
+    "explain",
+    "plan",
+    "switchover",
+    "failback",
+    "approve",
+    "abort",
+    "pause",
+    "resume",
+    "history",
+    "show",
+];
 
 /// A suite's program is also the `muster` of its worlds, so that what is tested is what was just built. `Some` if it
 /// was called as that, and has ended.

@@ -146,9 +146,12 @@ async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<
     ensure!(again["status"]["epoch"] == before["status"]["epoch"], "{again:#}");
 
     operated.restart_operator().await?;
-    let newer = |run: &Value| match run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
-        true => is_in("AwaitingApproval")(run),
-        false => Err(format!("term {}", run["status"]["term"])),
+    let newer = |run: &Value| {
+        if run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
+            is_in("AwaitingApproval")(run)
+        } else {
+            Err(format!("term {}", run["status"]["term"]))
+        }
     };
     operated.until("run", &run, newer).await?;
 

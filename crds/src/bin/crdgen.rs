@@ -1,4 +1,5 @@
-//! Prints the definitions of the kinds; with `--docs` the field reference; with `--write` writes the files.
+//! Prints the definitions of the kinds; with `--docs` the field reference; with `--write` writes the files,
+//! the chart's copies of the definitions too.
 
 use muster_crds::schema::definitions;
 use std::io::Write;
@@ -14,7 +15,9 @@ fn main() -> std::io::Result<()> {
         Some("--write") => {
             let here = Path::new(env!("CARGO_MANIFEST_DIR"));
             for definition in definitions() {
-                std::fs::write(here.join("generated").join(definition.file), definition.yaml())?;
+                for folder in ["generated", "../charts/muster/crds"] {
+                    std::fs::write(here.join(folder).join(definition.file), definition.yaml())?;
+                }
             }
             std::fs::write(here.join("../docs/policy.md"), muster_crds::reference::policy_reference())
         }

@@ -3,10 +3,11 @@
 //! Knows no store and no folder: `muster local` and a controller in a cluster assemble alike.
 
 use crate::convert::{
-    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig, convert,
+    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig,
+    convert_text,
 };
 use crate::execute::{Adapters, FenceAdapter, Setup, VantagePlace};
-use muster_core::ids::{ItemName, Owner, RegionName, VantageName};
+use muster_core::ids::{Owner, RegionName, VantageName};
 use muster_core::policy::{FenceKind, Policy};
 use muster_crds::Problem;
 use muster_crds::policy::RegionFailoverPolicy;
@@ -50,7 +51,7 @@ impl Assembler {
         owner: &Owner,
         generation: u64,
     ) -> Result<Assembled, Vec<Problem>> {
-        let Converted { policy, adapters, warnings } = convert(
+        let Converted { policy, adapters, warnings } = convert_text(
             source,
             &Circumstances {
                 environment: self.environment,
@@ -93,6 +94,11 @@ pub fn name_all(problems: &[Problem]) -> String {
     errors.map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether adapters can be made of what a policy says; connects to nothing.
+pub(crate) fn check(converted: &Converted) -> Result<(), Vec<Problem>> {
+    build_adapters(&converted.policy, converted.adapters.clone(), &AdoptedOwners::default()).map(|_| ())
+}
+
 fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {
     vec![Problem::error(path, error.to_string(), "correct the value that the message names")]
 }
@@ -104,16 +110,19 @@ fn build_adapters(
 ) -> Result<Adapters, Vec<Problem>> {
     let mut adapters = Adapters::default();
     for (name, config) in configs.data {
-        let data = build_data(&name, config, adopted)?;
+        let index = policy.data.iter().position(|item| item.name == name).unwrap_or_default();
+        let data = build_data(index, config, adopted)?;
         adapters.data.insert(name, data);
     }
     for (name, TrafficConfig::Rfc2136(mut config)) in configs.traffic {
         config.adopted = adopted.clone();
-        let built = Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{name}].rfc2136"), e))?;
+        let index = policy.traffic.iter().position(|item| item.name == name).unwrap_or_default();
+        let built = Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{index}].rfc2136"), e))?;
         adapters.traffic.insert(name, Arc::new(built) as Arc<dyn TrafficControl>);
     }
     for (name, config) in &configs.fences {
-        let built = FenceHook::new(config).map_err(|e| broken(format!("spec.fence[{name}]"), e))?;
+        let index = policy.fences.iter().position(|way| way.name == *name).unwrap_or_default();
+        let built = FenceHook::new(config).map_err(|e| broken(format!("spec.fence[{index}]"), e))?;
         let built = FenceAdapter::Hook(Arc::new(built) as Arc<dyn FenceControl>);
         adapters.fences.insert(name.clone(), built);
     }
@@ -123,18 +132,19 @@ fn build_adapters(
         }
     }
     for (name, config) in &configs.hooks {
-        let built = Hook::new(config).map_err(|e| broken(format!("spec.hooks[{name}]"), e))?;
+        let index = policy.hooks.iter().position(|hook| hook.name == *name).unwrap_or_default();
+        let built = Hook::new(config).map_err(|e| broken(format!("spec.hooks[{index}]"), e))?;
         adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
     }
     Ok(adapters)
 }
 
 fn build_data(
-    name: &ItemName,
+    index: usize,
     config: DataConfig,
     adopted: &AdoptedOwners,
 ) -> Result<Arc<dyn DataControl>, Vec<Problem>> {
-    let path = format!("spec.data[{name}].postgres");
+    let path = format!("spec.data[{index}].postgres");
     let DataConfig { mut postgres, rejoin, .. } = config;
     postgres.adopted = adopted.clone();
     if let Some(rejoin) = rejoin {

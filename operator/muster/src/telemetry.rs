@@ -41,7 +41,8 @@ pub struct FilterError {
 /// Sets the process's log up; a log that is set up already stays.
 pub fn start(log: &LogArgs) -> Result<(), FilterError> {
     // The client of the API server tells each failed call as an error of its own; callers tell what it means.
-    let words = if log.log.contains("kube") { log.log.clone() } else { format!("{},kube_client=off", log.log) };
+    let words =
+        if log.log.contains("kube") { log.log.clone() } else { format!("{},kube_client=off", log.log) };
     let filter =
         EnvFilter::try_new(&words).map_err(|source| FilterError { filter: log.log.clone(), source })?;
     let lines = tracing_subscriber::fmt()

@@ -31,8 +31,8 @@ async fn ended() {
 }
 
 #[tokio::main]
-async fn suite(args: Args) -> ExitCode {
-    let choice = Choice { pattern: args.pattern, every: args.every };
+async fn suite(pattern: Option<Pattern>, every: usize) -> ExitCode {
+    let choice = Choice { pattern, every };
     let played = tokio::select! {
         played = run(&choice) => played,
         () = ended() => Err(anyhow::anyhow!("ended by a signal")),
@@ -53,5 +53,6 @@ fn main() -> ExitCode {
     if let Some(code) = muster_tests::as_muster() {
         return code;
     }
-    suite(Args::parse())
+    let args = Args::parse();
+    suite(args.pattern, args.every)
 }

@@ -161,7 +161,7 @@ fn hold(shared: &Shared, write: String) -> bool {
 /// What is answered to a read: the newest, or every second time the version before it.
 fn read(shared: &Shared, path: &str, newest: Bytes) -> Bytes {
     let mut state = shared.lock();
-    let stale = state.rule.stale.as_ref().is_some_and(|kinds| path.contains(kinds.as_str()));
+    let lags = state.rule.stale.as_ref().is_some_and(|kinds| path.contains(kinds.as_str()));
     let (versions, count) = state.reads.entry(path.to_owned()).or_default();
     if versions.last() != Some(&newest) {
         versions.push(newest.clone());
@@ -171,7 +171,7 @@ fn read(shared: &Shared, path: &str, newest: Bytes) -> Bytes {
     }
     *count += 1;
     match versions.as_slice() {
-        [older, _] if stale && *count % 2 == 0 => {
+        [older, _] if lags && count.is_multiple_of(2) => {
             let older = older.clone();
             state.disturbed += 1;
             older
@@ -212,7 +212,8 @@ fn watched(answer: Response<kube::client::Body>, path: &str, shared: &Arc<Shared
 
 fn is_lost(shared: &Shared, path: &str, count: usize) -> bool {
     let mut state = shared.lock();
-    let lost = count % 2 == 0 && state.rule.lose.as_ref().is_some_and(|kinds| path.contains(kinds.as_str()));
+    let lost = count.is_multiple_of(2)
+        && state.rule.lose.as_ref().is_some_and(|kinds| path.contains(kinds.as_str()));
     state.disturbed += usize::from(lost);
     lost
 }

@@ -139,9 +139,8 @@ fn judge(
             repeated = now.effects.repeated(&undisturbed.effects);
             told = match (now.killed, now.disturbed) {
                 (true, 0) => String::new(),
-                (true, n) => format!("; {n} disturbed"),
                 (false, 0) => "; not felt: the run was over before".to_owned(),
-                (false, n) => format!("; {n} disturbed"),
+                (_, n) => format!("; {n} disturbed"),
             };
         }
     }

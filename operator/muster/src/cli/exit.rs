@@ -11,11 +11,11 @@ pub enum Code {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Muster refused, or a gate blocks.
+    /// Muster or RBAC refused, or a gate blocks.
     Refused = 3,
     /// No such policy, run or region.
     NotFound = 4,
-    /// The server does not answer, or does not know this token.
+    /// The server does not answer, or does not know this token or these credentials.
     Unreachable = 5,
     /// `--timeout` passed while the run went on.
     StillRunning = 6,
@@ -29,9 +29,9 @@ impl Code {
         (0, "done"),
         (1, "failed: a run that did not succeed, a policy that is not valid, a replay that differs"),
         (2, "the command line is wrong"),
-        (3, "refused by Muster, or blocked by a gate"),
+        (3, "refused by Muster or by RBAC, or blocked by a gate"),
         (4, "no such policy, run or region"),
-        (5, "the server does not answer, or does not accept the token"),
+        (5, "the server does not answer, or does not accept the token or the credentials"),
         (6, "--timeout passed and the run still goes on"),
         (130, "stopped by Ctrl-C; a run that was watched goes on"),
     ];

@@ -31,6 +31,11 @@ const RESYNC: Duration = Duration::from_secs(2);
 /// Consent is about what was seen; nobody has seen tomorrow.
 const LONGEST_CONSENT: Millis = Millis::from_secs(24 * 3600);
 
+/// Consent is taken by tick: its end is the same if it differs by less than this.
+const SAME_TIME_MS: u64 = 5_000;
+/// A request that was made longer ago is not started late.
+const OLDEST_REQUEST_MS: i64 = 15 * 60 * 1_000;
+
 /// No new effect while it is there; its value says who and why.
 pub(crate) const PAUSED: &str = "muster.dev/paused";
 /// Acknowledges what is open, if it is what `status.acknowledge` says.
@@ -161,6 +166,10 @@ impl Requests {
         if object.spec.abort.is_some() {
             return self.refuse(object, "Aborted", "aborted before it was claimed").await;
         }
+        if self.is_old(object) {
+            let why = "it was made more than 15 minutes ago, and nothing could take it in; create it again if it is still wanted";
+            return self.refuse(object, "RequestRefused", why).await;
+        }
         let requested = self.condition(object, "Requested", None);
         self.write(object, |s| FailoverRunStatus {
             phase: Some(RunPhase::Pending),
@@ -185,6 +194,12 @@ impl Requests {
             Ok(()) => Ok(()),
             Err(refusal) => self.refuse(object, &refusal.reason, &refusal.message).await,
         }
+    }
+
+    /// Whether a person may have given the request up: nobody was there to take it in.
+    fn is_old(&self, object: &FailoverRun) -> bool {
+        let made = object.metadata.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
+        made.is_some_and(|made| self.shell.clock.now().wall.0 - made > OLDEST_REQUEST_MS)
     }
 
     /// Why the core did not take a request, as its event says.
@@ -215,16 +230,17 @@ impl Requests {
         }
         let Some(asked) = object.spec.approval.as_ref() else { return Ok(()) };
         // Consent of another machine's clock cannot be counted on here: it is taken in again, for what is left of it.
-        let taken = run.approval.as_ref().is_some_and(|a| {
-            a.plan_hash == asked.plan_hash.as_str()
-                && a.by == asked.by.as_str()
-                && a.valid_until.boot == now.boot
+        let asks = consent_of(asked, now);
+        let taken = run.approval.as_ref().zip(asks.as_ref().ok()).is_some_and(|(has, asks)| {
+            let same_time = has.valid_until.wall.0.abs_diff(asks.valid_until.wall.0) < SAME_TIME_MS;
+            let until = has.valid_until;
+            until.boot == now.boot && same_time && *has == Approval { valid_until: until, ..asks.clone() }
         });
         if taken {
             return Ok(());
         }
         let print = format!("{asked:?} {}", run.term.0);
-        match consent_of(asked, now) {
+        match asks {
             Ok(approval) => {
                 let wish = Wish::Approve { run: run.name.clone(), approval };
                 self.answer(object, policy, (format!("{key}#approval"), "ApprovalTaken"), &wish, &print).await

@@ -24,8 +24,9 @@ const SWEEP_EVERY: Duration = Duration::from_millis(300);
 const SETTLE: Duration = Duration::from_millis(50);
 /// After a failed write.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
-/// At the latest so often the status is compared with what it should be: somebody may have edited it.
-const RESYNC: Duration = Duration::from_mins(1);
+/// At the latest so often the status is compared with what it should be: somebody may have edited it, or the engine has
+/// found a problem. Nothing is asked of the API server for that.
+const RESYNC: Duration = Duration::from_secs(1);
 
 /// What telling takes.
 #[derive(Clone, Debug)]
@@ -119,13 +120,11 @@ impl Teller {
             self.tell_run(name, latest).await?;
         }
         let Some(object) = self.view.policy(name) else { return Ok(()) };
-        let problems: Vec<_> =
-            self.engine.problems().into_iter().filter(|p| p.policy.as_ref() == Some(name)).collect();
-        let around = Around {
-            generation: object.metadata.generation.unwrap_or(0),
-            problems: &problems,
-            now: self.shell.clock.now(),
-        };
+        let generation = object.metadata.generation.unwrap_or(0);
+        // Nothing is said of a spec that nobody has looked at yet.
+        let judged = u64::try_from(generation).ok().and_then(|n| self.engine.problems_of(name, n));
+        let Some(problems) = judged else { return Ok(()) };
+        let around = Around { generation, problems: &problems, now: self.shell.clock.now() };
         let present = object.status.clone().unwrap_or_default();
         if status_of(latest, &around, &present) == present {
             return Ok(());

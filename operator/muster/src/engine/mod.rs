@@ -71,6 +71,8 @@ pub(crate) struct Engine {
     running: Mutex<BTreeMap<PolicyName, Running>>,
     problems: Mutex<Vec<FileProblem>>,
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
+    /// Which generation of each policy was looked at last, by the source's count.
+    judged: Mutex<BTreeMap<PolicyName, u64>>,
 }
 
 /// Why a version does not come into force.
@@ -89,7 +91,7 @@ impl Engine {
         stop: CancellationToken,
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { shell, assembler, kept, stop, running, problems, owners }
+        Self { shell, assembler, kept, stop, running, problems, owners, judged: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
@@ -114,15 +116,22 @@ impl Engine {
     /// Files that are not in force as written, and edits that wait for a run's end.
     pub(crate) fn problems(&self) -> Vec<FileProblem> {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for shown in self.all() {
-            let latest = shown.handle.latest.borrow().clone();
-            if let Some(why) = latest.and_then(|latest| latest.deferred.clone()) {
-                let mut deferred = problem(&shown.file, Some(shown.handle.name), "SpecChangeDeferred", why);
-                deferred.last_good_in_force = true;
-                problems.push(deferred);
-            }
-        }
+        problems.extend(self.all().iter().filter_map(deferred));
         problems
+    }
+
+    /// What is wrong with one policy. `None`: this generation of it was not looked at yet.
+    pub(crate) fn problems_of(&self, policy: &PolicyName, generation: u64) -> Option<Vec<FileProblem>> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(policy).copied();
+        let mut problems: Vec<FileProblem> = {
+            let known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+            known.iter().filter(|p| p.policy.as_ref() == Some(policy)).cloned().collect()
+        };
+        if judged != Some(generation) {
+            return None;
+        }
+        problems.extend(self.find(policy).and_then(|shown| deferred(&shown)));
+        Some(problems)
     }
 
     /// Follows the source until `stop`.
@@ -198,6 +207,8 @@ impl Engine {
         }
         complete &= self.restore_kept(&mut listing, &found).await;
         self.report_problems(listing);
+        let judged = found.iter().filter_map(|(name, found)| Some((name.clone(), found.generation?)));
+        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = judged.collect();
         complete
     }
 
@@ -416,6 +427,13 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// An edit that waits for a run's end.
+fn deferred(shown: &Shown) -> Option<FileProblem> {
+    let why = shown.handle.latest.borrow().as_ref()?.deferred.clone()?;
+    let told = problem(&shown.file, Some(shown.handle.name.clone()), "SpecChangeDeferred", why);
+    Some(FileProblem { last_good_in_force: true, ..told })
 }
 
 fn show(running: &Running) -> Shown {

@@ -11,7 +11,7 @@ type Group = (&'static str, &'static [&'static str]);
 /// Verbs by what a person is about to do. A test sees that none is missing.
 const GROUPS: &[Group] = &[
     ("Begin", &["demo", "validate"]),
-    ("Run", &["local", "vantage"]),
+    ("Run", &["local", "operator", "vantage"]),
     ("Look", &["status", "explain", "plan", "probe"]),
     ("Act", &["failover", "switchover", "failback", "approve", "abort", "pause", "resume", "ack", "adopt"]),
     ("Look back", &["history", "show", "replay"]),
@@ -23,7 +23,12 @@ Examples:
   muster demo                                              see it work on this machine
   muster local --policies ./policies --secrets ./secrets   run it
   muster status -w                                         watch
-  muster explain                                           why, and why not";
+  muster explain                                           why, and why not
+  muster status -n shop                                    ask the cluster of your kubeconfig
+  kubectl muster status                                    the same, with this program in PATH as kubectl-muster
+
+A cluster is asked with --kubeconfig, --context or -n, as kubectl muster, or where MUSTER_CLUSTER is 1; else the
+server of `muster local` on this machine. There you act under your own name, with the rights that RBAC gives you.";
 
 /// The whole grammar, with its help.
 pub fn command() -> clap::Command {

@@ -53,6 +53,18 @@ pub struct GlobalArgs {
     /// Folder of the journal and the token [default: ~/.local/state/muster, as root /var/lib/muster]
     #[arg(long, global = true, value_name = "DIR", env = "MUSTER_STATE", hide_env_values = true)]
     pub state: Option<PathBuf>,
+    /// Ask a cluster's API server, with this kubeconfig [default: KUBECONFIG, else ~/.kube/config]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Ask a cluster's API server, by this context of the kubeconfig [default: the current one]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Ask a cluster's API server, about this namespace [default: the context's, else all]
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Called as `kubectl muster`: a cluster is asked.
+    #[arg(skip)]
+    pub plugin: bool,
     /// When to use colours; auto is off in a pipe and when `NO_COLOR` is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: ColorWhen,

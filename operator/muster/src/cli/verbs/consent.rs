@@ -1,6 +1,7 @@
 //! A person's consent to one plan: shown, asked for, and bound to the plan's hash, its gates and its loss.
 
 use super::super::args::ConsentArgs;
+use super::super::client::Client;
 use super::super::context::Context;
 use super::super::exit::{Code, Done, Failure};
 use super::super::view::plan::unmet;
@@ -16,11 +17,19 @@ const LOSS_GATE: &str = "EstimatedLoss";
 const FENCE_GATE: &str = "Fenced";
 
 /// Asks the person, or checks what the command line gave. The plan was shown already to whom it asks.
-pub(super) fn obtain(cx: &Context, plan: &PlanPreview, args: &ConsentArgs, what: &str) -> Done<Consent> {
+pub(super) fn obtain(
+    cx: &Context,
+    client: &Client,
+    plan: &PlanPreview,
+    args: &ConsentArgs,
+    what: &str,
+) -> Done<Consent> {
     check_hash(plan, args.plan.as_deref())?;
     let max_loss = accepted_loss(plan, args.max_loss)?;
     let mut waives: BTreeSet<String> = args.waive.iter().cloned().collect();
-    let open = open_gates(plan, &waives, max_loss)?;
+    // A cluster's objects hold no loss of this moment: a limit that was named is for the operator to hold.
+    let limited = client.is_cluster() && args.max_loss.is_some();
+    let open = open_gates(plan, &waives, max_loss, limited)?;
     if args.yes {
         return match open.as_slice() {
             [] => Ok(consent(plan, args, max_loss, waives)),
@@ -82,18 +91,21 @@ fn accepted_loss(plan: &PlanPreview, given: Option<Millis>) -> Done<Option<Milli
     }
 }
 
-/// Gates that still stop, with this much loss accepted and these waived.
+/// Gates that still stop, with this much loss accepted and these waived. `limited`: the loss is held to by whoever
+/// knows it.
 fn open_gates<'a>(
     plan: &'a PlanPreview,
     waives: &BTreeSet<String>,
     max_loss: Option<Millis>,
+    limited: bool,
 ) -> Done<Vec<&'a Gate>> {
     let stopping = unmet(&plan.gates);
     if let Some(law) = stopping.iter().find(|g| g.severity == Severity::Law) {
         let what = format!("{} does not hold, and nobody may waive it: {}", law.name, law.saw);
         return Err(Failure::new(Code::Refused, what).fix(format!("It needs: {}.", law.needs)));
     }
-    let loss_covered = plan.estimated_loss.zip(max_loss).is_some_and(|(shown, most)| shown <= most);
+    let loss_covered =
+        limited || plan.estimated_loss.zip(max_loss).is_some_and(|(shown, most)| shown <= most);
     let answered = |gate: &Gate| waives.contains(&gate.name) || gate.name == LOSS_GATE && loss_covered;
     Ok(stopping.into_iter().filter(|g| !answered(g)).collect())
 }
@@ -157,7 +169,7 @@ mod tests {
         let mut plan = sample::plan();
         plan.gates[0].ok = false;
         let waives = BTreeSet::from(["JournalWritable".to_owned()]);
-        let failure = open_gates(&plan, &waives, None).unwrap_err();
+        let failure = open_gates(&plan, &waives, None, false).unwrap_err();
         assert!(
             failure.what.starts_with("JournalWritable does not hold, and nobody may waive it"),
             "{failure}"
@@ -168,10 +180,11 @@ mod tests {
     fn an_accepted_loss_or_a_waiver_answers_the_gate() {
         let plan = sample::plan();
         let none = BTreeSet::new();
-        assert_eq!(open_gates(&plan, &none, None).unwrap().len(), 1);
-        assert_eq!(open_gates(&plan, &none, Some(Millis(41_000))).unwrap().len(), 1);
-        assert!(open_gates(&plan, &none, Some(Millis(42_000))).unwrap().is_empty());
-        assert!(open_gates(&plan, &BTreeSet::from([LOSS_GATE.to_owned()]), None).unwrap().is_empty());
+        assert_eq!(open_gates(&plan, &none, None, false).unwrap().len(), 1);
+        assert_eq!(open_gates(&plan, &none, Some(Millis(41_000)), false).unwrap().len(), 1);
+        assert!(open_gates(&plan, &none, Some(Millis(42_000)), false).unwrap().is_empty());
+        assert!(open_gates(&plan, &BTreeSet::from([LOSS_GATE.to_owned()]), None, false).unwrap().is_empty());
+        assert!(open_gates(&plan, &none, None, true).unwrap().is_empty(), "the operator holds the limit");
     }
 
     #[test]

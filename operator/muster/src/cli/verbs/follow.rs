@@ -72,7 +72,11 @@ async fn watch(cx: &Context, client: &Client, run: &str, ending: &Ending) -> Don
     let mut silent = false;
     let began = Instant::now();
     loop {
-        match client.get::<RunReport>(ApiPath::new(["runs", &name])).await {
+        let mut path = ApiPath::new(["runs", &name]);
+        if let Some(policy) = &ending.policy {
+            path = path.with("policy", policy.as_str());
+        }
+        match client.get::<RunReport>(path).await {
             Ok(report) => {
                 silent = false;
                 say(cx, ending, before.as_ref(), &report.run)?;
@@ -129,6 +133,10 @@ async fn successor(client: &Client, report: &RunReport) -> Option<String> {
 /// A request waits in the journal until the next pass takes it; one that was refused there is gone.
 async fn still_asked_for(client: &Client, ending: &Ending, run: &str, unknown: Failure) -> Done {
     let Some(policy) = &ending.policy else { return Err(unknown) };
+    if client.is_cluster() {
+        // Its object is there, and says so if it is refused.
+        return Ok(());
+    }
     let status: PolicyStatus = client.get(policy_path(policy, &[])).await?;
     let waits = status.journal.requests.iter().any(|r| r.name.as_str() == run);
     let open = status.journal.run.as_ref().is_some_and(|r| r.name.as_str() == run);

@@ -5,7 +5,7 @@ use super::super::client::{ApiPath, Client};
 use super::super::context::{Context, pick_policy, policy_path};
 use super::super::exit::{Code, Done, Failure};
 use super::super::output::Format;
-use super::super::view;
+use super::super::view::{self, Source};
 use super::follow::{Ending, follow};
 use crate::api::{Health, PolicyList, PolicyStatus, PolicySummary, ProbeReport, RunList, RunReport};
 use muster_core::decision::Explanation;
@@ -18,7 +18,7 @@ use std::time::Duration;
 const REDRAW_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn status(cx: &Context, args: &StatusArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     if args.watch {
         return watch_status(cx, &client, args).await;
     }
@@ -40,14 +40,18 @@ async fn look_at_status(cx: &Context, client: &Client, args: &StatusArgs) -> Don
         let list: PolicyList = client.get(ApiPath::new(["policies"])).await?;
         // A file that was not taken must not hide behind the one policy that was.
         if list.policies.len() != 1 || !list.file_problems.is_empty() {
-            let text = view::status::render_list(&list, &cx.look());
+            let text = view::status::render_list(&list, source(client), &cx.look());
             return Ok((StatusSeen::All(list), text));
         }
     }
     let policy = pick_policy(client, named).await?;
     let status: PolicyStatus = client.get(policy_path(&policy, &[])).await?;
-    let text = view::status::render(&status, &cx.look());
+    let text = view::status::render(&status, source(client), &cx.look());
     Ok((StatusSeen::One(Box::new(status)), text))
+}
+
+const fn source(client: &Client) -> Source {
+    if client.is_cluster() { Source::Objects } else { Source::Server }
 }
 
 async fn watch_status(cx: &Context, client: &Client, args: &StatusArgs) -> Done {
@@ -92,16 +96,16 @@ fn settled_part(seen: &StatusSeen) -> String {
 }
 
 pub(super) async fn explain(cx: &Context, args: &ExplainArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
     let explanation: Explanation = client.get(policy_path(&policy, &["explain"])).await?;
     let status: PolicyStatus = client.get(policy_path(&policy, &[])).await?;
-    let text = || view::explain::render(&explanation, &status, &cx.look());
+    let text = || view::explain::render(&explanation, &status, source(&client), &cx.look());
     cx.screen.emit(args.output.output, &explanation, text)
 }
 
 pub(super) async fn history(cx: &Context, args: &HistoryArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
     let mut list: RunList = client.get(policy_path(&policy, &["runs"])).await?;
     list.runs.truncate(args.limit);
@@ -109,7 +113,7 @@ pub(super) async fn history(cx: &Context, args: &HistoryArgs) -> Done {
 }
 
 pub(super) async fn show(cx: &Context, args: &ShowArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let name = match &args.run {
         Some(name) => name.clone(),
         None => newest_run(&client).await?,
@@ -135,7 +139,7 @@ async fn newest_run(client: &Client) -> Done<String> {
 const PROBES_WITHIN: Duration = Duration::from_secs(90);
 
 pub(super) async fn probe(cx: &Context, args: &ProbeArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
     let empty = serde_json::json!({});
     let report: ProbeReport =
@@ -180,7 +184,7 @@ pub(super) async fn version(cx: &Context, args: &VersionArgs) -> Done {
 }
 
 async fn server_version(cx: &Context) -> Done<ServerVersion> {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let health: Health = client.get(ApiPath::new(["health"])).await?;
     Ok(ServerVersion { address: client.server(), version: health.version, uptime: health.uptime })
 }

@@ -2,6 +2,7 @@
 
 mod consent;
 mod follow;
+mod in_cluster;
 mod look;
 mod replay;
 mod runs;

@@ -84,7 +84,7 @@ async fn load(cx: &Context, source: &str) -> Done<Vec<Frame>> {
     if source.contains('/') || path.extension().is_some() {
         return Err(Failure::new(Code::NotFound, format!("there is no file {source}")));
     }
-    let list: FrameList = cx.client()?.get(ApiPath::new(["runs", source, "frames"])).await?;
+    let list: FrameList = cx.client().await?.get(ApiPath::new(["runs", source, "frames"])).await?;
     Ok(list.frames)
 }
 

@@ -31,37 +31,37 @@ pub(super) async fn active_run(client: &Client, policy: &PolicyName) -> Done<Run
 }
 
 pub(super) async fn abort(cx: &Context, args: &ReasonArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
     let run = active_run(&client, &policy).await?;
-    let body = Abort { run, by: who(args.wish.by.as_ref()), reason: args.reason.clone() };
+    let body = Abort { run, by: who(&client, args.wish.by.as_ref()).await?, reason: args.reason.clone() };
     wish(cx, &client, &policy, ("abort", &body), args.output).await
 }
 
 pub(super) async fn ack(cx: &Context, args: &WishArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
-    let body = Ack { by: who(args.wish.by.as_ref()) };
+    let body = Ack { by: who(&client, args.wish.by.as_ref()).await? };
     wish(cx, &client, &policy, ("ack", &body), args.output).await
 }
 
 pub(super) async fn adopt(cx: &Context, args: &AdoptArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
-    let body = Adopt { owner: Owner::new(&args.owner), by: who(args.wish.by.as_ref()) };
+    let body = Adopt { owner: Owner::new(&args.owner), by: who(&client, args.wish.by.as_ref()).await? };
     wish(cx, &client, &policy, ("adopt", &body), args.output).await
 }
 
 pub(super) async fn pause(cx: &Context, args: &ReasonArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
-    let body = Pause { by: who(args.wish.by.as_ref()), reason: args.reason.clone() };
+    let body = Pause { by: who(&client, args.wish.by.as_ref()).await?, reason: args.reason.clone() };
     wish(cx, &client, &policy, ("pause", &body), args.output).await
 }
 
 pub(super) async fn resume(cx: &Context, args: &WishArgs) -> Done {
-    let client = cx.client()?;
+    let client = cx.client().await?;
     let policy = pick_policy(&client, args.policy.policy.as_deref()).await?;
-    let body = Resume { by: who(args.wish.by.as_ref()) };
+    let body = Resume { by: who(&client, args.wish.by.as_ref()).await? };
     wish(cx, &client, &policy, ("resume", &body), args.output).await
 }

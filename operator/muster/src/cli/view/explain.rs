@@ -2,7 +2,7 @@
 
 use super::super::table::{Cell, Table, paragraph};
 use super::super::words;
-use super::{Look, blockers, gates, gates_legend};
+use super::{Look, Source, blockers, gates, gates_legend};
 use crate::api::{FailingProbe, PolicyStatus};
 use crate::cli::paint::Tone;
 use muster_core::decision::{Candidate, Explanation};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The explanation; the status adds the probes that do not pass and what people did.
-pub fn render(explanation: &Explanation, status: &PolicyStatus, look: &Look) -> String {
+pub fn render(explanation: &Explanation, status: &PolicyStatus, source: Source, look: &Look) -> String {
     let summary = &status.summary;
     let mut out = format!("{}\n", look.paint.strong(summary.name.as_str()));
     let rule = format!("  {}: ", explanation.rule);
@@ -38,11 +38,13 @@ pub fn render(explanation: &Explanation, status: &PolicyStatus, look: &Look) -> 
             let _ = writeln!(out, "  {}", look.paint.dim(legend));
         }
     }
-    let _ = write!(out, "{}", look.title("Regions that could take over"));
-    if explanation.candidates.is_empty() {
-        out.push_str("  none is known: muster status shows what was seen of each\n");
-    } else {
-        out.push_str(&look.table(&candidates(&explanation.candidates)));
+    if source == Source::Server {
+        let _ = write!(out, "{}", look.title("Regions that could take over"));
+        if explanation.candidates.is_empty() {
+            out.push_str("  none is known: muster status shows what was seen of each\n");
+        } else {
+            out.push_str(&look.table(&candidates(&explanation.candidates)));
+        }
     }
     if explanation.blocked.is_empty() {
         let _ = writeln!(out, "\nNothing blocks.");
@@ -50,6 +52,7 @@ pub fn render(explanation: &Explanation, status: &PolicyStatus, look: &Look) -> 
         let _ = write!(out, "{}{}", look.title("What blocks"), look.table(&blockers(&explanation.blocked)));
         let _ = writeln!(out, "  {}", look.paint.dim("Each name has a page under runbooks/."));
     }
+    out.push_str(&source.remark(look));
     out
 }
 
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_lagging_standby_is_explained_with_the_gate_and_what_it_saw() {
-        let text = render(&sample::explanation(), &sample::status(), &sample::look());
+        let text = render(&sample::explanation(), &sample::status(), Source::Server, &sample::look());
         insta::assert_snapshot!(text, @r#"
         shop/checkout
           R499 Stable: east is not seen failing by a quorum: 1 of 2 vantages say so

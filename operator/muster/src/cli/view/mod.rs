@@ -13,7 +13,7 @@ pub mod show;
 pub mod status;
 
 use super::paint::{Paint, Tone, clean};
-use super::table::{Cell, Table};
+use super::table::{Cell, Table, paragraph};
 use jiff::tz::TimeZone;
 use muster_core::decision::Blocker;
 use muster_core::journal::{Gate, Severity};
@@ -27,6 +27,30 @@ pub struct Look {
     pub paint: Paint,
     /// For times of day.
     pub zone: TimeZone,
+}
+
+/// Where what is shown comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A server that acts, or looks on: it has all that was seen.
+    Server,
+    /// A cluster's objects, which hold what was recorded.
+    Objects,
+}
+
+impl Source {
+    /// What is not shown, and where it is.
+    fn remark(self, look: &Look) -> String {
+        match self {
+            Self::Server => String::new(),
+            Self::Objects => {
+                let missing = "From the objects of the cluster. What was seen of each database, name and probe, the \
+                               lag and the RPO of this moment are with the operator: its metrics, or its own API with \
+                               --server URL.";
+                format!("\n{}", look.paint.dim(&paragraph("  ", missing, look.width)))
+            }
+        }
+    }
 }
 
 impl Look {

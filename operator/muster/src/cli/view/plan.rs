@@ -48,7 +48,10 @@ fn loss(plan: &PlanPreview, look: &Look) -> String {
     }
     let known = match plan.estimated_loss {
         Some(loss) => format!("at most {loss} of writes, if {from} takes no more from now on"),
-        None => format!("not known: no heartbeat says how far {} is behind {from}", plan.run.to),
+        None => match plan.gates.iter().find(|gate| gate.name == "EstimatedLoss") {
+            Some(gate) => format!("not known right now; at the newest look: {}", gate.saw),
+            None => format!("not known: no heartbeat says how far {} is behind {from}", plan.run.to),
+        },
     };
     let mut out = paragraph("  ", &known, look.width);
     if plan.loss_is_growing {
@@ -229,6 +232,7 @@ mod tests {
     fn a_loss_without_a_heartbeat_is_said_to_be_unknown() {
         let mut plan = sample::plan();
         plan.estimated_loss = None;
+        plan.gates.clear();
         assert!(loss(&plan, &sample::look()).contains("not known"));
     }
 

@@ -3,7 +3,7 @@
 use super::super::paint::Tone;
 use super::super::table::{Cell, Table};
 use super::super::words::{self, NONE};
-use super::{Facts, Look, blockers};
+use super::{Facts, Look, Source, blockers};
 use crate::api::{FactsBrief, FileProblem, PolicyList, PolicyStatus, PolicySummary, Role, RunSummary};
 use muster_core::facts::{DataRole, PowerState};
 use muster_core::health::VerdictKind;
@@ -11,10 +11,15 @@ use muster_core::ids::RegionName;
 use std::fmt::Write;
 
 /// All policies, and the files that were not taken.
-pub fn render_list(list: &PolicyList, look: &Look) -> String {
+pub fn render_list(list: &PolicyList, source: Source, look: &Look) -> String {
     let mut out = String::new();
     if list.policies.is_empty() {
-        out.push_str("No policy is in force. Put one into the server's --policies folder;\n");
+        out.push_str(match source {
+            Source::Server => "No policy is in force. Put one into the server's --policies folder;\n",
+            Source::Objects => {
+                "No policy is here. `kubectl apply` one, or look elsewhere with -n NAMESPACE;\n"
+            }
+        });
         out.push_str("`muster validate FILE` says what is wrong with one.\n");
     } else {
         let mut table = Table::new(&["POLICY", "MODE", "ACTIVE", "RPO NOW", "STATE"]);
@@ -82,9 +87,9 @@ fn file_problems(problems: &[FileProblem], look: &Look) -> String {
 }
 
 /// One policy in full.
-pub fn render(status: &PolicyStatus, look: &Look) -> String {
+pub fn render(status: &PolicyStatus, source: Source, look: &Look) -> String {
     let mut out = format!("{}\n", look.paint.strong(status.summary.name.as_str()));
-    out.push_str(&look.table(&head(status).0));
+    out.push_str(&look.table(&head(status, source).0));
     if let Some(blocked) = status.decision.as_ref().map(|d| &d.blocked).filter(|b| !b.is_empty()) {
         let _ = write!(
             out,
@@ -96,10 +101,11 @@ pub fn render(status: &PolicyStatus, look: &Look) -> String {
     let _ = write!(out, "{}{}", look.title("Regions"), look.table(&regions(status)));
     out.push_str(&seen(&status.facts, look));
     out.push_str(&file_problems(&status.file_problems, look));
+    out.push_str(&source.remark(look));
     out
 }
 
-fn head(status: &PolicyStatus) -> Facts {
+fn head(status: &PolicyStatus, source: Source) -> Facts {
     let summary = &status.summary;
     let mut facts = Facts::new();
     facts.add("mode", format!("{:?}", summary.mode));
@@ -109,7 +115,9 @@ fn head(status: &PolicyStatus) -> Facts {
         summary.run.as_ref().map_or_else(|| Cell::from("none under way"), |run| run_line(run, status)),
     );
     facts.add_some("why", summary.run.as_ref().map(|run| &run.message).filter(|m| !m.is_empty()));
-    facts.add("RPO now", with_objective(summary.live_rpo, status.policy.objectives.rpo));
+    if source == Source::Server {
+        facts.add("RPO now", with_objective(summary.live_rpo, status.policy.objectives.rpo));
+    }
     facts.add_some("last run", last_run(status));
     facts.add_some("paused", summary.paused.as_ref().map(|p| Cell::new(Tone::Warn, p)));
     facts.add_some("needs ack", summary.needs_ack.as_ref().map(|p| Cell::new(Tone::Warn, p)));
@@ -175,6 +183,7 @@ fn regions(status: &PolicyStatus) -> Table {
         let back =
             outcast.map(|o| format!("; fenced by {}, not back: {}", o.run, o.message)).unwrap_or_default();
         let saw = verdict.map_or("not judged yet", |v| v.saw.as_str());
+        let back = if saw.is_empty() { back.trim_start_matches("; ") } else { &back };
         table.row([
             Cell::from(region.as_str()),
             Cell::new(Tone::Strong, if active { "active" } else { "" }),
@@ -258,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_policy_fits_a_narrow_screen_with_all_that_matters() {
-        let text = render(&sample::status(), &sample::look());
+        let text = render(&sample::status(), Source::Server, &sample::look());
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(text, @r#"
         shop/checkout
@@ -292,7 +301,7 @@ mod tests {
 
     #[test]
     fn many_policies_stand_one_to_a_line() {
-        insta::assert_snapshot!(render_list(&sample::policy_list(), &sample::look()), @r#"
+        insta::assert_snapshot!(render_list(&sample::policy_list(), Source::Server, &sample::look()), @r#"
         POLICY         MODE       ACTIVE  RPO NOW  STATE
         shop/checkout  Automatic  west    400 ms   waits for ack: checkout-12 ended;
                                                    look at its report
@@ -310,6 +319,7 @@ mod tests {
     #[test]
     fn no_policy_says_how_to_give_one() {
         let list = PolicyList { policies: Vec::new(), file_problems: Vec::new() };
-        assert!(render_list(&list, &sample::look()).contains("muster validate FILE"));
+        assert!(render_list(&list, Source::Server, &sample::look()).contains("muster validate FILE"));
+        assert!(render_list(&list, Source::Objects, &sample::look()).contains("-n NAMESPACE"));
     }
 }

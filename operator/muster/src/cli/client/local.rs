@@ -1,6 +1,7 @@
-//! A small client of the local HTTP API: one connection a call, a deadline on each, errors with their fix.
+//! The local HTTP API: one connection a call, a deadline on each, errors with their fix.
 
-use super::exit::{Code, Done, Failure};
+use super::super::exit::{Code, Done, Failure};
+use super::{ANSWER_WITHIN, ApiPath};
 use crate::api::ApiError;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,49 +19,43 @@ use url::Url;
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7420";
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// A run's frames are the largest answer; a journal beyond this is not one of ours.
 const LARGEST_ANSWER: usize = 256 << 20;
 
 /// Calls one server with one token.
 #[derive(Debug)]
-pub struct Client {
-    server: Url,
+pub(super) struct Server {
+    address: Url,
     host: String,
     port: u16,
     token: Secret,
 }
 
-impl Client {
+impl Server {
     /// Reads the token and checks the address; connects to nothing yet.
-    pub fn new(server: Option<&str>, token_file: Option<&Path>, state: &Path) -> Done<Self> {
+    pub(super) fn new(server: Option<&str>, token_file: Option<&Path>, state: &Path) -> Done<Self> {
         let (server, host, port) = parse_server(server.unwrap_or(DEFAULT_SERVER))?;
         let token = read_token(&token_file.map_or_else(|| state.join("token"), Path::to_path_buf), &server)?;
-        Ok(Self { server, host, port, token })
+        Ok(Self { address: server, host, port, token })
     }
 
     /// The address, for messages.
-    pub fn server(&self) -> String {
-        self.server.as_str().trim_end_matches('/').to_owned()
+    pub(super) fn server(&self) -> String {
+        self.address.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Whether the token travels unencrypted to another machine.
-    pub fn is_exposed(&self) -> bool {
+    pub(super) fn is_exposed(&self) -> bool {
         !matches!(self.host.as_str(), "localhost" | "[::1]") && !self.host.starts_with("127.")
     }
 
     /// Reads.
-    pub async fn get<T: DeserializeOwned>(&self, path: ApiPath<'_>) -> Done<T> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: ApiPath<'_>) -> Done<T> {
         self.call(Method::GET, path, None, ANSWER_WITHIN).await
     }
 
     /// Changes. After a timeout the request may have been taken.
-    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: ApiPath<'_>, body: &B) -> Done<T> {
-        self.post_within(path, body, ANSWER_WITHIN).await
-    }
-
-    /// As [`Self::post`], for what takes longer by its nature.
-    pub async fn post_within<B: Serialize, T: DeserializeOwned>(
+    pub(super) async fn post_within<B: Serialize, T: DeserializeOwned>(
         &self,
         path: ApiPath<'_>,
         body: &B,
@@ -209,51 +204,9 @@ fn no_token(file: &Path, why: &str, server: &Url) -> Failure {
     )
 }
 
-/// A path of the API: its segments, encoded, and a query.
-#[derive(Clone, Debug, Default)]
-pub struct ApiPath<'a> {
-    segments: Vec<&'a str>,
-    query: Vec<(&'a str, String)>,
-}
-
-impl<'a> ApiPath<'a> {
-    /// Below `/v1`.
-    pub fn new(segments: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { segments: segments.into_iter().collect(), query: Vec::new() }
-    }
-    /// With a parameter.
-    #[must_use]
-    pub fn with(mut self, key: &'a str, value: impl Into<String>) -> Self {
-        self.query.push((key, value.into()));
-        self
-    }
-
-    fn to_uri(&self) -> String {
-        let mut uri = "/v1".to_owned();
-        for segment in &self.segments {
-            uri.push('/');
-            uri.extend(url::form_urlencoded::byte_serialize(segment.as_bytes()));
-        }
-        if !self.query.is_empty() {
-            uri.push('?');
-            uri.push_str(
-                &url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish(),
-            );
-        }
-        // A path takes `%20` where a form takes `+`; a plus sign itself was encoded above.
-        uri.replace('+', "%20")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_cannot_leave_their_segment() {
-        let path = ApiPath::new(["policies", "a/../b c", "runs"]).with("to", "we st&x=1");
-        assert_eq!(path.to_uri(), "/v1/policies/a%2F..%2Fb%20c/runs?to=we%20st%26x%3D1");
-    }
 
     #[test]
     fn a_server_may_be_given_without_its_scheme() {
@@ -267,7 +220,7 @@ mod tests {
     #[test]
     fn a_missing_token_says_where_it_was_looked_for_and_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let failure = Client::new(None, None, folder.path()).unwrap_err();
+        let failure = Server::new(None, None, folder.path()).unwrap_err();
         assert_eq!(failure.code, Code::Unreachable);
         assert!(failure.what.contains("/token: there is none"), "{failure}");
         assert!(failure.fix.contains("--state DIR"), "{failure}");
@@ -280,7 +233,7 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = format!("http://{}", free.local_addr().unwrap());
         drop(free);
-        let client = Client::new(Some(&server), None, folder.path()).unwrap();
+        let client = Server::new(Some(&server), None, folder.path()).unwrap();
         let failure = client.get::<serde_json::Value>(ApiPath::new(["health"])).await.unwrap_err();
         assert_eq!(failure.code, Code::Unreachable);
         assert_eq!(failure.what, format!("no Muster server answers at {server} (connection refused)"));
