@@ -3,8 +3,7 @@
 //! Knows no store and no folder: `muster local` and a controller in a cluster assemble alike.
 
 use crate::convert::{
-    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig,
-    convert_text,
+    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig, convert,
 };
 use crate::execute::{Adapters, FenceAdapter, Setup, VantagePlace};
 use muster_core::ids::{Owner, RegionName, VantageName};
@@ -51,7 +50,7 @@ impl Assembler {
         owner: &Owner,
         generation: u64,
     ) -> Result<Assembled, Vec<Problem>> {
-        let Converted { policy, adapters, warnings } = convert_text(
+        let Converted { policy, adapters, warnings } = convert(
             source,
             &Circumstances {
                 environment: self.environment,
@@ -92,11 +91,6 @@ impl Assembler {
 pub fn name_all(problems: &[Problem]) -> String {
     let errors = problems.iter().filter(|p| p.is_error());
     errors.map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// Whether adapters can be made of what a policy says; connects to nothing.
-pub(crate) fn check(converted: &Converted) -> Result<(), Vec<Problem>> {
-    build_adapters(&converted.policy, converted.adapters.clone(), &AdoptedOwners::default()).map(|_| ())
 }
 
 fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {

@@ -5,7 +5,7 @@ use super::sane::PLACE;
 use super::{bad, edits, sane};
 use anyhow::Context;
 use muster::assemble::Assembler;
-use muster::convert::{Circumstances, Environment, SecretError, SecretSource, convert};
+use muster::convert::{Environment, SecretError, SecretSource};
 use muster_core::ids::Owner;
 use muster_core::secret::Secret;
 use muster_crds::RegionFailoverPolicy;
@@ -140,8 +140,6 @@ pub(super) enum Law {
     Bad {
         /// Fields that the message must name.
         fields: Vec<String>,
-        /// The conversion, and so `muster validate`, takes it all the same; then what it did not see.
-        unseen: Option<String>,
     },
 }
 
@@ -161,14 +159,6 @@ pub(super) fn law(stored: &Value) -> anyhow::Result<Law> {
         region: None,
     });
     let Err(problems) = assembler.assemble(&policy, &owner, 1) else { return Ok(Law::Good(policy)) };
-    let with = Circumstances {
-        environment: Environment::Cluster,
-        owner,
-        generation: 1,
-        secrets: &Known,
-        program_env: BTreeMap::new(),
-    };
     let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).collect();
-    let unseen = convert(&policy, &with).ok().and_then(|_| errors.first().map(ToString::to_string));
-    Ok(Law::Bad { fields: errors.iter().map(|problem| problem.path.clone()).collect(), unseen })
+    Ok(Law::Bad { fields: errors.iter().map(|problem| problem.path.clone()).collect() })
 }

@@ -203,12 +203,7 @@ impl<'s> Sequence<'s> {
         match &law {
             Law::Good(_) => found.fate = Fate::Good,
             Law::Bad { .. } if spec.kind == Kind::Sane => bail!("what the rules want is bad: {law:?}"),
-            Law::Bad { unseen, .. } => {
-                found.fate = Fate::Bad;
-                found.wrong.extend(
-                    unseen.iter().map(|what| format!("the conversion takes what cannot act: {what}")),
-                );
-            }
+            Law::Bad { .. } => found.fate = Fate::Bad,
         }
         self.stored = stored;
         if matches!(law, Law::Good(_)) {

@@ -101,5 +101,8 @@ pub(super) fn starts_by_wall(capability: Capability) -> Vec<World> {
     play(&mut calm, &mut states, is_calm);
     let mut failover = moved(&calm, &Move::Kill(0));
     play(&mut failover, &mut states, |w| w.journal.run.as_ref().is_some_and(|r| r.phase == Phase::Completed));
+    // A region that followed is needed for a second failover to be thinkable.
+    let mut repaired = moved(&failover, &Move::Return(0));
+    play(&mut repaired, &mut states, completed);
     states
 }

@@ -660,15 +660,17 @@ impl World {
         }
         (node.writable, node.follows) = (true, None);
         node.timeline += 1;
+        self.replicate(i);
         Outcome::Issued(None)
     }
 
     fn replicate(&mut self, from: usize) {
-        let (witness, logins) = (self.nodes[from].witness.clone(), self.nodes[from].logins);
+        let Node { witness, logins, timeline, .. } = self.nodes[from].clone();
         for i in 0..self.nodes.len() {
             if self.nodes[i].follows == Some(from) && self.answers(i) && self.answers(from) {
                 self.nodes[i].witness.clone_from(&witness);
                 self.nodes[i].logins = logins;
+                self.nodes[i].timeline = timeline;
             }
         }
     }

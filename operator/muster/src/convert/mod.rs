@@ -115,21 +115,8 @@ pub fn convert_loaded(loaded: &LoadedPolicy, with: &Circumstances<'_>) -> Result
     }
 }
 
-/// Converts a policy, or says everything that is wrong with it (errors first, then warnings). Where the secrets are the
-/// real ones, adapters are made of them too, to see that they can be.
+/// Converts a policy, or says everything that is wrong with it: errors first, then warnings.
 pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Result<Converted, Vec<Problem>> {
-    let converted = convert_text(policy, with)?;
-    if with.secrets.is_real() {
-        crate::assemble::check(&converted)?;
-    }
-    Ok(converted)
-}
-
-/// As [`convert`], for who makes the adapters itself.
-pub(crate) fn convert_text(
-    policy: &RegionFailoverPolicy,
-    with: &Circumstances<'_>,
-) -> Result<Converted, Vec<Problem>> {
     let mut findings = Findings::default();
     let name = full_name(policy);
     let resolver = Resolver { with, policy: name.clone(), namespace: namespace_of(policy) };
