@@ -11,6 +11,7 @@ pub(crate) mod engine;
 pub mod execute;
 pub(crate) mod http;
 pub mod local;
+pub(crate) mod process;
 pub mod store;
 pub mod telemetry;
 pub mod vantage;

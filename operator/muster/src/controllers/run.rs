@@ -14,7 +14,7 @@ use crate::convert::Environment;
 use crate::engine::Engine;
 use crate::execute::{LeaseView, Paces, Points, Shell};
 use crate::http::{self, Api};
-use crate::local::{Signals, name_holder};
+use crate::process::{Signals, hand_over, name_holder};
 use crate::store::archive::Limits;
 use crate::store::kubernetes::{ObjectName, Options};
 use crate::store::{Archive, KubernetesStore, LeaseKeeper, LeaseSettings, Store};
@@ -28,11 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// At most so long effects under way are waited for before the lease is given back.
-const END_OF_EFFECTS: Duration = Duration::from_secs(2);
-/// At most so long passes under way are waited for.
-const END_OF_PASSES: Duration = Duration::from_secs(1);
 
 /// So often everything is listed again: an event that was lost on the way is noticed by nothing else.
 const RELIST_EVERY: Duration = Duration::from_mins(5);
@@ -66,7 +61,7 @@ pub enum OperatorError {
     },
     /// Signals cannot be waited for.
     #[error("failed to wait for signals: {0}")]
-    Signals(String),
+    Signals(#[source] std::io::Error),
 }
 
 /// Runs the operator until SIGTERM or Ctrl-C, then hands over: nothing new starts, what is under way is waited for
@@ -74,7 +69,7 @@ pub enum OperatorError {
 pub async fn run(settings: Settings) -> Result<(), OperatorError> {
     telemetry::start(&settings.log)?;
     let stop = CancellationToken::new();
-    let mut signals = Signals::catch().map_err(|error| OperatorError::Signals(error.to_string()))?;
+    let mut signals = Signals::catch().map_err(OperatorError::Signals)?;
     let operator = Operator::start(&settings, stop.clone()).await?;
     tracing::info!(holder = %operator.shell.holder, listen = %operator.listen, "muster operator runs");
     signals.wait().await;
@@ -166,25 +161,7 @@ impl Operator {
 
     /// Hands over.
     async fn end(self, stop: CancellationToken) {
-        self.shell.lease.stop_acting();
-        stop.cancel();
-        self.engine.join(END_OF_PASSES).await;
-        self.shell.effects.close();
-        if tokio::time::timeout(END_OF_EFFECTS, self.shell.effects.wait()).await.is_err() {
-            tracing::warn!(
-                effects = self.shell.effects.len(),
-                "effects are still under way; their successor looks"
-            );
-        }
-        self.keeper.give_back().await;
-        if let Some(archive) = &self.shell.archive
-            && let Err(error) = archive.flush().await
-        {
-            tracing::warn!(%error, "failed to write the newest series");
-        }
-        for task in self.tasks {
-            task.abort();
-        }
+        hand_over(&self.shell, &self.engine, &self.keeper, self.tasks, stop).await;
     }
 }
 

@@ -6,9 +6,8 @@
 //!               +--> probing -------+
 //! vantages --> http/report ---------+        people --> http --> wish --> store
 //! ```
-//! - `settings`: the command line; `folder`, `kept`, `engine`: which policies are in force.
-//! - `probing`, `reports`: what is seen of regions from here and from elsewhere; `peaks`: the worst of it.
-//! - `http`, `status`, `token`: for people.
+//! - `settings`: the command line; `folder`, `kept`: which policies are in force; `token`: for people.
+//! - [`crate::engine`] offers and probes, [`crate::http`] answers: both serve the operator too.
 //!
 //! This module must never act by itself: everything goes through [`crate::execute`].
 
@@ -21,6 +20,5 @@ mod tests;
 pub(crate) mod token;
 
 pub use run::{LocalError, run};
-pub(crate) use run::{Signals, name_holder};
 pub(crate) use settings::read_environment;
 pub use settings::{Settings, TestArgs};

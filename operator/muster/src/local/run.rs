@@ -10,23 +10,17 @@ use crate::convert::{Environment, FolderSecrets};
 use crate::engine::Engine;
 use crate::execute::{LeaseView, Paces, Points, Shell};
 use crate::http::{self, Api};
+use crate::process::{Signals, hand_over, name_holder};
 use crate::store::archive::Limits;
 use crate::store::sqlite::Options;
 use crate::store::{Archive, LeaseKeeper, LeaseSettings, Need, SqliteStore, Store, StoreError};
 use crate::telemetry::{self, FilterError};
-use muster_core::ids::{HolderId, RegionName};
+use muster_core::ids::RegionName;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-/// At most so long effects under way are waited for before the lease is given back.
-const END_OF_EFFECTS: Duration = Duration::from_secs(2);
-/// At most so long passes under way are waited for.
-const END_OF_PASSES: Duration = Duration::from_secs(1);
 
 /// Why the process ends otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -68,33 +62,13 @@ pub enum LocalError {
 pub async fn run(settings: Settings, state: PathBuf) -> Result<(), LocalError> {
     telemetry::start(&settings.log)?;
     let stop = CancellationToken::new();
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch().map_err(LocalError::Signals)?;
     let local = Local::start(&settings, &state, stop.clone()).await?;
     tracing::info!(holder = %local.shell.holder, listen = %local.listen, state = %state.display(), "muster local runs");
     signals.wait().await;
     tracing::info!("asked to end; handing over");
     local.end(stop).await;
     Ok(())
-}
-
-/// SIGTERM and Ctrl-C.
-pub(crate) struct Signals {
-    term: tokio::signal::unix::Signal,
-    int: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub(crate) fn catch() -> Result<Self, LocalError> {
-        let catch = |kind| signal(kind).map_err(LocalError::Signals);
-        Ok(Self { term: catch(SignalKind::terminate())?, int: catch(SignalKind::interrupt())? })
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
 }
 
 /// A controller that runs.
@@ -169,25 +143,7 @@ impl Local {
 
     /// Hands over.
     pub(super) async fn end(self, stop: CancellationToken) {
-        self.shell.lease.stop_acting();
-        stop.cancel();
-        self.engine.join(END_OF_PASSES).await;
-        self.shell.effects.close();
-        if tokio::time::timeout(END_OF_EFFECTS, self.shell.effects.wait()).await.is_err() {
-            tracing::warn!(
-                effects = self.shell.effects.len(),
-                "effects are still under way; their successor looks"
-            );
-        }
-        self.keeper.give_back().await;
-        if let Some(archive) = &self.shell.archive
-            && let Err(error) = archive.flush().await
-        {
-            tracing::warn!(%error, "failed to write the newest series");
-        }
-        for task in self.tasks {
-            task.abort();
-        }
+        hand_over(&self.shell, &self.engine, &self.keeper, self.tasks, stop).await;
     }
 }
 
@@ -206,12 +162,4 @@ async fn check_room(shell: Arc<Shell>, stop: CancellationToken) {
         () = shell.keep_checking() => {}
         () = stop.cancelled() => {}
     }
-}
-
-/// Name, pid and a random part: no two processes are ever the same holder.
-pub(crate) fn name_holder(name: Option<&str>) -> HolderId {
-    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.map(str::to_owned).or_else(host).unwrap_or_else(|| "muster".to_owned());
-    let name = name.trim();
-    HolderId::new(format!("{name}-{}-{:04x}", std::process::id(), rand::random::<u16>()))
 }

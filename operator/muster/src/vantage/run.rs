@@ -9,6 +9,7 @@ use crate::convert::{FolderSecrets, SecretSource};
 use crate::engine::source::{Changed, PolicySource};
 use crate::local::folder::Folder;
 use crate::local::read_environment;
+use crate::process::Signals;
 use crate::telemetry::{self, FilterError, LogArgs};
 use clap::Args;
 use muster_core::ids::{PolicyName, RegionName, VantageName};
@@ -19,7 +20,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -99,13 +99,12 @@ pub async fn run(settings: Settings, token_file: Option<PathBuf>) -> Result<(), 
             AbortOnDropHandle::new(tokio::spawn(reporting))
         })
         .collect();
-    let mut term = signal(SignalKind::terminate()).map_err(VantageError::Signals)?;
+    let mut signals = Signals::catch().map_err(VantageError::Signals)?;
     let folder = Folder::new(settings.policies.clone(), settings.secrets.clone());
     tracing::info!(vantage = settings.name, "muster vantage runs");
     tokio::select! {
         () = vantage.follow(folder) => {}
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        () = signals.wait() => {}
     }
     Ok(())
 }
