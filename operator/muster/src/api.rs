@@ -431,6 +431,9 @@ pub struct StartRun {
     pub approve: Option<Consent>,
 }
 
+/// Consent is about what was seen; nobody has seen tomorrow.
+pub const LONGEST_CONSENT: Millis = Millis::from_secs(24 * 3600);
+
 /// Consent to one plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -8,6 +8,7 @@ use super::output::Screen;
 use super::view::Look;
 use super::words;
 use crate::api::PolicyList;
+use crate::store::kubernetes::split;
 use muster_core::ids::PolicyName;
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -150,11 +151,6 @@ fn choose(known: &[PolicyName], wish: Option<&str>, none: &str) -> Done<PolicyNa
             Err(Failure::usage(format!("{name} is in more than one namespace; name it in full")).fix(list()))
         }
     }
-}
-
-/// Namespace and name.
-pub(super) fn split(policy: &PolicyName) -> (&str, &str) {
-    policy.as_str().split_once('/').unwrap_or(("default", policy.as_str()))
 }
 
 /// A path below one policy.

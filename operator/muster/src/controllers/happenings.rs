@@ -3,6 +3,7 @@
 use super::view::View;
 use crate::api::EventRecord;
 use crate::execute::Shell;
+use crate::store::kubernetes::story::cut;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ fn told(event: &EventRecord) -> Event {
     Event {
         type_: if event.warning { EventType::Warning } else { EventType::Normal },
         reason: event.reason.clone(),
-        note: Some(note.get(..note.floor_char_boundary(LONGEST_NOTE)).unwrap_or_default().to_owned()),
+        note: Some(cut(&note, LONGEST_NOTE).to_owned()),
         action: event.reason.clone(),
         secondary: None,
     }

@@ -5,6 +5,8 @@ use kube::{Client, Config};
 use std::path::Path;
 use std::time::Duration;
 
+/// Of one call.
+const DEADLINE: Duration = Duration::from_secs(5);
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -42,4 +44,13 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) ->
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     Client::try_from(config).map_err(|error| LinkError::Client(Box::new(error)))
+}
+
+/// Waits for a call, at most for its deadline.
+pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {DEADLINE:?}")),
+    }
 }

@@ -7,7 +7,9 @@
 //! ```
 //! A request is marked as seen before it is wished for: after a restart in between it is refused, never started late.
 
+use super::link::within;
 use super::view::{Known, View, key_of};
+use crate::api::LONGEST_CONSENT;
 use crate::engine::Engine;
 use crate::execute::Shell;
 use crate::store::kubernetes::story::{clip, moment};
@@ -24,12 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Of one call.
-const DEADLINE: Duration = Duration::from_secs(5);
 /// At the latest so often everything is looked at again.
 const RESYNC: Duration = Duration::from_secs(2);
-/// Consent is about what was seen; nobody has seen tomorrow.
-const LONGEST_CONSENT: Millis = Millis::from_secs(24 * 3600);
 
 /// Consent is taken by tick: its end is the same if it differs by less than this.
 const SAME_TIME_MS: u64 = 5_000;
@@ -448,12 +446,4 @@ fn consent_of(approval: &api::Approval, now: Stamp) -> Result<Approval, String> 
         by: approval.by.to_string(),
         valid_until: now.plus(left.min(LONGEST_CONSENT)),
     })
-}
-
-async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {DEADLINE:?}")),
-    }
 }

@@ -6,7 +6,7 @@ use super::requests::Requests;
 use super::secrets::ClusterSecrets;
 use super::settings::Settings;
 use super::source::source;
-use super::tell::{TellClient, Teller};
+use super::tell::Teller;
 use super::view::View;
 use crate::assemble::Assembler;
 use crate::clock::Clock;
@@ -130,7 +130,7 @@ impl Operator {
             shell: Arc::clone(&shell),
             engine: Arc::clone(&engine),
             store: Arc::clone(&kubernetes),
-            client: TellClient(client.clone()),
+            client: client.clone(),
             view: view.clone(),
         };
         let requests =

@@ -1,6 +1,7 @@
 //! Tells what happened: the policy's status and its run's, written conditionally, and only when they changed. A task per
 //! policy, so that one that the API server is slow with delays no other.
 
+use super::link::within;
 use super::statuses::{Around, status_of};
 use super::view::{Known, View, key_of};
 use crate::engine::Engine;
@@ -16,8 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Of one call.
-const DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks for policies that came or went.
 const SWEEP_EVERY: Duration = Duration::from_millis(300);
 /// Passes follow each other quickly in a run; people read more slowly.
@@ -29,23 +28,13 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const RESYNC: Duration = Duration::from_secs(1);
 
 /// What telling takes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Teller {
     pub(super) shell: Arc<Shell>,
     pub(super) engine: Arc<Engine>,
     pub(super) store: Arc<KubernetesStore>,
-    pub(super) client: TellClient,
+    pub(super) client: Client,
     pub(super) view: View,
-}
-
-/// A client that can be shown in a log.
-#[derive(Clone)]
-pub(super) struct TellClient(pub(super) Client);
-
-impl std::fmt::Debug for TellClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TellClient")
-    }
 }
 
 impl Teller {
@@ -131,7 +120,7 @@ impl Teller {
         }
         // The view may be old: compare with what is there, and write under its version.
         let (namespace, short) = split(name);
-        let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.0.clone(), namespace);
+        let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.clone(), namespace);
         let Some(mut object) = within(api.get_opt(short)).await? else { return Ok(()) };
         let present = object.status.take().unwrap_or_default();
         let next = status_of(latest, &around, &present);
@@ -175,13 +164,5 @@ async fn next(latest: Option<&mut tokio::sync::watch::Receiver<Option<Arc<Latest
     match latest {
         Some(latest) => latest.changed().await.is_ok(),
         None => std::future::pending().await,
-    }
-}
-
-async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(DEADLINE, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {DEADLINE:?}")),
     }
 }

@@ -4,7 +4,7 @@
 use super::Api;
 use super::answer::{Answer, Body, Refused};
 use super::look::{PolicyPath, find};
-use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, Pause, Resume, StartRun};
+use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, LONGEST_CONSENT, Pause, Resume, StartRun};
 use crate::engine::Shown;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,8 +14,6 @@ use muster_core::time::{Millis, Stamp};
 use muster_core::wish::Wish;
 use std::sync::Arc;
 
-/// Consent is about what was seen; nobody has seen tomorrow.
-const LONGEST_CONSENT: Millis = Millis::from_secs(24 * 3600);
 /// A text that people write.
 const LONGEST_TEXT: usize = 1_024;
 

@@ -1,6 +1,7 @@
 //! One call to the API server: with a deadline, tried once, and what its failure means to the person who asked.
 
 use super::super::exit::{Code, Done, Failure};
+use crate::store::kubernetes::tell;
 use kube::core::Status;
 use std::future::Future;
 use std::time::Duration;
@@ -97,20 +98,6 @@ fn broken(server: &str, asked: &Asked<'_>, error: &kube::Error) -> Failure {
                 "Is it the right cluster? --context NAME names another; `kubectl config get-contexts` lists them."
             }),
     }
-}
-
-/// The innermost cause too: the client's own words are only "service error".
-pub(super) fn tell(error: &kube::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_told = inner.to_string();
-        if !told.contains(&inner_told) {
-            told = format!("{told}: {inner_told}");
-        }
-        source = inner.source();
-    }
-    told
 }
 
 fn judge(server: &str, asked: &Asked<'_>, status: &Status) -> Trouble {

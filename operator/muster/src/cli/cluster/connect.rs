@@ -1,7 +1,7 @@
 //! Which API server, and as whom: what kubectl would take, or the ServiceAccount of the pod that this runs in.
 
 use super::super::exit::{Code, Done, Failure};
-use super::call::tell;
+use crate::store::kubernetes::tell;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use super::Cluster;
 use super::call::{Asked, Trouble, call};
 use super::reads::{POLICIES, RUNS};
 use super::show::{self, Request};
-use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, Pause, Resume, StartRun};
+use crate::api::{Abort, Accepted, Ack, Adopt, Approve, Consent, LONGEST_CONSENT, Pause, Resume, StartRun};
 use crate::clock::Clock;
 use crate::controllers::{ACK, ADOPT, PAUSED};
 use crate::store::kubernetes::split;
@@ -40,8 +40,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const SAY_AFTER: Duration = Duration::from_secs(2);
 /// Somebody else changes the run at the same time.
 const TRIES: usize = 5;
-/// Consent is about what was seen; nobody has seen tomorrow.
-const LONGEST_CONSENT: Millis = Millis::from_secs(24 * 3600);
 /// Letters and digits that tell two requests apart.
 const RANDOM: usize = 5;
 

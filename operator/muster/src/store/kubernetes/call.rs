@@ -69,7 +69,7 @@ const fn unanswered(effect: Effect) -> Class {
 }
 
 /// The innermost cause too: the client's own words are only "service error".
-fn tell(error: &kube::Error) -> String {
+pub(crate) fn tell(error: &kube::Error) -> String {
     let mut told = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

@@ -13,9 +13,14 @@ use muster_crds::{Duration, policy};
 /// Longest text of a status.
 const LONGEST_TEXT: usize = 1_024;
 
+/// The beginning of a text, at most so many bytes.
+pub fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}
+
 /// A text that fits a status field.
 pub fn clip(text: &str) -> String {
-    text.get(..text.floor_char_boundary(LONGEST_TEXT)).unwrap_or_default().to_owned()
+    cut(text, LONGEST_TEXT).to_owned()
 }
 
 /// A moment by the wall clock, for people.
@@ -67,6 +72,13 @@ pub const fn outcome(outcome: &journal::OutcomeKind) -> Outcome {
     }
 }
 
+fn bounded<const MOST: u32>(text: &str) -> Text<MOST> {
+    match cut(text, MOST as usize) {
+        "" => Text::from("unknown"),
+        cut => Text::from(cut),
+    }
+}
+
 /// What a run that Muster opened asks for.
 pub fn spec_of(policy_name: &PolicyName, run: &Run) -> FailoverRunSpec {
     let (_, name) = super::split(policy_name);
@@ -75,16 +87,12 @@ pub fn spec_of(policy_name: &PolicyName, run: &Run) -> FailoverRunSpec {
         journal::Trigger::Verdict => (Trigger::Verdict, "muster".to_owned()),
         journal::Trigger::TargetLost(_) => (Trigger::TargetLost, "muster".to_owned()),
     };
-    let bounded = |text: &str, most: usize| {
-        let cut = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
-        if cut.is_empty() { "unknown".to_owned() } else { cut.to_owned() }
-    };
     FailoverRunSpec {
         policy: name.into(),
         kind: kind(run.kind),
         to: Some(run.to.as_str().into()),
-        reason: Text::from(bounded(&run.reason, LONGEST_TEXT).as_str()),
-        by: Text::from(bounded(&by, 253).as_str()),
+        reason: bounded(&run.reason),
+        by: bounded(&by),
         trigger,
         approval: None,
         abort: None,
