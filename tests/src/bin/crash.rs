@@ -1,13 +1,12 @@
 //! `make crash`: kills the controller at every point of a run, for each kind of run, and compares the ends.
 //!
 //! The program is also the `muster` of its worlds; Ctrl-C and SIGTERM end them with it.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
 use muster_core::journal::RunKind;
-use muster_tests::crash::{Choice, CrashPoint, run};
+use muster_tests::crash::{Choice, CrashPoint, Tally, run};
+use muster_tests::{as_muster, play};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Kills the controller at every point of a run, and compares the ends.
 #[derive(Parser)]
@@ -26,40 +25,10 @@ fn kind(text: &str) -> Result<RunKind, String> {
     found.ok_or_else(|| "expected Failover, Switchover or Failback".to_owned())
 }
 
-/// Ctrl-C and SIGTERM.
-async fn ended() {
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[tokio::main]
-async fn suite(args: Args) -> ExitCode {
-    let choice = Choice { kind: args.kind, point: args.point };
-    // Dropped, the worlds end with their processes.
-    let played = tokio::select! {
-        played = run(&choice) => played,
-        () = ended() => Err(anyhow::anyhow!("ended by a signal")),
-    };
-    match played {
-        Ok(tally) => {
-            println!("{tally}");
-            if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 fn main() -> ExitCode {
-    if let Some(code) = muster_tests::as_muster() {
+    if let Some(code) = as_muster() {
         return code;
     }
-    suite(Args::parse())
+    let Args { kind, point } = Args::parse();
+    play(run(&Choice { kind, point }), Tally::is_good)
 }

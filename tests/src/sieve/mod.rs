@@ -13,4 +13,4 @@ mod proxy;
 mod stage;
 mod suite;
 
-pub use suite::{Choice, Pattern, run};
+pub use suite::{Choice, Pattern, Tally, run};
