@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cluster;
 pub mod crash;
 pub mod faults;
+mod figures;
 pub mod model;
 pub mod operated;
 mod program;

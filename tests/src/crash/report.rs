@@ -3,6 +3,7 @@
 use super::calls::CrashPoint;
 use super::stage::Played;
 use super::targets::Harmless;
+use crate::figures::{Figures, Judged};
 use muster_core::journal::RunKind;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,21 +12,17 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     kinds: BTreeSet<String>,
-    points: usize,
-    runs: usize,
-    wrong_ends: usize,
-    repeated_effects: usize,
+    figures: Figures,
 }
 
 impl Tally {
     /// Notes the points that an undisturbed run showed.
     pub(super) fn found(&mut self, kind: RunKind, points: usize) {
         self.kinds.insert(format!("{kind:?}"));
-        self.points += points;
+        self.figures.points += points;
     }
 
     /// Judges one crashed run, and prints its line.
-    #[allow(clippy::print_stdout)] // a suite's line per run
     pub(super) fn judge(
         &mut self,
         name: &RunTitle,
@@ -33,52 +30,33 @@ impl Tally {
         undisturbed: &Played,
         seconds: f64,
     ) {
-        self.runs += 1;
-        let (mut wrong, mut repeated, mut told) = (Vec::new(), Vec::new(), String::new());
-        match played {
-            Err(error) => wrong.push(format!("{error:#}")),
+        let judged = match played {
+            Err(error) => Judged { wrong: vec![format!("{error:#}")], ..Judged::default() },
             Ok(now) => {
-                wrong = now.end.differences(&undisturbed.end);
+                let mut wrong = now.end.differences(&undisturbed.end);
                 wrong.extend(now.effects.missing(&undisturbed.effects));
-                repeated = now.effects.repeated(&undisturbed.effects);
-                told = tell_harmless(&now.harmless, &undisturbed.harmless);
+                let repeated = now.effects.repeated(&undisturbed.effects);
+                Judged { wrong, repeated, told: tell_harmless(&now.harmless, &undisturbed.harmless) }
             }
-        }
-        self.wrong_ends += usize::from(!wrong.is_empty());
-        self.repeated_effects += repeated.len();
-        let verdict = if wrong.is_empty() && repeated.is_empty() { "ok" } else { "WRONG" };
-        println!("{verdict:<5} {name} ({seconds:.1} s){told}");
-        for line in wrong.iter().chain(&repeated) {
-            println!("      {line}");
-        }
+        };
+        self.figures.judge(name, &judged, seconds);
     }
 
     /// Whether every point was played, and each run ended as the undisturbed one.
-    pub fn is_good(&self) -> bool {
-        self.runs == self.points && self.points > 0 && self.wrong_ends == 0 && self.repeated_effects == 0
+    pub const fn is_good(&self) -> bool {
+        self.figures.is_good()
     }
 
     /// Adds another world's figures.
     pub(super) fn add(&mut self, other: Self) {
         self.kinds.extend(other.kinds);
-        self.points += other.points;
-        self.runs += other.runs;
-        self.wrong_ends += other.wrong_ends;
-        self.repeated_effects += other.repeated_effects;
+        self.figures.add(other.figures);
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "crash: kinds={} points={} runs={} wrong_ends={} repeated_effects={}",
-            self.kinds.len(),
-            self.points,
-            self.runs,
-            self.wrong_ends,
-            self.repeated_effects
-        )
+        write!(f, "crash: kinds={} {}", self.kinds.len(), self.figures)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::proxy::Rule;
 use super::stage::{Played, Stage};
+use crate::figures::{Figures, Judged};
 use anyhow::Context;
 use std::fmt;
 use std::time::Instant;
@@ -35,27 +36,19 @@ const WATCHED: [&str; 2] = ["/failoverruns", "/regionfailoverpolicies"];
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     patterns: usize,
-    points: usize,
-    runs: usize,
-    wrong_ends: usize,
-    repeated_effects: usize,
+    figures: Figures,
 }
 
 impl Tally {
     /// Whether every point was played, and each run ended as the undisturbed one.
     pub const fn is_good(&self) -> bool {
-        self.points > 0 && self.runs == self.points && self.wrong_ends == 0 && self.repeated_effects == 0
+        self.figures.is_good()
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { patterns, points, runs, wrong_ends, repeated_effects } = self;
-        write!(
-            f,
-            "sieve: patterns={patterns} points={points} runs={runs} wrong_ends={wrong_ends} \
-             repeated_effects={repeated_effects}"
-        )
+        write!(f, "sieve: patterns={} {}", self.patterns, self.figures)
     }
 }
 
@@ -104,12 +97,13 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
         }
         tally.patterns += 1;
         for (name, rule) in points(pattern, &undisturbed).into_iter().step_by(choice.every.max(1)) {
-            tally.points += 1;
+            tally.figures.points += 1;
             let began = Instant::now();
             let played = stage.play(&rule).await;
             let broken = played.is_err();
             let words = if broken { stage.last_words() } else { String::new() };
-            judge(&mut tally, &name, played, &undisturbed, (began.elapsed().as_secs_f64(), &words));
+            let judged = judge(played, &undisturbed, &words);
+            tally.figures.judge(&name, &judged, began.elapsed().as_secs_f64());
             if broken {
                 // What is left of that world may be anything: begin anew.
                 let fresh = Stage::start().await?;
@@ -121,34 +115,22 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
-#[allow(clippy::print_stdout)] // a suite's line per run
-fn judge(
-    tally: &mut Tally,
-    name: &str,
-    played: anyhow::Result<Played>,
-    undisturbed: &Played,
-    (seconds, words): (f64, &str),
-) {
-    tally.runs += 1;
-    let (mut wrong, mut repeated, mut told) = (Vec::new(), Vec::new(), String::new());
-    match played {
-        Err(error) => wrong.push(format!("{error:#}; the log's end:\n{words}")),
-        Ok(now) => {
-            wrong = now.end.differences(&undisturbed.end);
-            wrong.extend(now.effects.missing(&undisturbed.effects));
-            repeated = now.effects.repeated(&undisturbed.effects);
-            told = match (now.killed, now.disturbed) {
-                (true, 0) => String::new(),
-                (false, 0) => "; not felt: the run was over before".to_owned(),
-                (_, n) => format!("; {n} disturbed"),
+fn judge(played: anyhow::Result<Played>, undisturbed: &Played, words: &str) -> Judged {
+    let now = match played {
+        Ok(now) => now,
+        Err(error) => {
+            return Judged {
+                wrong: vec![format!("{error:#}; the log's end:\n{words}")],
+                ..Judged::default()
             };
         }
-    }
-    tally.wrong_ends += usize::from(!wrong.is_empty());
-    tally.repeated_effects += repeated.len();
-    let verdict = if wrong.is_empty() && repeated.is_empty() { "ok" } else { "WRONG" };
-    println!("{verdict:<5} {name} ({seconds:.1} s){told}");
-    for line in wrong.iter().chain(&repeated) {
-        println!("      {line}");
-    }
+    };
+    let mut wrong = now.end.differences(&undisturbed.end);
+    wrong.extend(now.effects.missing(&undisturbed.effects));
+    let told = match (now.killed, now.disturbed) {
+        (true, 0) => String::new(),
+        (false, 0) => "; not felt: the run was over before".to_owned(),
+        (_, n) => format!("; {n} disturbed"),
+    };
+    Judged { wrong, repeated: now.effects.repeated(&undisturbed.effects), told }
 }

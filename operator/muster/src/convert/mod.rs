@@ -186,7 +186,8 @@ fn vantages_of(
     spec.vantages.iter().enumerate().map(convert).collect()
 }
 
-const fn mode_of(mode: api::Mode) -> Mode {
+/// The mode's name in the core.
+pub(crate) const fn mode_of(mode: api::Mode) -> Mode {
     match mode {
         api::Mode::Observe => Mode::Observe,
         api::Mode::Approve => Mode::Approve,

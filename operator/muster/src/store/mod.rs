@@ -90,6 +90,26 @@ pub enum Need {
     RunUnderWay,
 }
 
+/// The invariants that hold for every change of a journal, by whomever: the owner stays, epoch and term only grow.
+fn ensure_grows<N: Ord + fmt::Display>(
+    policy: &PolicyName,
+    (owner, (epoch, term)): (&Owner, (N, N)),
+    (next_owner, next): (&Owner, (N, N)),
+) -> Result<(), StoreError> {
+    let refuse = |why| Err(StoreError::Invalid { what: "journal", why });
+    if next_owner != owner {
+        return refuse(format!("{policy} is owned by {owner}, not by {next_owner}"));
+    }
+    let present = (epoch, term);
+    if next < present {
+        return refuse(format!(
+            "epoch {} term {} would go back from epoch {} term {}",
+            next.0, next.1, present.0, present.1
+        ));
+    }
+    Ok(())
+}
+
 /// Keeps journals, and who may act on them.
 ///
 /// Every verb has a deadline of its own and may be called from any task. Verbs that write are all or nothing.

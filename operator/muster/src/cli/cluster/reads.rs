@@ -127,7 +127,7 @@ impl Cluster {
         for guard in listed?.items {
             let record = match guard.0 {
                 Ok(object) => show::record(&object).map(|run| Some((object_name(&object), run?))),
-                Err(invalid) => Err(show::other_version(&name_of(&invalid.metadata), &invalid.error)),
+                Err(invalid) => Err(show::other_version(name_of(&invalid.metadata).as_str(), &invalid.error)),
             };
             match record {
                 Ok(record) => ended.extend(record),
@@ -170,9 +170,7 @@ impl Cluster {
         let listed = call(&self.server, &asked("list", RUNS, None), api.list(&of_name)).await?;
         let mut found = listed.items.into_iter();
         match (found.next(), found.next()) {
-            (Some(guard), None) => {
-                guard.0.map_err(|invalid| show::other_version(&name.into(), &invalid.error))
-            }
+            (Some(guard), None) => guard.0.map_err(|invalid| show::other_version(name, &invalid.error)),
             (None, _) => Err(missing()),
             (Some(_), Some(_)) => {
                 let what = format!("{name} is the name of runs in more than one namespace");

@@ -2,7 +2,7 @@
 
 use super::super::exit::{Code, Done, Failure};
 use crate::api::{DecisionBrief, FactsBrief, FileProblem, PolicyStatus, PolicySummary, Role};
-use crate::convert::{Circumstances, Environment, UnresolvedSecrets, convert, full_name};
+use crate::convert::{Circumstances, Environment, UnresolvedSecrets, convert, full_name, mode_of};
 use crate::engine::status::summarize_run;
 use crate::store::kubernetes::story::count;
 use muster_core::decide::plan_hash_of;
@@ -33,8 +33,7 @@ impl Kept {
     pub(super) fn read(object: &FailoverJournal) -> Done<Self> {
         let journal = serde_json::from_str(&object.spec.body).map_err(|error| {
             let name = object.metadata.name.as_deref().unwrap_or_default();
-            Failure::failed(format!("the journal of {name} makes no sense to this version: {error}"))
-                .fix("Compare the versions of this command and of the operator.")
+            other_version(&format!("the journal of {name}"), &error.to_string())
         })?;
         let in_force = object.spec.in_force.as_deref().and_then(|text| load_policy_file(text).ok());
         Ok(Self { journal, in_force: in_force.and_then(|policies| policies.into_iter().next()) })
@@ -49,14 +48,6 @@ impl Kept {
 /// The spec that acts: an edit that is not good, or waits for a run's end, does not.
 fn acting<'a>(object: &'a RegionFailoverPolicy, kept: Option<&'a Kept>) -> &'a api::RegionFailoverPolicySpec {
     kept.and_then(|kept| kept.in_force.as_ref()).map_or(&object.spec, |policy| &policy.spec)
-}
-
-pub(super) const fn mode_of(mode: api::Mode) -> Mode {
-    match mode {
-        api::Mode::Observe => Mode::Observe,
-        api::Mode::Approve => Mode::Approve,
-        api::Mode::Automatic => Mode::Automatic,
-    }
 }
 
 /// Names of the regions of the spec that acts, in order of preference.
@@ -336,13 +327,13 @@ pub(super) fn record(object: &FailoverRun) -> Done<Option<Run>> {
     let read = record.map(serde_json::from_str::<Run>).transpose();
     read.map_err(|error| {
         let name = object.metadata.name.as_deref().unwrap_or_default();
-        other_version(&name.into(), &error.to_string())
+        other_version(name, &error.to_string())
     })
 }
 
-/// An object that another version wrote in another shape.
-pub(super) fn other_version(name: &PolicyName, why: &str) -> Failure {
-    Failure::failed(format!("{name} makes no sense to this version: {why}"))
+/// What another version wrote in another shape.
+pub(super) fn other_version(what: &str, why: &str) -> Failure {
+    Failure::failed(format!("{what} makes no sense to this version: {why}"))
         .fix("Compare the versions of this command and of the operator.")
 }
 

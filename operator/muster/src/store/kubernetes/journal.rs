@@ -2,7 +2,7 @@
 
 use super::call::{Effect, Failed, call};
 use super::{KubernetesStore, Retry, history, lease, split};
-use crate::store::{Known, LeaseToken, Loaded, StoreError, StoreErrorClass, Version};
+use crate::store::{Known, LeaseToken, Loaded, StoreError, StoreErrorClass, Version, ensure_grows};
 use kube::Api;
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use muster_core::ids::{Owner, PolicyName};
@@ -178,7 +178,9 @@ pub(super) async fn record(
         return Err(conflict(row.version()));
     }
     ensure_ours(store, &row, token.number()).await?;
-    ensure_grows(policy, &row.journal, next)?;
+    let numbers = |state: &PolicyState| (state.epoch.0, state.term.0);
+    let (old, new) = (&row.journal.state, &next.state);
+    ensure_grows(policy, (&old.owner, numbers(old)), (&new.owner, numbers(new)))?;
     // The run that the next one takes the place of is not only here: a crash came between its end and its keeping.
     let replaced = row.journal.run.as_ref().filter(|run| run.phase.is_final());
     if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch)) {
@@ -216,22 +218,6 @@ async fn ensure_ours(store: &KubernetesStore, row: &Row, number: u64) -> Result<
     if u64::try_from(spec.lease_number).is_ok_and(|newest| newest > number) {
         let why = format!("number {number} was followed by {}, which has written here", spec.lease_number);
         return Err(StoreError::LeaseLost { why });
-    }
-    Ok(())
-}
-
-/// The invariants that hold for every change, by whomever: the owner stays, the numbers only grow.
-fn ensure_grows(policy: &PolicyName, present: &Journal, next: &Journal) -> Result<(), StoreError> {
-    let refuse = |why| StoreError::Invalid { what: "journal", why };
-    let (old, new) = (&present.state, &next.state);
-    if old.owner != new.owner {
-        return Err(refuse(format!("{policy} is owned by {}, not by {}", old.owner, new.owner)));
-    }
-    if (new.epoch, new.term) < (old.epoch, old.term) {
-        return Err(refuse(format!(
-            "epoch {} term {} would go back from epoch {} term {}",
-            new.epoch, new.term, old.epoch, old.term
-        )));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::db::Fault;
 use super::place::Place;
 use super::schema::{sum, to_sql};
 use super::{history, lease};
-use crate::store::{Known, LeaseToken, Loaded, StoreError, Version};
+use crate::store::{Known, LeaseToken, Loaded, StoreError, Version, ensure_grows};
 use muster_core::ids::{Owner, PolicyName};
 use muster_core::journal::{Journal, PolicyState};
 use muster_core::time::Stamp;
@@ -168,7 +168,6 @@ fn read(tx: &Transaction<'_>, place: &Place, policy: &PolicyName) -> Result<Row,
     Ok(row)
 }
 
-/// The invariants that hold for every change, by whomever: the owner stays, the numbers only grow.
 fn replace(
     tx: &Transaction<'_>,
     policy: &PolicyName,
@@ -177,16 +176,7 @@ fn replace(
     body: &str,
 ) -> Result<i64, Fault> {
     let (epoch, term) = (to_sql("epoch", next.state.epoch.0)?, to_sql("term", next.state.term.0)?);
-    let refuse = |why| Fault::from(StoreError::Invalid { what: "journal", why });
-    if next.state.owner != row.owner {
-        return Err(refuse(format!("{policy} is owned by {}, not by {}", row.owner, next.state.owner)));
-    }
-    if (epoch, term) < (row.epoch, row.term) {
-        return Err(refuse(format!(
-            "epoch {epoch} term {term} would go back from epoch {} term {}",
-            row.epoch, row.term
-        )));
-    }
+    ensure_grows(policy, (&row.owner, (row.epoch, row.term)), (&next.state.owner, (epoch, term)))?;
     let generation = next_generation(tx)?;
     tx.prepare_cached(
         "update journal set version = ?2, epoch = ?3, term = ?4, body = ?5, sum = ?6 where policy = ?1",
