@@ -133,6 +133,7 @@ fn kind_of(schema: &Value, section: Option<&str>) -> String {
         }
         "object" => match section {
             Some(section) => link(section),
+            None if schema.get("additionalProperties").is_none() => "`{}`".to_owned(),
             None => format!("map of texts to {}", kind_of(&schema["additionalProperties"], None)),
         },
         "integer" => match (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {

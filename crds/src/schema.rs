@@ -77,6 +77,10 @@ fn tidy(value: &mut Value) {
                 *text =
                     text.split("\n\n").map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
             }
+            // What is not named is unknown to the API server anyway, and `false` is no structural schema to it.
+            if map.get("additionalProperties") == Some(&Value::Bool(false)) {
+                map.remove("additionalProperties");
+            }
             if map.contains_key("type") || map.contains_key("properties") {
                 map.remove("nullable");
             }

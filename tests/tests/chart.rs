@@ -9,12 +9,13 @@ mod stage;
 
 use anyhow::{Context as _, ensure};
 use muster_tests::cluster::{Cluster, Options};
+use serde::Deserialize as _;
 use serde_json::Value;
 use stage::{NAMESPACE, POLICY, SHOP, Stage, helm, render, root, text};
 use std::process::Command;
 
 /// Every value of the chart, away from its default, alone or with what it needs.
-const SWITCHED: [&[&str]; 27] = [
+const SWITCHED: [&[&str]; 28] = [
     &[],
     &["image.repository=registry.example.com/muster", "image.tag=1.2.3", "image.pullPolicy=Always"],
     &["image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
@@ -32,6 +33,7 @@ const SWITCHED: [&[&str]; 27] = [
     &["serviceAccount.create=false"],
     &["rbac.create=false"],
     &["rbac.secretNames={pg,dns}"],
+    &["rbac.workloadNamespaces={shop}"],
     &["roles.create=false"],
     &["admission.enabled=false"],
     &["service.type=LoadBalancer", "service.port=80", "service.annotations.example\\.com/internal=yes"],
@@ -57,7 +59,7 @@ const SWITCHED: [&[&str]; 27] = [
 ];
 
 /// Nonsense, and the place that the refusal names.
-const NONSENSE: [(&str, &str); 17] = [
+const NONSENSE: [(&str, &str); 18] = [
     ("replica=3", "replica"),
     ("replicas=-1", "replicas"),
     ("replicas=two", "replicas"),
@@ -74,6 +76,7 @@ const NONSENSE: [(&str, &str); 17] = [
     ("networkPolicy.from[0].host=example.com", "host"),
     ("admission.enabled=maybe", "enabled"),
     ("rbac.secretNames={pg,pg}", "secretNames"),
+    ("rbac.workloadNamespaces={Shop}", "workloadNamespaces"),
     ("serviceAccount.annotations.a.b=c", "annotations"),
 ];
 
@@ -134,6 +137,23 @@ fn config_is_what_the_chart_renders() -> anyhow::Result<()> {
         let rendered = std::fs::read_to_string(folder.path().join(file))?;
         ensure!(committed == rendered, "config/{file} is stale: run scripts/render-config.sh");
     }
+    Ok(())
+}
+
+#[test]
+fn workloads_of_this_cluster_and_of_another_need_the_same() -> anyhow::Result<()> {
+    let rendered = render(NAMESPACE, &["rbac.workloadNamespaces={shop}"])?;
+    let committed = std::fs::read_to_string(root().join("config/region-role.yaml"))?;
+    let rules = |text: &str| -> anyhow::Result<Value> {
+        let mut documents = serde_yaml_ng::Deserializer::from_str(text).map(Value::deserialize);
+        let role = documents.find_map(|document| {
+            let document = document.ok()?;
+            let is_it = document["kind"] == "Role" && document["metadata"]["name"] == "muster-workloads";
+            is_it.then_some(document)
+        });
+        Ok(role.context("no such role")?["rules"].clone())
+    };
+    ensure!(rules(&rendered)? == rules(&committed)?);
     Ok(())
 }
 

@@ -8,14 +8,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One way to fence: exactly one of `sql`, `exec`, `webhook`.
+/// One way to fence: exactly one of `sql`, `exec`, `webhook`, `scaleToZero`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.sql), has(self.exec), has(self.webhook)].filter(x, x).size() == 1")
-        .message("exactly one of sql, exec, webhook is needed"),
+    validation = Rule::new("[has(self.sql), has(self.exec), has(self.webhook), has(self.scaleToZero)].filter(x, x).size() == 1")
+        .message("exactly one of sql, exec, webhook, scaleToZero is needed"),
     validation = Rule::new("!has(self.proof) || self.proof == (has(self.sql) ? 'Closed' : 'Attested')")
-        .message("a sql fence proves Closed, an exec or webhook fence proves Attested").field_path(".proof"),
+        .message("a sql fence proves Closed, every other one Attested").field_path(".proof"),
     validation = Rule::new("(!has(self.exec) || has(self.exec.status)) && (!has(self.webhook) || has(self.webhook.status))")
         .message("a fence without status proves nothing: give status"),
     validation = Rule::new("duration(self.timeout) >= duration('100ms') && duration(self.timeout) <= duration('1h')")
@@ -33,7 +33,11 @@ pub struct Fence {
     /// Endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<FenceWebhook>,
-    /// What it can prove. Absent: `Closed` for sql, `Attested` for exec and webhook, which is accepted only where
+    /// The region's own workloads at zero. Its cluster attests that no pod of them is left; of the database that says
+    /// nothing, so a database that answers open is not fenced by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_to_zero: Option<FenceScaleToZero>,
+    /// What it can prove. Absent: `Closed` for sql, `Attested` for the others, which is accepted only where
     /// `safety.accept` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<FenceProof>,
@@ -54,7 +58,7 @@ const fn two() -> u32 {
 }
 
 // The schema takes the description of an optional enum from here, not from the field.
-/// What it can prove. Absent: `Closed` for sql, `Attested` for exec and webhook, which is accepted only where
+/// What it can prove. Absent: `Closed` for sql, `Attested` for the others, which is accepted only where
 /// `safety.accept` says so.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FenceProof {
@@ -70,6 +74,15 @@ pub enum FenceProof {
 pub struct FenceSql {
     /// The data item, by name.
     pub data: Name,
+}
+
+/// Workloads that are scaled to zero in the region that is fenced.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FenceScaleToZero {
+    /// Compute items, by name: all that writes.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
+    pub compute: Vec<Name>,
 }
 
 /// Programs on Muster's machine. Local mode only: in a cluster they are refused.

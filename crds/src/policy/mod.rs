@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "code made by KubeSchema")]
 
 mod call;
+mod compute;
 mod data;
 mod detection;
 mod fence;
@@ -20,14 +21,15 @@ mod status;
 mod traffic;
 
 pub use call::{Command, Exec, Rejoin, RejoinWebhook};
+pub use compute::{Compute, Scale, ScaleTarget, ScaleTo};
 pub use data::{ApplicationRole, DataItem, NoAck, Postgres, PostgresNode, PostgresTls, PostgresTlsMode};
 pub use detection::{Aggregate, Detection, Quorum, Reset, Trip};
-pub use fence::{Fence, FenceExec, FenceProof, FenceSql, FenceWebhook};
+pub use fence::{Fence, FenceExec, FenceProof, FenceScaleToZero, FenceSql, FenceWebhook};
 pub use hooks::{Hook, HookExec, HookPoint, HookWebhook};
 pub use probes::{
     DnsProbe, GrpcProbe, HeartbeatProbe, Probe, PublicHttp, PublicProbe, RecordType, Side, SqlProbe, TcpProbe,
 };
-pub use regions::{Region, Vantage};
+pub use regions::{Cluster, InCluster, Region, Vantage};
 pub use request::{ClientTls, HttpProbe, SecretHeader, SecretRef, SuiteStep};
 pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
 pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec};

@@ -1,7 +1,8 @@
-//! Regions and vantages.
+//! Regions, their clusters, and vantages.
 
 use super::request::SecretRef;
-use crate::text::{Name, Value};
+use crate::text::{Name, Text, Value};
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,7 +17,37 @@ pub struct Region {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub values: BTreeMap<String, Value>,
+    /// The Kubernetes cluster that its workloads run in; needed where `compute` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
 }
+
+/// How a region's cluster is reached: exactly one of `kubeconfigSecret` and `inCluster`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.kubeconfigSecret) != has(self.inCluster)")
+        .message("exactly one of kubeconfigSecret and inCluster is needed"),
+    validation = Rule::new("!has(self.__namespace__) || has(self.kubeconfigSecret)")
+        .message("namespace goes with kubeconfigSecret: in Muster's own cluster it is the policy's").field_path(".namespace"),
+)]
+pub struct Cluster {
+    /// A kubeconfig that holds all it needs: server, certificate-authority-data, and a token or a client certificate. One
+    /// that runs a program or names files is refused. New values are taken up while Muster runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig_secret: Option<SecretRef>,
+    /// The cluster that Muster itself runs in, with its ServiceAccount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_cluster: Option<InCluster>,
+    /// The namespace of the workloads there. Absent: the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Text<63>>,
+}
+
+/// Nothing more needs to be said.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct InCluster {}
 
 /// A place that probes run from. Replicas of one Deployment are one vantage.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::duplicated_attributes, reason = "print columns repeat their keys")]
 
+use super::compute::Compute;
 use super::data::DataItem;
 use super::detection::Detection;
 use super::fence::Fence;
@@ -68,6 +69,10 @@ use serde::{Deserialize, Serialize};
         .message("every data item needs exactly one node for each of spec.regions").field_path(".data"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.rfc2136) || (t.rfc2136.targets.size() == self.regions.size() && t.rfc2136.targets.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
+    validation = Rule::new("!has(self.compute) || self.compute.size() == 0 || self.regions.all(r, has(r.cluster))")
+        .message("compute needs the cluster of each region: give regions[].cluster").field_path(".regions"),
+    validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.scaleToZero) || (has(self.compute) && f.scaleToZero.compute.all(n, self.compute.exists(c, c.name == n))))")
+        .message("the compute of a scaleToZero fence must be of spec.compute").field_path(".fence"),
     validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.sql) || self.data.exists(d, d.name == f.sql.data))")
         .message("the data of a sql fence must be one of spec.data").field_path(".fence"),
     validation = Rule::new("self.mode != 'Automatic' || self.detection.quorum.vantages <= (has(self.vantages) ? self.vantages.size() : 0) + 1")
@@ -126,6 +131,14 @@ pub struct RegionFailoverPolicySpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub data: Vec<DataItem>,
+    /// Workloads that the region that takes over needs, scaled up before the old one is fenced and awaited before traffic
+    /// moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub compute: Vec<Compute>,
     /// Public names, moved in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

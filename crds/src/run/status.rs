@@ -237,6 +237,9 @@ pub struct Clock {
     /// The last data item was seen writable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted: Option<Moment>,
+    /// The last workload was ready in the target, or waited for long enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<Moment>,
     /// The last name was seen moved at one server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flipped: Option<Moment>,

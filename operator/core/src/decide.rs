@@ -55,6 +55,7 @@ fn climb(d: &mut Draft<'_>) {
     standing::forget_standbys(d);
     standing::finish_loss(d);
     standing::tend_outcasts(d);
+    standing::give_back(d);
     let busy = !d.effects.is_empty();
     if !busy
         && (standing::raise_first_witness(d) || standing::take_request(d) || standing::open_by_verdict(d))
@@ -75,6 +76,7 @@ fn remember(d: &mut Draft<'_>) {
         d.next.state.marks = seen.health.marks();
     }
     remember_beats(d);
+    standing::remember_peaks(d);
     for (way, regions) in &seen.fences {
         for (region, fact) in regions {
             let Seen::Known(facts) = &fact.value else { continue };
@@ -136,7 +138,13 @@ fn witnesses<'a>(d: &Draft<'a>) -> Vec<(String, &'a Witness)> {
         let witness = fact.value.known()?.witness.as_ref()?;
         Some((item.to_string(), witness))
     });
-    data.chain(traffic).collect()
+    let compute = d.sight.seen.compute.iter().flat_map(|(item, regions)| {
+        regions.iter().filter_map(move |(region, fact)| {
+            let witness = fact.value.known()?.witness.as_ref()?;
+            Some((format!("{item} in {region}"), witness))
+        })
+    });
+    data.chain(traffic).chain(compute).collect()
 }
 
 /// R100: a target carries another policy's mark. A conflict, never a stale epoch, until a person adopts it.
@@ -215,6 +223,7 @@ fn conditions(d: &mut Draft<'_>) {
         d.condition("Protected", false, "RegionCastOut", format!("{} has not rejoined", outcasts.join(", ")));
     }
     replicating(d);
+    standing::judge_compute(d);
     match d.next.state.needs_ack.clone() {
         None => d.condition("Acknowledged", true, "Acknowledged", "nothing open"),
         Some(why) => d.condition("Acknowledged", false, "NeedsAck", why),

@@ -165,7 +165,11 @@ pub(crate) fn timeout_of(action: &Action, policy: &Policy) -> Millis {
         Action::Rejoin { item, .. } => policy.data.iter().find(|d| d.name == *item).map(|d| d.rejoin_timeout),
         Action::Flip { item, .. } => policy.traffic.iter().find(|t| t.name == *item).map(|t| t.deadline),
         Action::Hook { name, .. } => policy.hooks.iter().find(|h| h.name == *name).map(|h| h.timeout),
-        Action::OpenWriter { .. } | Action::StopReceiving { .. } | Action::ResumeReceiving { .. } => None,
+        Action::OpenWriter { .. }
+        | Action::StopReceiving { .. }
+        | Action::ResumeReceiving { .. }
+        | Action::Scale { .. }
+        | Action::Restore { .. } => None,
     };
     found.unwrap_or(SHORT_CALL)
 }

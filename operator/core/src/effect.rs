@@ -60,6 +60,24 @@ pub enum Action {
         /// The region that takes writes.
         follow: RegionName,
     },
+    /// Ask for so many replicas of a workload, if it has fewer.
+    Scale {
+        /// Compute item.
+        item: ItemName,
+        /// Its region.
+        region: RegionName,
+        /// At least so many.
+        replicas: u32,
+    },
+    /// Give a workload back: the replicas of a standby, and its autoscaler's own minimum.
+    Restore {
+        /// Compute item.
+        item: ItemName,
+        /// Its region.
+        region: RegionName,
+        /// So many; `None`: as many as it had before Muster scaled it.
+        replicas: Option<u32>,
+    },
     /// Point a public name at a region.
     Flip {
         /// Traffic item.
@@ -89,6 +107,8 @@ impl Action {
             Self::ResumeReceiving { .. } => "ResumeReceiving",
             Self::Promote { .. } => "Promote",
             Self::Rejoin { .. } => "Rejoin",
+            Self::Scale { .. } => "Scale",
+            Self::Restore { .. } => "Restore",
             Self::Flip { .. } => "Flip",
             Self::Hook { .. } => "Hook",
         }
@@ -106,6 +126,15 @@ impl fmt::Display for Action {
             Self::Promote { item, region } => write!(f, "promote {item} in {region}"),
             Self::Rejoin { item, region, follow } => {
                 write!(f, "rejoin {item} in {region} as a standby of {follow}")
+            }
+            Self::Scale { item, region, replicas } => {
+                write!(f, "scale {item} in {region} to {replicas}")
+            }
+            Self::Restore { item, region, replicas: Some(n) } => {
+                write!(f, "scale {item} in {region} back to {n}")
+            }
+            Self::Restore { item, region, replicas: None } => {
+                write!(f, "scale {item} in {region} back to what it was")
             }
             Self::Flip { item, to } => write!(f, "point {item} at {to}"),
             Self::Hook { name, from, to } => write!(f, "run hook {name} ({from} to {to})"),

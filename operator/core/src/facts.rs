@@ -185,6 +185,49 @@ impl DataFacts {
     }
 }
 
+/// What bounds a workload's replicas beside Muster.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Autoscaler {
+    /// It never goes below.
+    pub min: u32,
+    /// It never goes above.
+    pub max: u32,
+}
+
+/// What a region's cluster says of one workload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ComputeFacts {
+    /// Identity of the object: a workload that was deleted and made again is another one.
+    pub id: String,
+    /// Replicas that are asked for.
+    pub wanted: u32,
+    /// Replicas that are ready to serve.
+    pub ready: u32,
+    /// The most that were asked for within the last day, as far as this process saw.
+    pub recent: u32,
+    /// A horizontal autoscaler of it.
+    pub autoscaler: Option<Autoscaler>,
+    /// What it had before Muster scaled it; `None`: Muster has given it back, or never had it.
+    pub before: Option<u32>,
+    /// The mark of who scaled it last.
+    pub witness: Option<Witness>,
+    /// Who else sets its number of replicas, and will again.
+    pub keeper: Option<String>,
+}
+
+impl ComputeFacts {
+    /// Whether it is asked to run at least so many, as far as its autoscaler allows.
+    pub fn is_scaled(&self, replicas: u32) -> bool {
+        let allowed = self.allowed(replicas);
+        self.wanted >= allowed && self.autoscaler.is_none_or(|a| a.min >= allowed)
+    }
+
+    /// So many, or as many as its autoscaler allows.
+    pub fn allowed(&self, replicas: u32) -> u32 {
+        self.autoscaler.map_or(replicas, |a| replicas.min(a.max))
+    }
+}
+
 /// What all authoritative servers of a traffic item say.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct TrafficFacts {
@@ -216,6 +259,17 @@ pub struct FenceFacts {
     pub id: String,
     /// On or off.
     pub state: PowerState,
+    /// Nothing of a fence is left, whether or not anything runs: what was off before the fence is off after its undo too.
+    #[serde(default)]
+    pub is_lifted: bool,
+}
+
+impl FenceFacts {
+    /// What a verb says that knows on and off only.
+    pub fn new(id: impl Into<String>, state: PowerState) -> Self {
+        let is_lifted = state == PowerState::On;
+        Self { id: id.into(), state, is_lifted }
+    }
 }
 
 /// How an issued effect went. Never "done": that is for an observation to say.
@@ -318,6 +372,9 @@ pub struct Observations {
     pub data: ByItemRegion<DataFacts>,
     /// Traffic records.
     pub traffic: BTreeMap<ItemName, Fact<Seen<TrafficFacts>>>,
+    /// Workloads.
+    #[serde(default)]
+    pub compute: ByItemRegion<ComputeFacts>,
     /// Fence hooks' `status`, by way and region.
     pub fences: ByItemRegion<FenceFacts>,
     /// Outcomes of effects that this process issued.

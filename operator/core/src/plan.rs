@@ -44,6 +44,7 @@ fn steps(policy: &Policy, fence: &BTreeSet<RegionName>, kind: RunKind) -> Vec<St
     let mut keys: Vec<StepKey> = Vec::new();
     keys.extend(policy.data.iter().map(|d| StepKey::RaiseWitness(d.name.clone())));
     keys.extend(hooks(HookPoint::BeforeFence));
+    keys.extend(policy.compute.iter().map(|c| StepKey::ScaleCompute(c.name.clone())));
     keys.extend(fence.iter().cloned().map(StepKey::FenceOld));
     if kind.is_planned() {
         keys.extend(policy.data.iter().map(|d| StepKey::CatchUp(d.name.clone())));
@@ -51,6 +52,7 @@ fn steps(policy: &Policy, fence: &BTreeSet<RegionName>, kind: RunKind) -> Vec<St
     keys.extend(policy.data.iter().map(|d| StepKey::PromoteData(d.name.clone())));
     keys.extend(policy.data.iter().map(|d| StepKey::OpenWriter(d.name.clone())));
     keys.extend(hooks(HookPoint::AfterPromote));
+    keys.extend(policy.compute.iter().map(|c| StepKey::AwaitCompute(c.name.clone())));
     keys.extend(policy.traffic.iter().map(|t| StepKey::FlipTraffic(t.name.clone())));
     keys.extend(hooks(HookPoint::AfterTraffic));
     keys.push(StepKey::Verify);

@@ -147,6 +147,39 @@ pub struct TrafficItem {
     pub deadline: Millis,
 }
 
+/// How many replicas a region's workload gets before the region takes over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ScaleTo {
+    /// So many.
+    Replicas(u32),
+    /// A share of the most that the active region ran within the last day.
+    PercentOfPeak {
+        /// Of 100.
+        percent: u32,
+        /// Never fewer, also where no peak is known.
+        at_least: u32,
+    },
+}
+
+/// One workload that runs in every region.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ComputeItem {
+    /// Its name.
+    pub name: ItemName,
+    /// What else must not steer it.
+    pub claims: BTreeSet<ClaimKey>,
+    /// Its size where traffic goes.
+    pub to: ScaleTo,
+    /// Its size in a standby region, once Muster gives it back; `None`: as it was before Muster scaled it.
+    pub standby: Option<u32>,
+    /// A planned run waits for it before it fences the source.
+    pub ready_before_fence: bool,
+    /// How long new replicas usually take, for the prediction.
+    pub expected_ready: Millis,
+    /// At most so long traffic waits for them.
+    pub ready_timeout: Millis,
+}
+
 /// How a fence works.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum FenceKind {
@@ -154,6 +187,16 @@ pub enum FenceKind {
     Data(ItemName),
     /// A hook with the verbs `fence` and `status`; covers the whole region.
     Hook,
+    /// The region's workloads are scaled to zero. What its cluster says of them attests that they do not write; it says
+    /// nothing of the region's database.
+    Scale,
+}
+
+impl FenceKind {
+    /// Whether a separate look at something other than the data tells whether the fence is on.
+    pub const fn has_status(&self) -> bool {
+        matches!(self, Self::Hook | Self::Scale)
+    }
 }
 
 /// One way to fence, tried in the policy's order.
@@ -251,6 +294,9 @@ pub struct Policy {
     pub detection: Detection,
     /// Data items, promoted in this order.
     pub data: Vec<DataItem>,
+    /// Workloads, scaled up in this order.
+    #[serde(default)]
+    pub compute: Vec<ComputeItem>,
     /// Traffic items, flipped in this order.
     pub traffic: Vec<TrafficItem>,
     /// Fences, tried in this order.
@@ -268,6 +314,7 @@ impl Policy {
             .iter()
             .flat_map(|d| d.claims.iter())
             .chain(self.traffic.iter().flat_map(|t| t.claims.iter()))
+            .chain(self.compute.iter().flat_map(|c| c.claims.iter()))
             .cloned()
             .collect()
     }

@@ -1,7 +1,7 @@
 //! What the policy's own numbers say a run will take.
 
 use crate::journal::{Predicted, RunKind};
-use crate::policy::{FenceKind, HookPoint, Policy};
+use crate::policy::{HookPoint, Policy};
 use crate::time::Millis;
 
 /// A local call and the observation after it.
@@ -20,6 +20,12 @@ pub fn predict(policy: &Policy, kind: RunKind) -> Predicted {
     let hooks = policy.hooks.iter().filter(|h| h.at != HookPoint::AfterTraffic).count();
     if hooks > 0 {
         phases.push(("hooks".to_owned(), CALL.times(hooks as u64)));
+    }
+    if let Some(slowest) = policy.compute.iter().map(|c| c.expected_ready).max() {
+        // Begun before the fence.
+        let meanwhile = phases.iter().filter(|(name, _)| name != "detection" && name != "decision");
+        let meanwhile = meanwhile.fold(Millis(0), |sum, (_, long)| sum.plus(*long));
+        phases.push(("compute".to_owned(), Millis(slowest.0.saturating_sub(meanwhile.0)).max(CALL)));
     }
     let ttl = policy.traffic.iter().map(|t| t.ttl).max().unwrap_or_default();
     phases.push(("traffic".to_owned(), CALL.times(policy.traffic.len() as u64).plus(ttl)));
@@ -42,7 +48,7 @@ fn detection(policy: &Policy) -> Millis {
 fn fence(policy: &Policy, kind: RunKind) -> Millis {
     let ways = policy.fences.iter();
     let first = match kind {
-        RunKind::Failover => ways.clone().find(|w| w.kind == FenceKind::Hook).or_else(|| ways.clone().next()),
+        RunKind::Failover => ways.clone().find(|w| w.kind.has_status()).or_else(|| ways.clone().next()),
         RunKind::Switchover | RunKind::Failback => ways.clone().next(),
     };
     first.map_or(Millis(0), |_| CALL.times(2))

@@ -2,7 +2,7 @@
 
 use crate::facts::DataRole;
 use crate::ids::{ItemName, RegionName};
-use crate::journal::Proof;
+use crate::journal::{Proof, Step};
 use crate::policy::{DataItem, ProofClass};
 use crate::sight::Sight;
 use crate::time::Tick;
@@ -11,8 +11,19 @@ use std::collections::BTreeMap;
 /// The best proof about `region` from observations that began at `since` or later.
 pub(crate) fn judge(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
     closed(sight, region, since)
-        .or_else(|| attested(sight, region, since))
+        .or_else(|| attested(sight, region, since, |_| true))
         .or_else(|| no_ack(sight, region, since))
+}
+
+/// The best proof for a fence that `step` carries out: what attests does so only after its own fence was answered. A
+/// region that crashed says off as well, and comes back by itself.
+pub(crate) fn judge_step(sight: &Sight<'_>, region: &RegionName, step: &Step, since: Tick) -> Option<Proof> {
+    let after_answer = |way: &ItemName| step.answered.get(way).map(|at| sight.tick_of(*at));
+    let by_answered = step.answered.keys().find_map(|way| {
+        let since = since.max(after_answer(way)?);
+        attested(sight, region, since, |of| of == way)
+    });
+    closed(sight, region, since).or(by_answered).or_else(|| no_ack(sight, region, since))
 }
 
 fn proof(sight: &Sight<'_>, class: ProofClass, saw: String) -> Proof {
@@ -44,12 +55,17 @@ pub(crate) fn promotion_pending(sight: &Sight<'_>, region: &RegionName) -> bool 
     sight.journal.state.outcasts.get(region).is_some_and(|o| o.promotion_pending)
 }
 
-fn attested(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
+fn attested(
+    sight: &Sight<'_>,
+    region: &RegionName,
+    since: Tick,
+    counts: impl Fn(&ItemName) -> bool,
+) -> Option<Proof> {
     // What the data itself shows outweighs what a hook says of it.
     if sight.answers_open(region) {
         return None;
     }
-    let (way, id) = sight.attested_off(region, since)?;
+    let (way, id) = sight.attested_off_by(region, since, |way| counts(&way.name))?;
     Some(proof(sight, ProofClass::Attested, format!("{way} says that {id} is off")))
 }
 

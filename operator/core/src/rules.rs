@@ -96,6 +96,8 @@ rules! {
     Rejoined = 313,
     /// The witness is raised on the active region's writer, before it is ever needed.
     WitnessRaised = 320,
+    /// A workload that Muster scaled is given back, in a region that stands by again.
+    GivenBack = 325,
     /// A person's request opens a run.
     RequestTaken = 330,
     /// A person's request cannot be a run.

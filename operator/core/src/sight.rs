@@ -1,14 +1,18 @@
 //! One pass's arguments together, with the questions that the rules ask of them.
 
-use crate::facts::{ByItemRegion, DataFacts, DataRole, Fact, FenceFacts, PowerState, Seen, TrafficFacts};
+use crate::facts::{
+    ByItemRegion, ComputeFacts, DataFacts, DataRole, Fact, FenceFacts, PowerState, Seen, TrafficFacts,
+};
 use crate::health::{Verdict, VerdictKind};
 use crate::ids::{ItemName, Position, RegionName};
-use crate::policy::{DataItem, On, Policy, ProbePlan};
+use crate::policy::{DataItem, FenceKind, FenceWay, On, Policy, ProbePlan};
 use crate::time::{Millis, Stamp, Tick};
 use crate::{facts::Observations, journal::Journal};
 
 /// How old an observation of a target may be and still speak for now.
 pub(crate) const FRESH: Millis = Millis(10_000);
+/// The same of a workload: nothing that it says keeps data whole, and it is looked at less often.
+const FRESH_COMPUTE: Millis = Millis(60_000);
 
 /// Policy, journal, observations and time, read only.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +100,32 @@ impl<'a> Sight<'a> {
         self.looked_up(&self.seen.fences, way, region, since)
     }
 
+    /// A workload, if its cluster answered a look that began at `since` or later.
+    pub(crate) fn compute_since(
+        &self,
+        item: &ItemName,
+        region: &RegionName,
+        since: Tick,
+    ) -> Option<&'a ComputeFacts> {
+        let fact = self.seen.compute.get(item)?.get(region)?;
+        let young = fact.fresh(self.now.tick, FRESH_COMPUTE)?;
+        (fact.at >= since).then(|| young.known()).flatten()
+    }
+
+    /// A workload, if its cluster answered lately.
+    pub(crate) fn compute(&self, item: &ItemName, region: &RegionName) -> Option<&'a ComputeFacts> {
+        self.compute_since(item, region, Tick(0))
+    }
+
+    /// Why a workload is not known, for people.
+    pub(crate) fn why_no_compute(&self, item: &ItemName, region: &RegionName) -> String {
+        match self.seen.compute.get(item).and_then(|by| by.get(region)).map(|f| &f.value) {
+            Some(Seen::Unknown(why)) => format!("{item} in {region}: {why}"),
+            Some(Seen::Known(_)) => format!("{item} in {region}: last seen too long ago"),
+            None => format!("{item} in {region}: not looked at yet"),
+        }
+    }
+
     /// A traffic item, if it answered a look that began at `since` or later.
     pub(crate) fn traffic_since(&self, item: &ItemName, since: Tick) -> Option<&'a TrafficFacts> {
         let fact: &Fact<Seen<TrafficFacts>> = self.seen.traffic.get(item)?;
@@ -122,17 +152,30 @@ impl<'a> Sight<'a> {
 
     /// Whether a fence hook attests that a region is off: of an id that it has called on before, and where the
     /// policy accepts such a proof.
-    pub(crate) fn attested_off(&self, region: &RegionName, since: Tick) -> Option<(&'a ItemName, &'a str)> {
+    pub(crate) fn attested_off_by(
+        &self,
+        region: &RegionName,
+        since: Tick,
+        counts: impl Fn(&FenceWay) -> bool,
+    ) -> Option<(&'a ItemName, &'a str)> {
         use crate::policy::ProofClass;
         if !self.policy.accepts(ProofClass::Attested) {
             return None;
         }
-        self.policy.fences.iter().filter(|way| way.proof == ProofClass::Attested).find_map(|way| {
+        let mut ways =
+            self.policy.fences.iter().filter(|way| way.proof == ProofClass::Attested && counts(way));
+        ways.find_map(|way| {
             let facts = self.fence_since(&way.name, region, since)?;
             let known_id = self.journal.state.fence_ids.get(&way.name)?.get(region)?;
             (facts.state == PowerState::Off && *known_id == facts.id)
                 .then_some((&way.name, facts.id.as_str()))
         })
+    }
+
+    /// The same, by a hook: what is off then is the region, and nothing in it can be promoted any more. Workloads at zero
+    /// say nothing of the kind.
+    pub(crate) fn switched_off(&self, region: &RegionName, since: Tick) -> Option<(&'a ItemName, &'a str)> {
+        self.attested_off_by(region, since, |way| way.kind == FenceKind::Hook)
     }
 
     /// Why a region could not take over, or its rank: newest timeline, then highest received position.

@@ -28,7 +28,7 @@
 //! 409 refused by a rule, 503 this process cannot answer now (standby without that data, journal not readable).
 
 use muster_core::decision::{Blocker, Decision};
-use muster_core::facts::{DataRole, Observations, PowerState, Witness};
+use muster_core::facts::{ComputeFacts, DataRole, Observations, PowerState, Witness};
 use muster_core::health::{ProbeResult, Verdict, VerdictKind};
 use muster_core::ids::{
     Epoch, HolderId, ItemName, Owner, PolicyName, Position, ProbeName, RegionName, RunName, Term, VantageName,
@@ -206,6 +206,9 @@ pub struct FactsBrief {
     pub data: Vec<DataBrief>,
     /// Names.
     pub traffic: Vec<TrafficBrief>,
+    /// Workloads, by item and region.
+    #[serde(default)]
+    pub compute: Vec<ComputeBrief>,
     /// Fence hooks' word.
     pub fences: Vec<FenceBrief>,
     /// Through the public name.
@@ -256,6 +259,22 @@ pub struct TrafficBrief {
     pub servers: u32,
     /// Another writer.
     pub drift: Option<String>,
+    /// Why nothing is known, if so.
+    pub unknown: Option<String>,
+    /// How old this is.
+    pub age: Millis,
+}
+
+/// One workload in one region.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComputeBrief {
+    /// Compute item.
+    pub item: ItemName,
+    /// Where.
+    pub region: RegionName,
+    /// What its cluster says.
+    pub seen: Option<ComputeFacts>,
     /// Why nothing is known, if so.
     pub unknown: Option<String>,
     /// How old this is.

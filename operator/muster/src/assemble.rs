@@ -3,17 +3,22 @@
 //! Knows no store and no folder: `muster local` and a controller in a cluster assemble alike.
 
 use crate::convert::{
-    AdapterConfigs, Circumstances, Converted, DataConfig, Environment, SecretSource, TrafficConfig, convert,
+    AdapterConfigs, Circumstances, ClusterPlace, ComputeConfig, Converted, DataConfig, Environment,
+    SecretSource, TrafficConfig, convert,
 };
 use crate::execute::{Adapters, FenceAdapter, Setup, VantagePlace};
+use kube::core::GroupVersionKind;
 use muster_core::ids::{Owner, RegionName, VantageName};
 use muster_core::policy::{FenceKind, Policy};
 use muster_crds::Problem;
 use muster_crds::policy::RegionFailoverPolicy;
 use muster_providers::hook::{FenceHook, Hook, RejoinHook};
+use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
 use muster_providers::postgres::PostgresData;
 use muster_providers::rfc2136::Rfc2136;
-use muster_providers::{AdoptedOwners, DataControl, FenceControl, HookControl, TrafficControl};
+use muster_providers::{
+    AdoptedOwners, ComputeControl, DataControl, FenceControl, HookControl, TrafficControl,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +36,8 @@ pub struct Assembler {
     pub program_env: BTreeMap<String, String>,
     /// The region that this process stands in; `None`: outside of all.
     pub region: Option<RegionName>,
+    /// The regions' clusters, shared by all policies.
+    pub clusters: Clusters,
 }
 
 /// A setup, and what a person should look at all the same.
@@ -63,7 +70,7 @@ impl Assembler {
         let adopted = AdoptedOwners::default();
         let vantages = self.vantages(&policy, &adapters);
         let probing = adapters.probing.clone();
-        let adapters = build_adapters(&policy, adapters, &adopted)?;
+        let adapters = self.build_adapters(&policy, adapters, &adopted)?;
         let again = (Arc::clone(self), Arc::clone(source), owner.clone());
         let rebuild = move || {
             let (assembler, source, owner) = &again;
@@ -74,6 +81,86 @@ impl Assembler {
         let rebuild = Some(Arc::new(rebuild) as crate::execute::Rebuild);
         let setup = Setup { policy, adapters, adopted, probing, vantages, rebuild, document };
         Ok(Assembled { setup, warnings })
+    }
+
+    fn build_adapters(
+        &self,
+        policy: &Policy,
+        configs: AdapterConfigs,
+        adopted: &AdoptedOwners,
+    ) -> Result<Adapters, Vec<Problem>> {
+        let mut adapters = Adapters::default();
+        self.build_compute(policy, &configs, adopted, &mut adapters)?;
+        for (name, config) in configs.data {
+            let index = policy.data.iter().position(|item| item.name == name).unwrap_or_default();
+            let data = build_data(index, config, adopted)?;
+            adapters.data.insert(name, data);
+        }
+        for (name, TrafficConfig::Rfc2136(mut config)) in configs.traffic {
+            config.adopted = adopted.clone();
+            let index = policy.traffic.iter().position(|item| item.name == name).unwrap_or_default();
+            let built =
+                Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{index}].rfc2136"), e))?;
+            adapters.traffic.insert(name, Arc::new(built) as Arc<dyn TrafficControl>);
+        }
+        for (name, config) in &configs.fences {
+            let index = policy.fences.iter().position(|way| way.name == *name).unwrap_or_default();
+            let built = FenceHook::new(config).map_err(|e| broken(format!("spec.fence[{index}]"), e))?;
+            let built = FenceAdapter::Hook(Arc::new(built) as Arc<dyn FenceControl>);
+            adapters.fences.insert(name.clone(), built);
+        }
+        for way in &policy.fences {
+            if let FenceKind::Data(item) = &way.kind {
+                adapters.fences.insert(way.name.clone(), FenceAdapter::Data(item.clone()));
+            }
+        }
+        for (name, config) in &configs.hooks {
+            let index = policy.hooks.iter().position(|hook| hook.name == *name).unwrap_or_default();
+            let built = Hook::new(config).map_err(|e| broken(format!("spec.hooks[{index}]"), e))?;
+            adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
+        }
+        Ok(adapters)
+    }
+
+    /// Workloads, and the fences that scale them to zero.
+    fn build_compute(
+        &self,
+        policy: &Policy,
+        configs: &AdapterConfigs,
+        adopted: &AdoptedOwners,
+        adapters: &mut Adapters,
+    ) -> Result<(), Vec<Problem>> {
+        let mut workloads = BTreeMap::new();
+        for (name, config) in &configs.compute {
+            let places =
+                config.places.iter().map(|(region, place)| Some((region.clone(), self.place(place)?)));
+            let nowhere = || broken("spec.regions".to_owned(), "inCluster: Muster runs in no cluster here");
+            let workload = Arc::new(Workload::new(WorkloadConfig {
+                item: name.clone(),
+                owner: policy.owner.clone(),
+                kind: kind_of(config),
+                name: config.name.clone(),
+                service: config.service.clone(),
+                places: places.collect::<Option<_>>().ok_or_else(nowhere)?,
+                adopted: adopted.clone(),
+            }));
+            adapters.compute.insert(name.clone(), Arc::clone(&workload) as Arc<dyn ComputeControl>);
+            workloads.insert(name.clone(), workload);
+        }
+        for (name, items) in &configs.scale_fences {
+            let scaled = items.iter().filter_map(|item| workloads.get(item).cloned()).collect();
+            let fence = FenceAdapter::Hook(Arc::new(ScaleFence::new(scaled)) as Arc<dyn FenceControl>);
+            adapters.fences.insert(name.clone(), fence);
+        }
+        Ok(())
+    }
+
+    fn place(&self, place: &ClusterPlace) -> Option<Place> {
+        let link = match &place.kubeconfig {
+            Some(kubeconfig) => self.clusters.link(kubeconfig),
+            None => self.clusters.own()?,
+        };
+        Some(Place { link, namespace: place.namespace.clone() })
     }
 
     fn vantages(&self, policy: &Policy, adapters: &AdapterConfigs) -> BTreeMap<VantageName, VantagePlace> {
@@ -97,40 +184,9 @@ fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {
     vec![Problem::error(path, error.to_string(), "correct the value that the message names")]
 }
 
-fn build_adapters(
-    policy: &Policy,
-    configs: AdapterConfigs,
-    adopted: &AdoptedOwners,
-) -> Result<Adapters, Vec<Problem>> {
-    let mut adapters = Adapters::default();
-    for (name, config) in configs.data {
-        let index = policy.data.iter().position(|item| item.name == name).unwrap_or_default();
-        let data = build_data(index, config, adopted)?;
-        adapters.data.insert(name, data);
-    }
-    for (name, TrafficConfig::Rfc2136(mut config)) in configs.traffic {
-        config.adopted = adopted.clone();
-        let index = policy.traffic.iter().position(|item| item.name == name).unwrap_or_default();
-        let built = Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{index}].rfc2136"), e))?;
-        adapters.traffic.insert(name, Arc::new(built) as Arc<dyn TrafficControl>);
-    }
-    for (name, config) in &configs.fences {
-        let index = policy.fences.iter().position(|way| way.name == *name).unwrap_or_default();
-        let built = FenceHook::new(config).map_err(|e| broken(format!("spec.fence[{index}]"), e))?;
-        let built = FenceAdapter::Hook(Arc::new(built) as Arc<dyn FenceControl>);
-        adapters.fences.insert(name.clone(), built);
-    }
-    for way in &policy.fences {
-        if let FenceKind::Data(item) = &way.kind {
-            adapters.fences.insert(way.name.clone(), FenceAdapter::Data(item.clone()));
-        }
-    }
-    for (name, config) in &configs.hooks {
-        let index = policy.hooks.iter().position(|hook| hook.name == *name).unwrap_or_default();
-        let built = Hook::new(config).map_err(|e| broken(format!("spec.hooks[{index}]"), e))?;
-        adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
-    }
-    Ok(adapters)
+fn kind_of(config: &ComputeConfig) -> GroupVersionKind {
+    let (group, version, kind) = &config.kind;
+    GroupVersionKind::gvk(group, version, kind)
 }
 
 fn build_data(

@@ -10,6 +10,7 @@
 
 mod ctx;
 pub mod hook;
+pub mod kubernetes;
 mod owners;
 pub mod postgres;
 pub mod rfc2136;
@@ -20,7 +21,7 @@ pub use ctx::{LeaseLost, OpCtx, SendGuard};
 pub use owners::AdoptedOwners;
 
 use async_trait::async_trait;
-use muster_core::facts::{DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
+use muster_core::facts::{ComputeFacts, DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
 use muster_core::ids::RegionName;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -62,6 +63,17 @@ pub trait TrafficControl: Send + Sync + Debug {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts>;
     /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
+}
+
+/// A workload that runs in every region.
+#[async_trait]
+pub trait ComputeControl: Send + Sync + Debug {
+    /// What the region's cluster says of it.
+    async fn observe(&self, region: &RegionName, deadline: Duration) -> Seen<ComputeFacts>;
+    /// Asks for at least so many replicas, as far as an autoscaler allows; never for fewer than there are.
+    async fn scale(&self, region: &RegionName, replicas: u32, ctx: &OpCtx) -> Outcome;
+    /// Gives it back: so many replicas, or as many as it had before it was scaled.
+    async fn restore(&self, region: &RegionName, replicas: Option<u32>, ctx: &OpCtx) -> Outcome;
 }
 
 /// Something that can switch a region's writers off, and say so by a separate verb.

@@ -114,7 +114,7 @@ impl Stage {
         let taken = self.world.regions().iter().find(|r| **r != self.active).context("two regions")?.clone();
         let parts = Parts { left: self.active.clone(), taken };
         let log = self.folder.path().join(format!("calls-{}", self.runs));
-        let (controller, ready) = self.begin(&log, crash, &parts).await.context(Untested)?;
+        let (controller, ready) = Box::pin(self.begin(&log, crash, &parts)).await.context(Untested)?;
         let meter = Meter::start(&self.world).await?;
         let epoch = ready.journal.state.epoch.0;
         if kind == RunKind::Failover {
@@ -131,7 +131,7 @@ impl Stage {
             crashed: false,
             last: String::new(),
         };
-        let status = following.follow(&self.world, controller).await?;
+        let status = Box::pin(following.follow(&self.world, controller)).await?;
         let reached = calls::read(&log)?;
         if let Some(point) = crash
             && !following.crashed

@@ -222,6 +222,7 @@ fn policy(capability: Capability) -> Policy {
             rejoin_timeout: Millis(1_000),
             no_ack_declared: false,
         }],
+        compute: Vec::new(),
         traffic: vec![TrafficItem {
             name: "shop".into(),
             engine: "model".to_owned(),
@@ -367,7 +368,7 @@ impl World {
         let power = |index: usize| {
             let node = &self.nodes[index];
             let state = if node.off || node.crashed { PowerState::Off } else { PowerState::On };
-            Fact::new(Seen::Known(FenceFacts { id: REGIONS[index].to_owned(), state }), at)
+            Fact::new(Seen::Known(FenceFacts::new(REGIONS[index], state)), at)
         };
         let me = &self.controllers[controller];
         let sent = self.wire.iter().filter(|s| s.by == controller && s.life == me.life);
@@ -640,7 +641,8 @@ impl World {
                 self.name_witness = Some(mark);
                 self.points_to = index_of(to);
             }
-            Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
+            // This world has no synchronous standbys, no workloads and no hooks.
+            _ => {}
         }
         Outcome::Issued(None)
     }

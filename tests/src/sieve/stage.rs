@@ -72,12 +72,12 @@ impl Stage {
         self.proxy.set(rule.clone());
         world.kill(&parts.left);
         world.repair(&parts.left);
-        let followed = self.follow(&parts, epoch).await;
+        let followed = Box::pin(self.follow(&parts, epoch)).await;
         let (writes, disturbed) = (self.proxy.writes(), self.proxy.disturbed());
         self.proxy.set(Rule::default());
         let (_, killed) = followed?;
         // What was just shown may itself come from an old read.
-        let (status, _) = self.follow(&parts, epoch).await?;
+        let (status, _) = Box::pin(self.follow(&parts, epoch)).await?;
         let end = End::look(world, &status, &parts).await?;
         let runs = usize::try_from(status.journal.state.epoch.0 - epoch)?;
         let (effects, _) = meter.read(world, runs).await?;

@@ -20,6 +20,9 @@ pub struct RunClock {
     pub pivot: Option<Stamp>,
     /// The last data item was seen writable.
     pub promoted: Option<Stamp>,
+    /// The last workload was ready in the target, or waited for long enough.
+    #[serde(default)]
+    pub scaled: Option<Stamp>,
     /// The last flip was recorded as seen by one server.
     pub flipped: Option<Stamp>,
     /// All authoritative servers agree.

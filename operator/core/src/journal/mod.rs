@@ -8,6 +8,7 @@ mod step;
 pub use figures::{Measured, Predicted, Rpo, RunClock};
 pub use run::{Approval, Gate, OutcomeKind, Phase, Proof, Run, RunKind, Severity, Trigger};
 pub use state::{
-    AckedBeat, ActiveRun, Condition, Cooldown, Journal, Lineage, Outcast, PolicyState, RunRequest,
+    AckedBeat, ActiveRun, Condition, Cooldown, Journal, Lineage, Outcast, PeakReplicas, PolicyState,
+    RunRequest,
 };
 pub use step::{Step, StepKey, StepState};

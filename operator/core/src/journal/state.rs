@@ -99,6 +99,15 @@ pub struct Lineage {
     pub timeline: u64,
 }
 
+/// The most replicas that the active region asked for lately.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PeakReplicas {
+    /// So many.
+    pub replicas: u32,
+    /// Recorded when.
+    pub at: Stamp,
+}
+
 /// A condition with a reason that has a runbook.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Condition {
@@ -164,6 +173,12 @@ pub struct PolicyState {
     /// What the active region's writer was last seen to hold, by data item.
     #[serde(default)]
     pub lineage: BTreeMap<ItemName, Lineage>,
+    /// The most that the active region ran, by compute item.
+    #[serde(default)]
+    pub peaks: BTreeMap<ItemName, PeakReplicas>,
+    /// The workload that is being given back, between runs.
+    #[serde(default)]
+    pub giving_back: Option<Step>,
     /// A person said `ack` while another region took writes: if that one turns out to be the only writer, it is the
     /// active region from then on.
     #[serde(default)]
@@ -198,6 +213,8 @@ impl PolicyState {
             marks: HealthMarks::default(),
             beats: BTreeMap::new(),
             lineage: BTreeMap::new(),
+            peaks: BTreeMap::new(),
+            giving_back: None,
             relearn: false,
             work: None,
             conditions: BTreeMap::new(),

@@ -4,6 +4,7 @@ use crate::effect::Action;
 use crate::ids::{ItemName, RegionName, Seq};
 use crate::time::Stamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A step's kind, in the order of a plan.
@@ -13,6 +14,8 @@ pub enum StepKey {
     RaiseWitness(ItemName),
     /// A user's hook.
     Hook(ItemName),
+    /// Ask for the target's replicas, early: what is begun before the fence is done sooner behind it.
+    ScaleCompute(ItemName),
     /// Make sure that this region takes no writes.
     FenceOld(RegionName),
     /// Planned runs: the target has everything that the fenced primary wrote.
@@ -21,6 +24,8 @@ pub enum StepKey {
     PromoteData(ItemName),
     /// First write on the new primary: witness, roles, synchronous list.
     OpenWriter(ItemName),
+    /// The target's replicas are ready.
+    AwaitCompute(ItemName),
     /// Point the public name at the target.
     FlipTraffic(ItemName),
     /// N successes in a row through the public name.
@@ -32,10 +37,12 @@ impl fmt::Display for StepKey {
         match self {
             Self::RaiseWitness(item) => write!(f, "RaiseWitness {item}"),
             Self::Hook(name) => write!(f, "Hook {name}"),
+            Self::ScaleCompute(item) => write!(f, "ScaleCompute {item}"),
             Self::FenceOld(region) => write!(f, "FenceOld {region}"),
             Self::CatchUp(item) => write!(f, "CatchUp {item}"),
             Self::PromoteData(item) => write!(f, "PromoteData {item}"),
             Self::OpenWriter(item) => write!(f, "OpenWriter {item}"),
+            Self::AwaitCompute(item) => write!(f, "AwaitCompute {item}"),
             Self::FlipTraffic(item) => write!(f, "FlipTraffic {item}"),
             Self::Verify => f.write_str("Verify"),
         }
@@ -82,6 +89,10 @@ pub struct Step {
     pub issued: Option<Stamp>,
     /// Seen done.
     pub ended: Option<Stamp>,
+    /// `FenceOld`: ways whose fence was answered, and when: what one of them attests from then on counts, also while
+    /// another one is tried.
+    #[serde(default)]
+    pub answered: BTreeMap<ItemName, Stamp>,
     /// `FenceOld`: every effect recorded so far that an abort has to undo, oldest first.
     pub tried: Vec<Action>,
     /// What was seen, for people.
@@ -101,6 +112,7 @@ impl Step {
             started: None,
             issued: None,
             ended: None,
+            answered: BTreeMap::new(),
             tried: Vec::new(),
             saw: String::new(),
         }

@@ -90,7 +90,7 @@ pub(super) fn abandon_undo(d: &mut Draft<'_>, why: &str) {
 pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     let run = d.run();
     let (to, pivot) = (run.to.clone(), run.clock.pivot.unwrap_or_default());
-    let Some((way, id)) = d.sight.attested_off(&to, d.sight.tick_of(pivot)) else { return false };
+    let Some((way, id)) = d.sight.switched_off(&to, d.sight.tick_of(pivot)) else { return false };
     let silent = d.sight.policy.data.iter().all(|item| d.sight.data(&item.name, &to).is_none());
     if !silent {
         return false;

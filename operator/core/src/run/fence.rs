@@ -28,7 +28,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> 
     step.started.get_or_insert(d.sight.now);
     let pass = d.sight.seen.pass;
     // What attests does so about an intent; only a look at the data itself needs none.
-    if let Some(proof) = accepted(d, region, pass).filter(|p| p.class == ProofClass::Closed) {
+    if let Some(proof) = proof::judge(&d.sight, region, pass).filter(|p| p.class == ProofClass::Closed) {
         return proven(d, step, region, proof);
     }
     next_way(d, step, region)
@@ -45,11 +45,9 @@ fn blocked_at_fence(d: &mut Draft<'_>, law: &Gate, begun: Option<Stamp>) {
     decide::say_blocked(d, law);
 }
 
-/// The best accepted proof. A planned run takes Closed only: it must lose nothing.
-fn accepted(d: &mut Draft<'_>, region: &RegionName, since: Tick) -> Option<Proof> {
-    let planned = d.run().kind.is_planned();
-    proof::judge(&d.sight, region, since)
-        .filter(|p| if planned { p.class == ProofClass::Closed } else { d.sight.policy.accepts(p.class) })
+/// Whether a proof is accepted. A planned run takes Closed only: it must lose nothing.
+fn counts(d: &Draft<'_>, planned: bool, proof: &Proof) -> bool {
+    if planned { proof.class == ProofClass::Closed } else { d.sight.policy.accepts(proof.class) }
 }
 
 /// Records the next way from `step.way` on that can work now.
@@ -58,7 +56,7 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     while let Some(way) = d.sight.policy.fences.get(step.way) {
         let silent = match &way.kind {
             FenceKind::Data(item) => d.sight.data(item, region).is_none(),
-            FenceKind::Hook => planned,
+            FenceKind::Hook | FenceKind::Scale => planned,
         };
         if !silent {
             let action = Action::Fence { way: way.name.clone(), region: region.clone() };
@@ -92,10 +90,10 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
 
 /// Looks for a proof; goes on to the next attempt or way when there is none.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
-    let answered = answered_at(d, step);
-    let counts = |p: &Proof| p.class != ProofClass::Attested || answered.is_some();
-    let since = seen::since(&d.sight, step).max(answered.unwrap_or_default());
-    if let Some(proof) = accepted(d, region, since).filter(counts) {
+    note_answer(d, step);
+    let planned = d.run().kind.is_planned();
+    let proof = proof::judge_step(&d.sight, region, step, seen::since(&d.sight, step));
+    if let Some(proof) = proof.filter(|p| counts(d, planned, p)) {
         return proven(d, step, region, proof);
     }
     if seen::answered_counts(&d.sight, step) {
@@ -140,14 +138,19 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
     }
 }
 
-/// When the hook's fence in use was answered. A region that crashed says off as well, and comes back by itself: only
-/// what is said after a fence was taken counts.
-pub(crate) fn answered_at(d: &Draft<'_>, step: &Step) -> Option<Tick> {
-    let Some(Action::Fence { way, .. }) = &step.action else { return None };
-    d.sight.policy.fences.iter().find(|w| w.name == *way && w.kind == FenceKind::Hook)?;
-    let issued = d.sight.tick_of(step.issued?);
-    let outcome = d.sight.seen.outcomes.get(&step.seq?).filter(|o| o.at >= issued)?;
-    matches!(outcome.value, Outcome::Issued(_) | Outcome::AlreadyDone).then_some(outcome.at)
+/// Keeps when the fence in use was answered, if what carries it out has a status of its own.
+pub(crate) fn note_answer(d: &Draft<'_>, step: &mut Step) {
+    let Some(Action::Fence { way, .. }) = &step.action else { return };
+    let has_status = d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind.has_status());
+    let (Some(issued), Some(seq)) = (step.issued, step.seq) else { return };
+    let outcome = d.sight.seen.outcomes.get(&seq).filter(|o| o.at >= d.sight.tick_of(issued));
+    let taken = outcome.filter(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
+    let known = step.answered.get(way).filter(|at| at.boot == d.sight.now.boot);
+    let is_new = |at: Tick| known.is_none_or(|known| known.tick < at);
+    if let Some(outcome) = taken.filter(|o| has_status && is_new(o.at)) {
+        let answered = d.sight.now.minus(d.sight.now.tick.since(outcome.at).unwrap_or_default());
+        step.answered.insert(way.clone(), answered);
+    }
 }
 
 /// A proof: the region leaves `mayBeWritable`.

@@ -1,5 +1,6 @@
 //! An active run: take-over, abort, decision, and then one step after the other.
 
+mod compute;
 mod decide;
 mod end;
 mod fence;
@@ -19,8 +20,9 @@ use crate::rules::Rule;
 use crate::seeded::{self, Bug};
 use crate::time::Millis;
 
+pub(crate) use compute::{PEAK_LASTS, known_peak, weakness as compute_weakness};
 pub(crate) use end::end_behind;
-pub(crate) use fence::answered_at as fence_answered_at;
+pub(crate) use fence::note_answer as note_fence_answer;
 pub(crate) use seen::witness_raised;
 pub(crate) use undo::seen_undone;
 

@@ -1,6 +1,6 @@
 //! The plan, one step at a time: begin it, look for its end, try again, or go round it.
 
-use super::{fence, promote, seen, traffic};
+use super::{compute, fence, promote, seen, traffic};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, Outcome};
@@ -53,8 +53,9 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
             let (from, to) = (d.run().from.clone(), d.run().to.clone());
             start(d, step, Action::Hook { name, from, to })
         }
+        StepKey::ScaleCompute(item) => compute::begin(d, step, &item),
         StepKey::FenceOld(region) => fence::begin(d, step, &region),
-        StepKey::CatchUp(_) | StepKey::Verify => {
+        StepKey::CatchUp(_) | StepKey::AwaitCompute(_) | StepKey::Verify => {
             step.started = Some(d.sight.now);
             step.issued = Some(d.sight.now);
             step.state = StepState::Intended;
@@ -112,6 +113,8 @@ fn look(d: &mut Draft<'_>, step: &mut Step) -> bool {
             }
         }
         StepKey::Hook(name) => look_at_hook(d, step, &name),
+        StepKey::ScaleCompute(item) => compute::look(d, step, &item),
+        StepKey::AwaitCompute(item) => compute::look_at_ready(d, step, &item),
         StepKey::FenceOld(region) => fence::look(d, step, &region),
         StepKey::CatchUp(item) => promote::look_at_catch_up(d, step, &item),
         StepKey::PromoteData(item) => promote::look(d, step, &item),

@@ -6,9 +6,9 @@ use crate::effect::Action;
 use crate::facts::{DataRole, PowerState};
 use crate::ids::RegionName;
 use crate::journal::{Phase, Step, StepKey, StepState};
-use crate::policy::{FenceKind, FenceWay};
+use crate::policy::FenceKind;
 use crate::rules::Rule;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// An undo not seen for so long is an alert: nobody takes writes.
 const NO_WRITER_AFTER: Millis = Millis(30_000);
@@ -79,6 +79,7 @@ fn inverse(action: &Action) -> Option<Action> {
 
 /// Records the undo of the newest effect. Recording it voids the proof.
 fn begin(d: &mut Draft<'_>, step: &mut Step) {
+    database_last(d, step);
     let Some(undo) = step.tried.last().and_then(inverse) else {
         step.tried.pop();
         d.wake_in(Millis(0));
@@ -91,6 +92,18 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) {
     }
     d.fire(Rule::Undoing, undo.to_string());
     d.intend(step, undo);
+}
+
+/// A database is opened before the workloads that want it, and never waits for a cluster that does not answer: the newest
+/// effect, which is undone first, is moved to one that scales only where nothing else is left.
+fn database_last(d: &Draft<'_>, step: &mut Step) {
+    let scales = |action: &Action| match action {
+        Action::Fence { way, .. } => {
+            d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Scale)
+        }
+        _ => false,
+    };
+    step.tried.sort_by_key(|action| !scales(action));
 }
 
 fn look(d: &mut Draft<'_>, step: &mut Step) {
@@ -124,8 +137,14 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
 fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
     let region = match action {
         Action::Unfence { way, region } => {
-            let by_data = |w: &&FenceWay| w.name == *way && matches!(w.kind, FenceKind::Data(_));
-            d.sight.policy.fences.iter().find(by_data).map(|_| region)
+            let way = d.sight.policy.fences.iter().find(|w| w.name == *way);
+            match way.map(|way| &way.kind) {
+                Some(FenceKind::Data(_)) => Some(region),
+                Some(FenceKind::Scale) => {
+                    return way.is_some_and(|way| d.sight.fence_since(&way.name, region, Tick(0)).is_none());
+                }
+                Some(FenceKind::Hook) | None => None,
+            }
         }
         Action::ResumeReceiving { region, .. } => Some(region),
         _ => None,
@@ -169,6 +188,10 @@ pub(crate) fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option
                     let facts = d.sight.data_since(item, region, since)?;
                     let open = facts.role == DataRole::Standby || facts.closed.is_open();
                     open.then(|| format!("{item} in {region} is open again"))
+                }
+                FenceKind::Scale => {
+                    let facts = d.sight.fence_since(&way.name, region, since)?;
+                    facts.is_lifted.then(|| format!("{} is lifted", way.name))
                 }
                 FenceKind::Hook => {
                     let facts = d.sight.fence_since(&way.name, region, since)?;

@@ -2,12 +2,14 @@
 //! open the next run.
 
 mod active;
+mod compute;
 mod loss;
 mod open;
 mod outcasts;
 mod witness;
 
 pub(crate) use active::{forget_standbys, learn_active, relearn_active, watch_split_brain};
+pub(crate) use compute::{give_back, judge_compute, remember_peaks};
 pub(crate) use loss::finish_loss;
 pub(crate) use open::{open_by_verdict, take_request};
 pub(crate) use outcasts::tend_outcasts;

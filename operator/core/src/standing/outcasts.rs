@@ -6,7 +6,6 @@ use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
 use crate::journal::{Outcast, Run, Step, StepKey};
-use crate::policy::ProofClass;
 use crate::proof;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
@@ -145,16 +144,21 @@ fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, during: Dur
         None if writes => fence_again(d, region, &mut outcast),
         None if during == During::Calm => rejoin(d, region, active, &mut outcast),
         None => {}
-        Some(step) => match closed_again(d, region, &step) {
-            Some(saw) => {
-                outcast.work = None;
-                outcast.proven = Some(d.sight.now);
-                d.next.state.may_be_writable.remove(region);
-                "fenced again, not rejoined yet".clone_into(&mut outcast.message);
-                d.fire(Rule::FencedAgain, format!("{region} is closed again: {saw}"));
+        Some(mut step) => {
+            crate::run::note_fence_answer(d, &mut step);
+            let closed = closed_again(d, region, &step);
+            outcast.work = Some(step);
+            match closed {
+                Some(saw) => {
+                    outcast.work = None;
+                    outcast.proven = Some(d.sight.now);
+                    d.next.state.may_be_writable.remove(region);
+                    "fenced again, not rejoined yet".clone_into(&mut outcast.message);
+                    d.fire(Rule::FencedAgain, format!("{region} is closed again: {saw}"));
+                }
+                None => repeat_fence(d, region, &mut outcast),
             }
-            None => repeat_fence(d, region, &mut outcast),
-        },
+        }
     }
     d.next.state.outcasts.insert(region.clone(), outcast);
 }
@@ -162,11 +166,8 @@ fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, during: Dur
 /// The accepted proof that a region which was fenced again takes no writes. Its silence is none.
 fn closed_again(d: &Draft<'_>, region: &RegionName, step: &Step) -> Option<String> {
     let issued = step.issued.filter(|at| at.boot == d.sight.now.boot)?.tick;
-    let answered = crate::run::fence_answered_at(d, step);
-    let since = issued.plus(Millis(1)).max(answered.unwrap_or_default());
-    let proof = proof::judge(&d.sight, region, since)?;
-    let counts = proof.class != ProofClass::Attested || answered.is_some();
-    (counts && d.sight.policy.accepts(proof.class)).then(|| format!("{:?}: {}", proof.class, proof.saw))
+    let proof = proof::judge_step(&d.sight, region, step, issued.plus(Millis(1)))?;
+    d.sight.policy.accepts(proof.class).then(|| format!("{:?}: {}", proof.class, proof.saw))
 }
 
 fn fence_again(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {

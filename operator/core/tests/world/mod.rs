@@ -8,6 +8,10 @@
     clippy::too_many_lines
 )]
 
+mod pods;
+
+pub use pods::{Change, Pods};
+
 use muster_core::decide::decide;
 use muster_core::decision::Decision;
 use muster_core::effect::{Action, Effect};
@@ -60,6 +64,7 @@ pub fn policy() -> Policy {
             rejoin_timeout: Millis::from_secs(60),
             no_ack_declared: false,
         }],
+        compute: Vec::new(),
         traffic: vec![TrafficItem {
             name: item("shop"),
             engine: "rfc2136".to_owned(),
@@ -121,9 +126,13 @@ pub struct World {
     pub nodes: BTreeMap<RegionName, Node>,
     pub points_to: RegionName,
     pub dns_witness: Option<Witness>,
+    /// The compute item `web`, by region; looked at only where the policy has it.
+    pub pods: BTreeMap<RegionName, Pods>,
     pub dns_up: bool,
     pub power_reachable: bool,
     pub power_lies: bool,
+    /// Its verb `fence` fails, while its `status` answers.
+    pub power_refuses: bool,
     pub book: HealthBook,
     pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
     pub in_flight: BTreeSet<Seq>,
@@ -160,6 +169,8 @@ impl World {
             sessions: 0,
             moving: false,
         };
+        let pods = policy.regions.iter().enumerate();
+        let pods = pods.map(|(i, r)| (r.clone(), Pods::new(if i == 0 { 5 } else { 2 }))).collect();
         let nodes = policy.regions.iter().enumerate().map(|(i, r)| (r.clone(), node(i == 0))).collect();
         let mut world = Self {
             journal: Journal { state: PolicyState::new(policy.owner.clone()), run: None, requests: vec![] },
@@ -169,9 +180,11 @@ impl World {
             nodes,
             points_to: region("east"),
             dns_witness: None,
+            pods,
             dns_up: true,
             power_reachable: true,
             power_lies: false,
+            power_refuses: false,
             book: HealthBook::default(),
             outcomes: BTreeMap::new(),
             in_flight: BTreeSet::new(),
@@ -267,7 +280,12 @@ impl World {
         self.run()
     }
 
+    pub fn pods(&mut self, name: &str) -> &mut Pods {
+        self.pods.get_mut(&region(name)).expect("the test names a region of its policy")
+    }
+
     fn probe(&mut self) {
+        self.pods.values_mut().for_each(Pods::tick);
         let active = self.journal.state.active_region.clone();
         self.book.vantages = (0..self.vantages).map(|i| (VantageName::new(format!("v{i}")), None)).collect();
         for name in self.policy.regions.clone() {
@@ -379,7 +397,7 @@ impl World {
             }
             let on = self.nodes[r].running && !self.power_lies;
             let state = if on { PowerState::On } else { PowerState::Off };
-            Fact::new(Seen::Known(FenceFacts { id: format!("i-{r}"), state }), at)
+            Fact::new(Seen::Known(FenceFacts::new(format!("i-{r}"), state)), at)
         };
         let traffic = if self.dns_up {
             Seen::Known(TrafficFacts {
@@ -398,10 +416,11 @@ impl World {
             health: self.book.clone(),
             data: BTreeMap::from([(item("orders"), data)]),
             traffic: BTreeMap::from([(item("shop"), Fact::new(traffic, at))]),
-            fences: BTreeMap::from([(
-                item("power"),
-                self.policy.regions.iter().map(|r| (r.clone(), power(r))).collect(),
-            )]),
+            compute: self.compute_facts(),
+            fences: BTreeMap::from([
+                (item("power"), self.policy.regions.iter().map(|r| (r.clone(), power(r))).collect()),
+                (item("pods"), self.policy.regions.iter().map(|r| (r.clone(), self.pods_off(r))).collect()),
+            ]),
             outcomes: self.outcomes.clone(),
             in_flight: self.in_flight.clone(),
             hooks: BTreeMap::new(),
@@ -416,6 +435,26 @@ impl World {
                 foreign_claims: self.foreign_claims.clone(),
             },
         }
+    }
+
+    fn compute_facts(&self) -> ByItemRegion<ComputeFacts> {
+        let fact = |pods: &Pods| Fact::new(pods.facts(), self.now.tick);
+        let of_item = |compute: &ComputeItem| {
+            (
+                compute.name.clone(),
+                self.pods.iter().map(|(region, pods)| (region.clone(), fact(pods))).collect(),
+            )
+        };
+        self.policy.compute.iter().map(of_item).collect()
+    }
+
+    /// What the fence by scale says.
+    fn pods_off(&self, region: &RegionName) -> Fact<Seen<FenceFacts>> {
+        let pods = &self.pods[region];
+        let state = if (pods.wanted, pods.ready) == (0, 0) { PowerState::Off } else { PowerState::On };
+        let is_lifted = pods.fenced.is_none();
+        let seen = Seen::Known(FenceFacts { id: format!("uid-{region}"), state, is_lifted });
+        Fact::new(if pods.answers { seen } else { Seen::Unknown("no answer".to_owned()) }, self.now.tick)
     }
 
     /// One pass: observe, decide, record, act.
@@ -462,8 +501,12 @@ impl World {
             }
             Action::Fence { way, region } | Action::Unfence { way, region } => {
                 let fence = matches!(effect.action, Action::Fence { .. });
+                if way.as_str() == "pods" {
+                    let change = if fence { Change::Zero } else { Change::Lift };
+                    return self.pods.get_mut(region).expect("known region").apply(effect, change);
+                }
                 if way.as_str() == "power" {
-                    if !self.power_reachable {
+                    if !self.power_reachable || self.power_refuses {
                         return Outcome::Failed(ErrorClass::Transient, "no answer".into());
                     }
                     self.nodes.get_mut(region).expect("known region").running = !fence;
@@ -508,6 +551,20 @@ impl World {
                 }
                 self.points_to = to.clone();
                 self.dns_witness = Some(mark);
+            }
+            Action::Scale { region, replicas, .. } => {
+                return self
+                    .pods
+                    .get_mut(region)
+                    .expect("known region")
+                    .apply(effect, Change::AtLeast(*replicas));
+            }
+            Action::Restore { region, replicas, .. } => {
+                return self
+                    .pods
+                    .get_mut(region)
+                    .expect("known region")
+                    .apply(effect, Change::Back(*replicas));
             }
             Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
         }

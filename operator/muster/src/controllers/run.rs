@@ -21,6 +21,7 @@ use crate::store::{Archive, KubernetesStore, LeaseKeeper, LeaseSettings, Store};
 use crate::telemetry::{self, FilterError};
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
+use muster_providers::kubernetes::Clusters;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ impl Operator {
         shell.archive = archive.map(Arc::new);
         let shell = Arc::new(shell);
         let secrets = Arc::new(ClusterSecrets::new(client.clone()));
-        let assembler = assembler(settings, &secrets);
+        let assembler = assembler(settings, &secrets, client.clone());
         let kept = Arc::clone(&kubernetes);
         let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler, kept, stop.clone()));
         let api = Api {
@@ -176,12 +177,13 @@ fn relist(settings: &Settings) -> Duration {
     settings.relist_ms.map_or(RELIST_EVERY, Duration::from_millis)
 }
 
-fn assembler(settings: &Settings, secrets: &Arc<ClusterSecrets>) -> Arc<Assembler> {
+fn assembler(settings: &Settings, secrets: &Arc<ClusterSecrets>, own: kube::Client) -> Arc<Assembler> {
     Arc::new(Assembler {
         environment: Environment::Cluster,
         program_env: BTreeMap::new(),
         secrets: Arc::clone(secrets) as _,
         region: settings.region.as_deref().map(RegionName::from),
+        clusters: Clusters::with_own(own),
     })
 }
 

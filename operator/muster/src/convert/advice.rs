@@ -12,6 +12,8 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
     advise_objectives(spec, policy, findings);
     advise_proofs(spec, findings);
     advise_loss(spec, findings);
+    advise_clusters(spec, findings);
+    advise_workloads(spec, findings);
     for (index, item) in spec.data.iter().enumerate() {
         if item.postgres.as_ref().is_some_and(|p| p.rejoin.is_none()) {
             let message = "without rejoin an old primary stays out until you make it a standby by hand";
@@ -21,6 +23,40 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
                 "add rejoin with your own program or endpoint",
             );
         }
+    }
+}
+
+fn advise_clusters(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    if spec.compute.is_empty() && spec.regions.iter().any(|region| region.cluster.is_some()) {
+        let message = "clusters are given, and nothing is scaled in them";
+        findings.warn(
+            "spec.compute",
+            message,
+            "add the workloads that the application needs, or leave the clusters out",
+        );
+    }
+}
+
+/// Pods have half a minute to end, and a fence is proved when the last one is gone.
+const LAST_POD: muster_crds::Duration = muster_crds::Duration::from_secs(45);
+
+fn advise_workloads(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    for (index, fence) in spec.fence.iter().enumerate().filter(|(_, fence)| fence.scale_to_zero.is_some()) {
+        let tried = fence.timeout.as_millis().saturating_mul(u64::from(fence.attempts));
+        if tried < LAST_POD.as_millis() {
+            let message = "pods have 30s to end by default, and the next way is tried before that";
+            findings.warn(format!("spec.fence[{index}].timeout"), message, "use 30s, with 2 attempts");
+        }
+    }
+    let at_standby = |probe: &api::Probe| probe.side != api::Side::Primary && probe.sql.is_some();
+    let pilot = |item: &api::Compute| item.scale.as_ref().and_then(|s| s.standby_replicas) == Some(0);
+    if let Some(index) = spec.compute.iter().position(pilot)
+        && !spec.probes.iter().any(at_standby)
+    {
+        let message =
+            "a standby without pods passes no request, and a region where no probe passes cannot take over";
+        let fix = "add a sql probe with side: Standby, and keep probes of the pods to side: Primary";
+        findings.warn(format!("spec.compute[{index}].scale.standbyReplicas"), message, fix);
     }
 }
 
@@ -65,8 +101,7 @@ fn advise_objectives(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
 fn advise_proofs(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     let accepts = |proof| spec.safety.accept.contains(&proof);
     for (index, fence) in spec.fence.iter().enumerate() {
-        let is_hook = fence.exec.is_some() || fence.webhook.is_some();
-        if is_hook && !accepts(AcceptedProof::Attested) {
+        if fence.sql.is_none() && !accepts(AcceptedProof::Attested) {
             let message =
                 "its proof is Attested, which safety.accept does not take: it asks a person each time";
             findings.warn(
@@ -75,6 +110,15 @@ fn advise_proofs(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
                 "add Attested to safety.accept if its status can be trusted",
             );
         }
+    }
+    if !spec.fence.is_empty() && spec.fence.iter().all(|fence| fence.scale_to_zero.is_some()) {
+        let message =
+            "workloads at zero fence no database that answers and takes writes: then a person is asked";
+        findings.warn(
+            "spec.fence",
+            message,
+            "add a sql fence before it, or one that switches the region off",
+        );
     }
     let declares = |p: &api::Postgres| {
         p.no_ack.as_ref().is_some_and(|d| d.clients_never_lower_commit && d.list_is_not_edited)

@@ -1,8 +1,8 @@
 //! Fences and hooks: ways and steps for the core, calls for the adapters.
 
 use super::findings::Findings;
-use super::millis;
 use super::requests::{Resolver, exactly_one, within};
+use super::{compute, millis};
 use muster_core::ids::ItemName;
 use muster_core::policy::{FenceKind, FenceWay, HookPoint, HookStep, ProofClass};
 use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
@@ -16,6 +16,8 @@ pub struct Hooks {
     pub ways: Vec<FenceWay>,
     /// Those of them that are hooks.
     pub fences: BTreeMap<ItemName, FenceHookConfig>,
+    /// Those of them that scale compute items to zero.
+    pub scale_fences: BTreeMap<ItemName, Vec<ItemName>>,
     /// The user's own steps, in the policy's order.
     pub steps: Vec<HookStep>,
     /// Their calls.
@@ -33,6 +35,11 @@ pub(super) fn convert(
         let path = format!("spec.fence[{index}]");
         check_fence(fence, &path, findings);
         hooks.ways.push(way_of(fence));
+        if let Some(by_scale) = &fence.scale_to_zero {
+            compute::check_fence(spec, by_scale, &format!("{path}.scaleToZero"), findings);
+            let items = by_scale.compute.iter().map(|name| ItemName::new(name.as_str())).collect();
+            hooks.scale_fences.insert(ItemName::new(fence.name.as_str()), items);
+        }
         if let Some(config) = fence_hook_of(fence, &path, resolver, findings) {
             hooks.fences.insert(config.name.clone(), config);
         }
@@ -49,15 +56,19 @@ pub(super) fn convert(
 }
 
 fn check_fence(fence: &api::Fence, path: &str, findings: &mut Findings) {
-    let kinds =
-        [("sql", fence.sql.is_some()), ("exec", fence.exec.is_some()), ("webhook", fence.webhook.is_some())];
+    let kinds = [
+        ("sql", fence.sql.is_some()),
+        ("exec", fence.exec.is_some()),
+        ("webhook", fence.webhook.is_some()),
+        ("scaleToZero", fence.scale_to_zero.is_some()),
+    ];
     let one = exactly_one(&kinds, path, "way to fence", findings);
     within(fence.timeout, ("100ms", "1h"), &format!("{path}.timeout"), findings);
     let possible = if fence.sql.is_some() { api::FenceProof::Closed } else { api::FenceProof::Attested };
     if let Some(proof) = fence.proof.filter(|proof| one && *proof != possible) {
         let message = match possible {
             api::FenceProof::Closed => "a sql fence is proved by a refused write, which is Closed",
-            api::FenceProof::Attested => "what a program or endpoint says of itself is Attested at best",
+            api::FenceProof::Attested => "what a program, an endpoint or a cluster says is Attested at best",
         };
         let message = format!("{proof:?} is not what this fence proves: {message}");
         findings.error(
@@ -93,9 +104,10 @@ fn check_fence(fence: &api::Fence, path: &str, findings: &mut Findings) {
 }
 
 fn way_of(fence: &api::Fence) -> FenceWay {
-    let (kind, proof) = match &fence.sql {
-        Some(sql) => (FenceKind::Data(ItemName::new(sql.data.as_str())), ProofClass::Closed),
-        None => (FenceKind::Hook, ProofClass::Attested),
+    let (kind, proof) = match (&fence.sql, &fence.scale_to_zero) {
+        (Some(sql), _) => (FenceKind::Data(ItemName::new(sql.data.as_str())), ProofClass::Closed),
+        (None, Some(_)) => (FenceKind::Scale, ProofClass::Attested),
+        (None, None) => (FenceKind::Hook, ProofClass::Attested),
     };
     let (timeout, attempts) = (millis(fence.timeout), fence.attempts);
     FenceWay { name: ItemName::new(fence.name.as_str()), kind, proof, timeout, attempts }

@@ -15,6 +15,7 @@
 mod advice;
 mod calls;
 mod compile;
+mod compute;
 mod data;
 mod findings;
 mod names;
@@ -26,6 +27,7 @@ mod traffic;
 pub mod validate;
 
 pub use calls::Hooks;
+pub use compute::{ClusterPlace, ComputeConfig};
 pub use data::DataConfig;
 pub use secrets::{FolderSecrets, SecretError, SecretSource, UnresolvedSecrets};
 pub use traffic::TrafficConfig;
@@ -74,6 +76,10 @@ pub struct AdapterConfigs {
     pub data: BTreeMap<ItemName, DataConfig>,
     /// Traffic items.
     pub traffic: BTreeMap<ItemName, TrafficConfig>,
+    /// Compute items.
+    pub compute: BTreeMap<ItemName, ComputeConfig>,
+    /// Fences by scale: the compute items that each scales to zero.
+    pub scale_fences: BTreeMap<ItemName, Vec<ItemName>>,
     /// Fences by hook. Fences by SQL are the data item's own and have no entry here.
     pub fences: BTreeMap<ItemName, FenceHookConfig>,
     /// The user's own steps.
@@ -124,6 +130,7 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
     rules::check(spec, &mut findings);
     let (data, data_configs) = data::convert(spec, &resolver, &mut findings);
     let (traffic, traffic_configs) = traffic::convert(spec, &resolver, &mut findings);
+    let (compute, compute_configs) = compute::convert(spec, &resolver, &mut findings);
     let hooks = calls::convert(spec, &resolver, &mut findings);
     let (probes, public_probe, probing) = probes::convert(spec, &data_configs, &resolver, &mut findings);
     compile::check(spec, &probing, &mut findings);
@@ -138,6 +145,7 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
         public_probe,
         detection: rules::detection_of(spec),
         data,
+        compute,
         traffic,
         fences: hooks.ways,
         hooks: hooks.steps,
@@ -152,6 +160,8 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
         probing,
         data: data_configs,
         traffic: traffic_configs,
+        compute: compute_configs,
+        scale_fences: hooks.scale_fences,
         fences: hooks.fences,
         hooks: hooks.hooks,
         vantages,

@@ -137,7 +137,13 @@ pub(super) fn exactly_one(keys: &[(&str, bool)], path: &str, what: &str, finding
                 given.len(),
                 super::findings::words(given.iter().copied())
             );
-            findings.error(path, message, "keep one and put the others into items of their own");
+            let is_item = path.ends_with(']');
+            let fix = if is_item {
+                "keep one and put the others into items of their own"
+            } else {
+                "keep one of them"
+            };
+            findings.error(path, message, fix);
         }
     }
     false

@@ -2,8 +2,8 @@
 
 use super::Shown;
 use crate::api::{
-    DataBrief, DecisionBrief, FactsBrief, FailingProbe, FenceBrief, HeartbeatBrief, PolicySummary,
-    PublicBrief, RunSummary, TrafficBrief,
+    ComputeBrief, DataBrief, DecisionBrief, FactsBrief, FailingProbe, FenceBrief, HeartbeatBrief,
+    PolicySummary, PublicBrief, RunSummary, TrafficBrief,
 };
 use crate::execute::Latest;
 use muster_core::facts::{DataFacts, Fact, Observations, Seen};
@@ -140,7 +140,17 @@ pub(crate) fn brief_facts(seen: &Observations, shown: &Shown, now: Stamp) -> Fac
             age: age(now, fact.at),
         })
     });
+    let compute = seen.compute.iter().flat_map(|(item, regions)| {
+        regions.iter().map(move |(region, fact)| ComputeBrief {
+            item: item.clone(),
+            region: region.clone(),
+            seen: fact.value.known().cloned(),
+            unknown: why_unknown(&fact.value),
+            age: age(now, fact.at),
+        })
+    });
     FactsBrief {
+        compute: compute.collect(),
         data: seen.data.iter().flat_map(|(item, regions)| brief_item(item, regions, now)).collect(),
         traffic: traffic.collect(),
         fences: fences.collect(),

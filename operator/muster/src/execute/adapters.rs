@@ -3,7 +3,7 @@
 use muster_core::effect::Action;
 use muster_core::facts::{ErrorClass, Outcome};
 use muster_core::ids::ItemName;
-use muster_providers::{DataControl, FenceControl, HookControl, OpCtx, TrafficControl};
+use muster_providers::{ComputeControl, DataControl, FenceControl, HookControl, OpCtx, TrafficControl};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub enum FenceAdapter {
     /// The data item's own catalogue fence; what it proves is seen by observing that item.
     Data(ItemName),
-    /// A hook with the verbs `fence`, `status` and `unfence`.
+    /// Something with the verbs `fence`, `status` and `unfence`.
     Hook(Arc<dyn FenceControl>),
 }
 
@@ -24,6 +24,8 @@ pub struct Adapters {
     pub data: BTreeMap<ItemName, Arc<dyn DataControl>>,
     /// Public names.
     pub traffic: BTreeMap<ItemName, Arc<dyn TrafficControl>>,
+    /// Workloads.
+    pub compute: BTreeMap<ItemName, Arc<dyn ComputeControl>>,
     /// Ways to fence.
     pub fences: BTreeMap<ItemName, FenceAdapter>,
     /// The user's own steps.
@@ -43,6 +45,14 @@ impl Adapters {
                 Some(hook) => hook.run(from, to, ctx).await,
                 None => no_adapter("hook", name),
             },
+            Action::Scale { item, region, replicas } => match self.compute.get(item) {
+                Some(compute) => compute.scale(region, *replicas, ctx).await,
+                None => no_adapter("compute item", item),
+            },
+            Action::Restore { item, region, replicas } => match self.compute.get(item) {
+                Some(compute) => compute.restore(region, *replicas, ctx).await,
+                None => no_adapter("compute item", item),
+            },
             Action::OpenWriter { item, .. }
             | Action::StopReceiving { item, .. }
             | Action::ResumeReceiving { item, .. }
@@ -61,7 +71,9 @@ impl Adapters {
             Action::Rejoin { region, follow, .. } => data.rejoin(region, follow, ctx).await,
             Action::Fence { region, .. } => data.fence(region, ctx).await,
             Action::Unfence { region, .. } => data.unfence(region, ctx).await,
-            Action::Flip { .. } | Action::Hook { .. } => no_adapter("data item", item),
+            Action::Flip { .. } | Action::Hook { .. } | Action::Scale { .. } | Action::Restore { .. } => {
+                no_adapter("data item", item)
+            }
         }
     }
 

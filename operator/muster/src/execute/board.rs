@@ -2,9 +2,10 @@
 //!
 //! Whoever publishes never waits for a pass, and a pass never waits for whoever is silent: it takes what is there.
 
+use super::day_peak::DayPeak;
 use muster_core::facts::{
-    DataFacts, Fact, FenceFacts, HeartbeatFacts, JournalFacts, LossFacts, Observations, Outcome, PublicFacts,
-    Seen, TrafficFacts,
+    ComputeFacts, DataFacts, Fact, FenceFacts, HeartbeatFacts, JournalFacts, LossFacts, Observations,
+    Outcome, PublicFacts, Seen, TrafficFacts,
 };
 use muster_core::health::{HealthBook, HealthMarks, ProbeResult, Sample};
 use muster_core::ids::{HolderId, ItemName, RegionName, RunName, Seq, VantageName};
@@ -24,6 +25,8 @@ pub(super) enum Slot {
     Data(ItemName, RegionName),
     /// A public name.
     Traffic(ItemName),
+    /// A workload.
+    Compute(ItemName, RegionName),
     /// A fence hook's `status`.
     Fence(ItemName, RegionName),
 }
@@ -35,6 +38,8 @@ pub(super) enum SlotFact {
     Data(Seen<DataFacts>),
     /// See [`Slot::Traffic`].
     Traffic(Seen<TrafficFacts>),
+    /// See [`Slot::Compute`].
+    Compute(Seen<ComputeFacts>),
     /// See [`Slot::Fence`].
     Fence(Seen<FenceFacts>),
 }
@@ -54,6 +59,8 @@ pub(super) enum Freshness {
 #[derive(Debug, Default)]
 pub struct Board {
     seen: Mutex<Observations>,
+    /// What each workload ran, hour by hour; edits of the policy do not end it.
+    days: Mutex<BTreeMap<(ItemName, RegionName), DayPeak>>,
     arrived: Notify,
     changed: Notify,
 }
@@ -90,6 +97,10 @@ impl Board {
         seen.heartbeats.retain(|item, _| known(item));
         seen.losses.retain(|item, _| known(item));
         seen.traffic.retain(|item, _| policy.traffic.iter().any(|t| t.name == *item));
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        days.retain(|(item, _), _| policy.compute.iter().any(|c| c.name == *item));
+        drop(days);
+        seen.compute.retain(|item, _| policy.compute.iter().any(|c| c.name == *item));
         seen.fences.retain(|way, _| policy.fences.iter().any(|f| f.name == *way));
         seen.hooks.retain(|name, _| policy.hooks.iter().any(|h| h.name == *name));
         drop(seen);
@@ -137,7 +148,12 @@ impl Board {
     }
 
     /// A fact of a slot. An older one than the newest known is dropped.
-    pub(super) fn publish(&self, slot: &Slot, fact: SlotFact, at: Tick) {
+    pub(super) fn publish(&self, slot: &Slot, mut fact: SlotFact, at: Tick) {
+        if let (Slot::Compute(item, region), SlotFact::Compute(Seen::Known(facts))) = (slot, &mut fact) {
+            let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+            let day = days.entry((item.clone(), region.clone())).or_default();
+            facts.recent = day.fold(facts.wanted, at);
+        }
         let mut seen = self.lock();
         let news = match (slot, fact) {
             (Slot::Data(item, region), SlotFact::Data(fact)) => {
@@ -145,6 +161,10 @@ impl Board {
             }
             (Slot::Fence(way, region), SlotFact::Fence(fact)) => {
                 put(seen.fences.entry(way.clone()).or_default(), region, Fact::new(fact, at), PartialEq::eq)
+            }
+            (Slot::Compute(item, region), SlotFact::Compute(fact)) => {
+                let facts = seen.compute.entry(item.clone()).or_default();
+                put(facts, region, Fact::new(fact, at), same_compute)
             }
             (Slot::Traffic(item), SlotFact::Traffic(fact)) => {
                 put(&mut seen.traffic, item, Fact::new(fact, at), PartialEq::eq)
@@ -211,6 +231,9 @@ impl Board {
         match slot {
             Slot::Data(item, region) => freshness_of(seen.data.get(item).and_then(|r| r.get(region)), since),
             Slot::Traffic(item) => freshness_of(seen.traffic.get(item), since),
+            Slot::Compute(item, region) => {
+                freshness_of(seen.compute.get(item).and_then(|r| r.get(region)), since)
+            }
             Slot::Fence(way, region) => freshness_of(seen.fences.get(way).and_then(|r| r.get(region)), since),
         }
     }
@@ -266,6 +289,15 @@ fn put<K: Ord + Clone, T>(
     news && !outdated
 }
 
+/// Equal, or unknown for whatever reason.
+fn same_compute(a: &Seen<ComputeFacts>, b: &Seen<ComputeFacts>) -> bool {
+    match (a, b) {
+        (Seen::Known(a), Seen::Known(b)) => a == b,
+        (Seen::Unknown(_), Seen::Unknown(_)) => true,
+        _ => false,
+    }
+}
+
 /// Equal but for positions and heartbeats, which move all the time.
 fn same_data(a: &Seen<DataFacts>, b: &Seen<DataFacts>) -> bool {
     match (a, b) {
@@ -291,7 +323,7 @@ mod tests {
     }
 
     fn power(state: PowerState) -> SlotFact {
-        SlotFact::Fence(Seen::Known(FenceFacts { id: "i".into(), state }))
+        SlotFact::Fence(Seen::Known(FenceFacts::new("i", state)))
     }
 
     #[test]

@@ -19,6 +19,7 @@
 mod act;
 mod asks;
 mod claims;
+mod day_peak;
 mod decide;
 mod load;
 mod observe;

@@ -8,7 +8,7 @@ use super::observers::{Need, Observers};
 use super::setup::Setup;
 use super::shell::Shell;
 use muster_core::facts::Observations;
-use muster_core::journal::Journal;
+use muster_core::journal::{Journal, StepKey};
 use std::sync::Arc;
 
 /// A loaded journal with what was seen after it was loaded.
@@ -52,16 +52,24 @@ pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loade
 fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let state = &journal.state;
     let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
+    let gives_back = state.giving_back.is_some();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
     match active_run(journal) {
         Some(run) => {
             // A target that went silent is given up once a fence's `status` says that it is off.
             let silent = run.policy.data.iter().all(|item| !board.knows_data(&item.name, &run.to));
-            Some(Need { fences: !run.past_pivot() || run.undoing || works || silent })
+            let at_compute = run
+                .current()
+                .and_then(|index| run.steps.get(index))
+                .is_some_and(|step| matches!(step.key, StepKey::ScaleCompute(_) | StepKey::AwaitCompute(_)));
+            let fences = !run.past_pivot() || run.undoing || works || silent;
+            Some(Need { fences, compute: at_compute })
         }
-        None if works => Some(Need { fences: true }),
-        None if unsettled || !journal.requests.is_empty() => Some(Need { fences: false }),
+        None if works => Some(Need { fences: true, compute: gives_back }),
+        None if unsettled || gives_back || !journal.requests.is_empty() => {
+            Some(Need { fences: false, compute: gives_back })
+        }
         None => None,
     }
 }

@@ -26,6 +26,10 @@ pub struct Paces {
     pub traffic_every: Duration,
     /// Between two calls of a fence hook's `status` in a stable world.
     pub fence_every: Duration,
+    /// Between two looks at a workload in a stable world.
+    pub compute_every: Duration,
+    /// Of one look at a workload: several calls in a row.
+    pub compute_deadline: Duration,
     /// Of one look.
     pub look_deadline: Duration,
     /// At most so long a pass waits for targets that answered the last time.
@@ -40,6 +44,8 @@ impl Default for Paces {
             data_every: Duration::from_secs(1),
             traffic_every: Duration::from_secs(5),
             fence_every: Duration::from_secs(30),
+            compute_every: Duration::from_secs(30),
+            compute_deadline: Duration::from_secs(5),
             look_deadline: Duration::from_secs(1),
             wait_known: Duration::from_secs(1),
             wait_silent: Duration::from_millis(10),
@@ -52,6 +58,8 @@ impl Default for Paces {
 pub(super) struct Need {
     /// Fence hooks too; they start processes, so only while a proof may hang on them.
     pub(super) fences: bool,
+    /// Workloads too, but no pass waits for them: nothing that they say keeps data whole.
+    pub(super) compute: bool,
 }
 
 /// The observer tasks of one policy; dropped, they end.
@@ -59,6 +67,7 @@ pub(super) struct Need {
 pub(super) struct Observers {
     data: Group,
     traffic: Group,
+    compute: Group,
     fences: Group,
     paces: Paces,
     _tasks: JoinSet<()>,
@@ -91,9 +100,12 @@ impl Observers {
         paces: Paces,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        let (mut data, mut traffic, mut fences) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut data, mut traffic, mut compute, mut fences) = (vec![], vec![], vec![], vec![]);
         for item in &policy.data {
             data.extend(policy.regions.iter().map(|region| Slot::Data(item.name.clone(), region.clone())));
+        }
+        for item in &policy.compute {
+            compute.extend(policy.regions.iter().map(|r| Slot::Compute(item.name.clone(), r.clone())));
         }
         traffic.extend(policy.traffic.iter().map(|item| Slot::Traffic(item.name.clone())));
         for way in &policy.fences {
@@ -102,21 +114,22 @@ impl Observers {
                 fences.extend(each.map(|region| Slot::Fence(way.name.clone(), region.clone())));
             }
         }
-        let groups = [Group::new(data), Group::new(traffic), Group::new(fences)];
-        for (group, every) in groups.iter().zip([paces.data_every, paces.traffic_every, paces.fence_every]) {
+        let groups = [data, traffic, compute, fences].map(Group::new);
+        let every = [paces.data_every, paces.traffic_every, paces.compute_every, paces.fence_every];
+        for (group, every) in groups.iter().zip(every) {
             for slot in &group.slots {
                 let look = Look {
                     slot: slot.clone(),
                     adapters: adapters.clone(),
                     board: Arc::clone(board),
                     clock: clock.clone(),
-                    deadline: deadline_of(policy, slot, paces.look_deadline),
+                    deadline: deadline_of(policy, slot, paces),
                 };
                 tasks.spawn(look.run(group.wanted.subscribe(), every));
             }
         }
-        let [data, traffic, fences] = groups;
-        Self { data, traffic, fences, paces, _tasks: tasks }
+        let [data, traffic, compute, fences] = groups;
+        Self { data, traffic, compute, fences, paces, _tasks: tasks }
     }
 
     /// Asks for looks that begin at or after `since`, and waits for them: long for targets that answered the last
@@ -129,6 +142,9 @@ impl Observers {
         }
         for group in &groups {
             group.want(since);
+        }
+        if need.compute {
+            self.compute.want(since);
         }
         loop {
             let Some(until) = self.wait_until(board, since, &groups, began) else { return };
@@ -154,9 +170,15 @@ impl Observers {
 }
 
 /// A fence hook's own timeout holds for its `status` verb too.
-fn deadline_of(policy: &Policy, slot: &Slot, usual: Duration) -> Duration {
-    let Slot::Fence(way, _) = slot else { return usual };
-    policy.fences.iter().find(|f| f.name == *way).map_or(usual, |f| f.timeout.to_std())
+fn deadline_of(policy: &Policy, slot: &Slot, paces: Paces) -> Duration {
+    match slot {
+        Slot::Data(..) | Slot::Traffic(_) => paces.look_deadline,
+        Slot::Compute(..) => paces.compute_deadline,
+        Slot::Fence(way, _) => {
+            let way = policy.fences.iter().find(|f| f.name == *way);
+            way.map_or(paces.look_deadline, |f| f.timeout.to_std())
+        }
+    }
 }
 
 /// One observer.
@@ -192,6 +214,10 @@ impl Look {
             }),
             Slot::Traffic(item) => SlotFact::Traffic(match adapters.traffic.get(item) {
                 Some(traffic) => look_within(self.deadline, traffic.observe(self.deadline)).await,
+                None => no_adapter(item),
+            }),
+            Slot::Compute(item, region) => SlotFact::Compute(match adapters.compute.get(item) {
+                Some(compute) => look_within(self.deadline, compute.observe(region, self.deadline)).await,
                 None => no_adapter(item),
             }),
             Slot::Fence(way, region) => SlotFact::Fence(match adapters.fences.get(way) {

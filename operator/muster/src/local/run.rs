@@ -16,6 +16,7 @@ use crate::store::sqlite::Options;
 use crate::store::{Archive, LeaseKeeper, LeaseSettings, Need, SqliteStore, Store, StoreError};
 use crate::telemetry::{self, FilterError};
 use muster_core::ids::RegionName;
+use muster_providers::kubernetes::Clusters;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,6 +155,7 @@ fn assembler(settings: &Settings) -> Arc<Assembler> {
         program_env: settings.program_env(&environment),
         secrets: Arc::new(FolderSecrets::new(settings.secrets.clone(), environment)),
         region: settings.region.as_deref().map(RegionName::from),
+        clusters: Clusters::default(),
     })
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read_fence_answer(text: &str) -> Result<FenceFacts, String> {
         State::On => PowerState::On,
         State::Off => PowerState::Off,
     };
-    Ok(FenceFacts { id, state })
+    Ok(FenceFacts::new(id, state))
 }
 
 /// `{"done":true}` or `false`.
@@ -65,7 +65,7 @@ mod tests {
     fn a_fence_status_is_taken_as_it_is() {
         for (text, state) in [("on", PowerState::On), ("off", PowerState::Off)] {
             let line = format!("{{\"id\":\"i-1\",\"state\":\"{text}\"}}\n");
-            assert_eq!(read_fence_answer(&line), Ok(FenceFacts { id: "i-1".into(), state }));
+            assert_eq!(read_fence_answer(&line), Ok(FenceFacts::new("i-1", state)));
         }
     }
 

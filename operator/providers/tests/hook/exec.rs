@@ -240,9 +240,9 @@ async fn output_without_end_neither_blocks_nor_fills_memory() {
 
 #[tokio::test]
 async fn a_status_is_passed_on_as_it_is_even_if_it_lies() {
-    let off = FenceFacts { id: "i-1".to_owned(), state: PowerState::Off };
+    let off = FenceFacts::new("i-1", PowerState::Off);
     assert_eq!(status_of(r#"echo '{"id":"i-1","state":"off"}'"#).await, Seen::Known(off));
-    let on = FenceFacts { id: "i-1".to_owned(), state: PowerState::On };
+    let on = FenceFacts::new("i-1", PowerState::On);
     assert_eq!(status_of(r#"echo '{"id":"i-1","state":"on"}'"#).await, Seen::Known(on));
 }
 

@@ -173,7 +173,7 @@ async fn before_the_request_is_sent_nothing_has_happened() {
 
 #[tokio::test]
 async fn a_status_is_read_as_strictly_as_a_program_s() {
-    let off = FenceFacts { id: "i-1".to_owned(), state: PowerState::Off };
+    let off = FenceFacts::new("i-1", PowerState::Off);
     let good = r#"{"id":"i-1","state":"off"}"#;
     assert_eq!(status_answered(Answer::With(200, good)).await, Seen::Known(off));
     for answer in [

@@ -256,6 +256,7 @@ fn in_outline(object: &RegionFailoverPolicy, owner: Owner, generation: u64) -> P
             anchors: 0,
         },
         data: Vec::new(),
+        compute: Vec::new(),
         traffic: Vec::new(),
         fences: Vec::new(),
         hooks: Vec::new(),

@@ -28,6 +28,7 @@ pub fn of_step(key: &StepKey, policy: &Policy) -> &'static str {
             Some(HookPoint::AfterPromote) | None => "hooks",
             Some(HookPoint::AfterTraffic) => "verification",
         },
+        StepKey::ScaleCompute(_) | StepKey::AwaitCompute(_) => "compute",
         StepKey::FlipTraffic(_) => "traffic",
         StepKey::Verify => "verification",
     }
@@ -64,6 +65,7 @@ fn measure(clock: &RunClock) -> Vec<(&'static str, Option<Millis>)> {
         ("approval", clock.approved),
         ("fence", clock.fenced),
         ("promotion", clock.promoted),
+        ("compute", clock.scaled),
         ("traffic", clock.authoritative),
         ("verification", clock.first_success),
     ];

@@ -7,7 +7,7 @@ use super::{Look, gates, gates_legend, phases, stops};
 use muster_core::decision::PlanPreview;
 use muster_core::ids::ItemName;
 use muster_core::journal::{Gate, Phase, Run, Step, StepKey, StepState};
-use muster_core::policy::{Policy, ProofClass};
+use muster_core::policy::{Policy, ProofClass, ScaleTo};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -140,6 +140,13 @@ fn step_words(key: &StepKey, policy: &Policy) -> String {
         StepKey::OpenWriter(_) => {
             "first write on the new primary; undo what a fence replicated to it".to_owned()
         }
+        StepKey::ScaleCompute(name) => scale_words(name, policy),
+        StepKey::AwaitCompute(name) => {
+            let item = policy.compute.iter().find(|c| c.name == *name);
+            item.map_or_else(String::new, |c| {
+                format!("ready in the target; traffic waits at most {}", c.ready_timeout)
+            })
+        }
         StepKey::FlipTraffic(name) => {
             let item = policy.traffic.iter().find(|t| t.name == *name);
             item.map_or_else(String::new, |t| {
@@ -151,6 +158,16 @@ fn step_words(key: &StepKey, policy: &Policy) -> String {
             |p| format!("{} successes in a row through the public name", p.successes),
         ),
     }
+}
+
+fn scale_words(name: &ItemName, policy: &Policy) -> String {
+    let item = policy.compute.iter().find(|c| c.name == *name);
+    item.map_or_else(String::new, |c| match c.to {
+        ScaleTo::Replicas(replicas) => format!("{replicas} replicas in the target"),
+        ScaleTo::PercentOfPeak { percent, at_least } => {
+            format!("{percent} % of the day's peak in the target, at least {at_least}")
+        }
+    })
 }
 
 fn hook_words(name: &ItemName, policy: &Policy) -> String {

@@ -69,6 +69,7 @@ pub(crate) fn policy() -> Policy {
             rejoin_timeout: Millis(60_000),
             no_ack_declared: false,
         }],
+        compute: Vec::new(),
         traffic: vec![TrafficItem {
             name: "shop".into(),
             engine: "rfc2136".into(),
@@ -171,6 +172,7 @@ fn clock() -> RunClock {
         fenced: Some(at(3400)),
         pivot: Some(at(3450)),
         promoted: Some(at(4600)),
+        scaled: None,
         flipped: Some(at(4850)),
         authoritative: Some(at(4900)),
         first_success: Some(at(6200)),

@@ -75,6 +75,7 @@ fn moments(clock: &RunClock) -> Vec<(&'static str, Stamp)> {
         ("fenced: proved to take no writes", clock.fenced),
         ("point of no return: promotion recorded", clock.pivot),
         ("promoted: seen writable", clock.promoted),
+        ("replicas ready", clock.scaled),
         ("name flipped at the first server", clock.flipped),
         ("name flipped at every server", clock.authoritative),
         ("works again: first success through the public name", clock.first_success),

@@ -5,7 +5,7 @@ use super::super::table::{Cell, Table};
 use super::super::words::{self, NONE};
 use super::{Facts, Look, Source, blockers};
 use crate::api::{FactsBrief, FileProblem, PolicyList, PolicyStatus, PolicySummary, Role, RunSummary};
-use muster_core::facts::{DataRole, PowerState};
+use muster_core::facts::{ComputeFacts, DataRole, PowerState};
 use muster_core::health::VerdictKind;
 use muster_core::ids::RegionName;
 use std::fmt::Write;
@@ -194,12 +194,39 @@ fn regions(status: &PolicyStatus) -> Table {
     table
 }
 
+fn compute_words(seen: &ComputeFacts) -> (String, Tone) {
+    let mut text = format!("{} of {} ready, {} at most today", seen.ready, seen.wanted, seen.recent);
+    if let Some(autoscaler) = seen.autoscaler {
+        let _ = write!(text, "; autoscaler {} to {}", autoscaler.min, autoscaler.max);
+    }
+    if let Some(before) = seen.before {
+        let _ = write!(text, "; scaled by Muster from {before}");
+    }
+    if let Some(keeper) = &seen.keeper {
+        let _ = write!(text, "; {keeper} sets it back");
+    }
+    let short = seen.ready < seen.wanted || seen.keeper.is_some();
+    (text, if short { Tone::Warn } else { Tone::Plain })
+}
+
 fn seen(facts: &FactsBrief, look: &Look) -> String {
     let mut table = Table::new(&["ITEM", "WHERE", "AGE", "SEEN"]).indent(2);
     for node in &facts.data {
         let (text, tone) = node.unknown.as_ref().map_or_else(|| data_words(node), |why| unknown(why));
         let place =
             [Cell::from(node.item.as_str()), node.region.as_str().into(), node.age.to_string().into()];
+        table.row(place.into_iter().chain([Cell::new(tone, text)]));
+    }
+    for workload in &facts.compute {
+        let (text, tone) = match (&workload.seen, &workload.unknown) {
+            (Some(seen), _) => compute_words(seen),
+            (None, why) => unknown(why.as_deref().unwrap_or("not looked at yet")),
+        };
+        let place = [
+            Cell::from(workload.item.as_str()),
+            workload.region.as_str().into(),
+            workload.age.to_string().into(),
+        ];
         table.row(place.into_iter().chain([Cell::new(tone, text)]));
     }
     for fence in &facts.fences {

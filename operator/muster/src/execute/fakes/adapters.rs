@@ -24,6 +24,7 @@ impl World {
         Adapters {
             data: BTreeMap::from([("orders".into(), Arc::clone(&target) as Arc<dyn DataControl>)]),
             traffic: BTreeMap::from([("shop".into(), Arc::clone(&target) as Arc<dyn TrafficControl>)]),
+            compute: BTreeMap::new(),
             fences: BTreeMap::from([
                 ("logins".into(), FenceAdapter::Data("orders".into())),
                 ("power".into(), FenceAdapter::Hook(Arc::clone(&target) as Arc<dyn FenceControl>)),
@@ -149,7 +150,7 @@ impl FenceControl for Target {
     async fn status(&self, region: &RegionName, _: Duration) -> Seen<FenceFacts> {
         let running = self.0.lock().nodes[region].running;
         let state = if running { PowerState::On } else { PowerState::Off };
-        Seen::Known(FenceFacts { id: format!("i-{region}"), state })
+        Seen::Known(FenceFacts::new(format!("i-{region}"), state))
     }
     async fn fence(&self, _: &RegionName, ctx: &OpCtx) -> Outcome {
         self.perform(ctx).await

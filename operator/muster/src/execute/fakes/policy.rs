@@ -45,6 +45,7 @@ pub fn policy(name: &str) -> Policy {
             rejoin_timeout: Millis(2_000),
             no_ack_declared: false,
         }],
+        compute: Vec::new(),
         traffic: vec![TrafficItem {
             name: "shop".into(),
             engine: "rfc2136".to_owned(),

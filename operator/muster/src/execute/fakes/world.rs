@@ -329,7 +329,12 @@ impl State {
                 }
                 (self.points_to, self.name_witness) = (to.clone(), Some(mark));
             }
-            Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
+            // No world of these has workloads.
+            Action::StopReceiving { .. }
+            | Action::ResumeReceiving { .. }
+            | Action::Scale { .. }
+            | Action::Restore { .. }
+            | Action::Hook { .. } => {}
         }
         Outcome::Issued(None)
     }

@@ -46,6 +46,7 @@ fn pinned() -> Policy {
         probes: vec![probe],
         public_probe: None,
         data: Vec::new(),
+        compute: Vec::new(),
         traffic: Vec::new(),
         fences: Vec::new(),
         hooks: Vec::new(),

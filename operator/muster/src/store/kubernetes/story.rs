@@ -141,6 +141,7 @@ fn clock_of(run: &Run) -> Clock {
         fenced: at(c.fenced),
         pivot: at(c.pivot),
         promoted: at(c.promoted),
+        scaled: at(c.scaled),
         flipped: at(c.flipped),
         authoritative: at(c.authoritative),
         first_success: at(c.first_success),
