@@ -6,12 +6,12 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo test lint unit model faults crash sieve acto bench docs fmt deps clusters
+.PHONY: help demo demo-cluster test lint unit model faults crash sieve acto bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  make demo FAULT=freeze (or kill, partition) takes the region away in another way."
 
@@ -19,6 +19,11 @@ demo: ## see it work: a real shop loses its region and comes back in the other
 	@scripts/install-deps.sh demo
 	@scripts/build.sh muster
 	@target/debug/muster demo --fault $(FAULT) $(DEMO_ARGS)
+
+demo-cluster: ## the same under the operator, in three real clusters, with what kubectl shows
+	@scripts/install-deps.sh demo
+	@scripts/build-kubernetes.sh >/dev/null
+	@cargo run -q -p muster-tests --bin demo-cluster -- $(DEMO_ARGS)
 
 test: ## lint, every test, and the suite model
 	@scripts/test.sh

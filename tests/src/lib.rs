@@ -4,6 +4,7 @@ pub mod acto;
 pub mod bench;
 pub mod cluster;
 pub mod crash;
+pub mod demo_cluster;
 pub mod faults;
 mod figures;
 pub mod model;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// The longest that one call may take; a call that waits (`kubectl wait`) has its own, shorter `--timeout`.
@@ -32,12 +32,25 @@ impl Kubectl {
         call.context("no end within two minutes").flatten().with_context(what)
     }
 
-    async fn call(&self, args: &[&str], stdin: Option<&str>) -> anyhow::Result<String> {
+    /// Starts it, for whoever reads what it prints for a while. Dropped, it ends.
+    pub(super) fn follow(&self, args: &[&str]) -> anyhow::Result<Child> {
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().context("failed to start kubectl")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(args).current_dir(&self.folder);
         command.env("HOME", &self.folder).env("KUBERC", "off").env_remove("KUBECONFIG");
+        command.kill_on_drop(true);
+        command
+    }
+
+    async fn call(&self, args: &[&str], stdin: Option<&str>) -> anyhow::Result<String> {
+        let mut command = self.command(args);
         command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("failed to start")?;
         if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
             pipe.write_all(text.as_bytes()).await.context("failed to write to it")?;

@@ -158,6 +158,11 @@ impl Cluster {
         self.kubectl.run(args, None).await
     }
 
+    /// Starts kubectl as the administrator, for whoever reads what it prints for a while. Dropped, it ends.
+    pub fn follow(&self, args: &[&str]) -> anyhow::Result<tokio::process::Child> {
+        self.kubectl.follow(args)
+    }
+
     /// Applies manifests as the administrator.
     pub async fn kubectl_apply(&self, yaml: &str) -> anyhow::Result<String> {
         self.kubectl.run(&["apply", "-f", "-"], Some(yaml)).await

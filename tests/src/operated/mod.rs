@@ -5,8 +5,12 @@
 //! Cluster  <--kubeconfig--  muster operator  -->  the world's databases and names
 //!    ^ kubectl                    ^ reports of v1, v2           -->  door -->  the world's power tool and rejoin hook
 //! ```
+//! With [`Operated::start_regional`] each region has a cluster of its own, and the order services are pods of it.
 
 mod door;
+mod regions;
+
+pub use regions::Region;
 
 use crate::cluster::{Cluster, Options};
 use anyhow::{Context, bail};
@@ -16,8 +20,10 @@ use muster::demo::controller::Controller;
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster::demo::processes::Launch;
 use muster::demo::{World, WorldSpec, folders};
+use muster_core::ids::RegionName;
 use muster_crds::{load_policy_file, schema};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +49,8 @@ const OPERATOR: &str = "controller";
 /// The world, its cluster and its operator. Dropped, all of it ends.
 #[derive(Debug)]
 pub struct Operated {
+    /// The regions' own clusters, where they have some.
+    pub regions: BTreeMap<RegionName, Region>,
     /// The API server.
     pub cluster: Cluster,
     /// Everything else.
@@ -68,16 +76,27 @@ pub async fn install_kinds(cluster: &Cluster) -> anyhow::Result<()> {
 impl Operated {
     /// Starts everything and waits until a failover could begin. `binary` is the `muster` program.
     pub async fn start(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
-        let link = async |cluster: &Cluster| {
-            Ok(OperatorLink { kubeconfig: cluster.kubeconfig().to_owned(), args: Vec::new() })
-        };
-        Self::start_linked(binary, policy, link).await
+        Self::start_as(binary, policy, false, link_of).await
+    }
+
+    /// As [`Self::start`], with a cluster for each region: the first runs three replicas of the shop, the others one.
+    pub async fn start_regional(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
+        Self::start_as(binary, policy, true, link_of).await
     }
 
     /// As [`Self::start`], with an operator that reaches the API server in a way of the caller's.
     pub async fn start_linked(
         binary: &Path,
         policy: PolicyOptions,
+        link: impl AsyncFnOnce(&Cluster) -> anyhow::Result<OperatorLink>,
+    ) -> anyhow::Result<Self> {
+        Self::start_as(binary, policy, false, link).await
+    }
+
+    async fn start_as(
+        binary: &Path,
+        policy: PolicyOptions,
+        regional: bool,
         link: impl AsyncFnOnce(&Cluster) -> anyhow::Result<OperatorLink>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
@@ -87,11 +106,13 @@ impl Operated {
             binary: Some(binary.to_owned()),
             policy,
             controller: false,
+            pods: regional,
             dir: Some(folder.path().join("world")),
             ..WorldSpec::default()
         };
         let (cluster, world) = tokio::join!(Cluster::start("mgmt", Options::default()), World::start(spec));
         let (cluster, world) = (cluster?, world.context("the world does not start")?);
+        let regions = if regional { start_regions(&world).await? } else { BTreeMap::new() };
         let policy = read_policy(&world)?;
         let door = Door::open(&policy).await?;
         install_kinds(&cluster).await?;
@@ -99,7 +120,15 @@ impl Operated {
             cluster.kubectl(&["create", "namespace", namespace]).await?;
         }
         write_secrets(&cluster, &world).await?;
-        let policy = through(&door, policy);
+        let mut policy = through(&door, policy);
+        if regional {
+            let mut kubeconfigs = serde_json::Map::new();
+            for (name, region) in &regions {
+                kubeconfigs.insert(name.to_string(), region.kubeconfig().await?.into());
+            }
+            cluster.kubectl_apply(&regions::secret(&kubeconfigs).to_string()).await?;
+            policy = regions::with_workloads(policy);
+        }
         cluster.kubectl_apply(&policy.to_string()).await?;
         folders::make_private(&world.state(), None)?;
         folders::write(&world.state().join("token"), &uuid::Uuid::new_v4().simple().to_string(), 0o600)?;
@@ -109,7 +138,7 @@ impl Operated {
         let controller = Controller::of(&world).await?;
         let binary = binary.to_owned();
         let operated =
-            Self { cluster, world, controller, binary, link, policy, _door: door, _folder: folder };
+            Self { regions, cluster, world, controller, binary, link, policy, _door: door, _folder: folder };
         operated
             .controller
             .wait_ready(&"east".into(), PATIENCE)
@@ -181,6 +210,19 @@ impl Operated {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.world.stop().await
     }
+}
+
+async fn link_of(cluster: &Cluster) -> anyhow::Result<OperatorLink> {
+    Ok(OperatorLink { kubeconfig: cluster.kubeconfig().to_owned(), args: Vec::new() })
+}
+
+async fn start_regions(world: &World) -> anyhow::Result<BTreeMap<RegionName, Region>> {
+    let start = async |(index, name): (usize, &RegionName)| {
+        let replicas = if index == 0 { 3 } else { 1 };
+        Ok::<_, anyhow::Error>((name.clone(), Region::start(world, name, replicas).await?))
+    };
+    let started = world.regions().iter().enumerate().map(start);
+    Ok(futures::future::try_join_all(started).await?.into_iter().collect())
 }
 
 fn start_operator(world: &World, binary: &Path, link: &OperatorLink) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ pub mod links;
 pub mod nameserver;
 mod observers;
 mod old_log;
+pub mod pods;
 pub mod policy;
 pub mod postgres;
 pub mod power;

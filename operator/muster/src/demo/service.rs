@@ -43,6 +43,9 @@ pub struct ServiceArgs {
     /// File with the password of the role shop
     #[arg(long)]
     password_file: PathBuf,
+    /// Others listen at the same address too
+    #[arg(long)]
+    shared: bool,
 }
 
 /// Serves until the process ends.
@@ -52,9 +55,17 @@ pub async fn serve(args: ServiceArgs) -> anyhow::Result<()> {
     let database =
         Database { address: args.database, password: password.trim().to_owned(), idle: Mutex::default() };
     let shop = Arc::new(Shop { region: args.region, database });
-    let listener = tokio::net::TcpListener::bind(args.listen).await;
+    let listener = listen(args.listen, args.shared);
     let listener = listener.with_context(|| format!("failed to listen on {}", args.listen))?;
     axum::serve(listener, router(shop)).await.context("failed to serve orders")
+}
+
+fn listen(address: SocketAddr, shared: bool) -> std::io::Result<tokio::net::TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shared)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 struct Shop {

@@ -57,6 +57,8 @@ pub(super) struct Site {
     pub(super) names: OnceLock<Launch>,
     /// Regions whose machines are broken: nothing can be started there.
     pub(super) down: Mutex<BTreeSet<RegionName>>,
+    /// Order services are run by somebody else.
+    pods: bool,
 }
 
 impl Site {
@@ -87,6 +89,7 @@ impl Site {
             nodes,
             names: OnceLock::new(),
             down: Mutex::default(),
+            pods: spec.pods,
         })
     }
 
@@ -140,6 +143,9 @@ impl Site {
     }
 
     pub(super) async fn start_service(&self, region: &RegionName) -> anyhow::Result<()> {
+        if self.pods {
+            return Ok(());
+        }
         if self.is_down(region) {
             bail!("the machines of {region} are down");
         }
@@ -148,31 +154,8 @@ impl Site {
         if self.processes.is_running(&name) {
             return Ok(());
         }
-        let place = Place::Region(region.clone());
-        let listen = self.addresses.own(&place, Kind::Api);
-        let database = self.addresses.own(&place, Kind::Database);
-        let password = self.dir.join("secrets/pg/shop").display().to_string();
-        let args = [
-            "demo-service",
-            "--region",
-            region.as_str(),
-            "--listen",
-            &listen.to_string(),
-            "--database",
-            &database.to_string(),
-            "--password-file",
-            &password,
-        ]
-        .map(str::to_owned);
-        self.processes.spawn(&Launch {
-            name,
-            region: Some(region.clone()),
-            program: self.binary.clone(),
-            args: args.into(),
-            folder: home.clone(),
-            identity: None,
-            log: home.join("service.log"),
-        })?;
+        self.processes.spawn(&self.service(region, name, home, home.join("service.log")))?;
+        let listen = self.addresses.own(&Place::Region(region.clone()), Kind::Api);
         let deadline = tokio::time::Instant::now() + START;
         while send(listen, &Call::get("/healthz"), Duration::from_secs(1)).await.is_err() {
             if tokio::time::Instant::now() >= deadline || !self.processes.is_running(&service_process(region))
@@ -186,6 +169,35 @@ impl Site {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
+    }
+
+    /// An order service of a region, as a process of this name.
+    pub(super) fn service(&self, region: &RegionName, name: String, home: &Path, log: PathBuf) -> Launch {
+        let place = Place::Region(region.clone());
+        let address = |kind| self.addresses.own(&place, kind).to_string();
+        let (listen, database) = (address(Kind::Api), address(Kind::Database));
+        let password = self.dir.join("secrets/pg/shop").display().to_string();
+        let words = [
+            "demo-service",
+            "--region",
+            region.as_str(),
+            "--listen",
+            &listen,
+            "--database",
+            &database,
+            "--password-file",
+            &password,
+        ];
+        let shared = self.pods.then_some("--shared");
+        Launch {
+            name,
+            region: Some(region.clone()),
+            program: self.binary.clone(),
+            args: words.into_iter().chain(shared).map(str::to_owned).collect(),
+            folder: home.to_path_buf(),
+            identity: None,
+            log,
+        }
     }
 
     /// Starts the name server again with the zone as it was when it stopped.

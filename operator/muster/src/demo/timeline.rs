@@ -23,6 +23,8 @@ pub enum Voice {
     Muster,
     /// What the clients see.
     Clients,
+    /// What kubectl prints.
+    Kubectl,
 }
 
 impl Voice {
@@ -32,11 +34,12 @@ impl Voice {
             Self::Fault => "fault",
             Self::Muster => "muster",
             Self::Clients => "clients",
+            Self::Kubectl => "kubectl",
         }
     }
     const fn tone(self) -> Tone {
         match self {
-            Self::Demo => Tone::Dim,
+            Self::Demo | Self::Kubectl => Tone::Dim,
             Self::Fault => Tone::Bad,
             Self::Muster => Tone::Strong,
             Self::Clients => Tone::Good,
@@ -54,6 +57,7 @@ pub struct Timeline {
 struct Inner {
     start: Instant,
     live: bool,
+    quiet: bool,
     paint: Paint,
     moving: Mutex<String>,
 }
@@ -65,7 +69,18 @@ impl Timeline {
         let live = std::io::stdout().is_terminal();
         let no_color = std::env::var("NO_COLOR").is_ok_and(|v| !v.is_empty());
         let paint = Paint::choose(ColorWhen::Auto, no_color, live);
-        Self { inner: Arc::new(Inner { start: Instant::now(), live, paint, moving: Mutex::default() }) }
+        Self::new(live, false, paint)
+    }
+
+    /// Tells nobody: for who wants the figures only.
+    pub fn quiet() -> Self {
+        Self::new(false, true, Paint::choose(ColorWhen::Never, true, false))
+    }
+
+    fn new(live: bool, quiet: bool, paint: Paint) -> Self {
+        Self {
+            inner: Arc::new(Inner { start: Instant::now(), live, quiet, paint, moving: Mutex::default() }),
+        }
     }
 
     /// How to paint what goes with it.
@@ -96,6 +111,9 @@ impl Timeline {
 
     /// Prints text as it is.
     pub fn print(&self, text: &str) {
+        if self.inner.quiet {
+            return;
+        }
         let moving = self.moving();
         let mut out = String::new();
         if self.inner.live && !moving.is_empty() {

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 /// What the world is made of.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Debug)]
 pub struct WorldSpec {
     /// Regions in order of preference; the first one is the primary.
@@ -42,6 +43,8 @@ pub struct WorldSpec {
     pub names: Option<Server>,
     /// Start the controller and the vantages.
     pub controller: bool,
+    /// Order services are pods of a cluster, run by somebody else ([`World::machines`]).
+    pub pods: bool,
     /// The policy.
     pub policy: PolicyOptions,
     /// Leave the folder behind at the end.
@@ -58,6 +61,7 @@ impl Default for WorldSpec {
             synchronous: false,
             names: None,
             controller: true,
+            pods: false,
             policy: PolicyOptions::default(),
             keep: false,
         }
