@@ -15,7 +15,7 @@ use stage::{NAMESPACE, POLICY, SHOP, Stage, helm, render, root, text};
 use std::process::Command;
 
 /// Every value of the chart, away from its default, alone or with what it needs.
-const SWITCHED: [&[&str]; 28] = [
+const SWITCHED: [&[&str]; 29] = [
     &[],
     &["image.repository=registry.example.com/muster", "image.tag=1.2.3", "image.pullPolicy=Always"],
     &["image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
@@ -40,6 +40,11 @@ const SWITCHED: [&[&str]; 28] = [
     &["networkPolicy.enabled=false"],
     &["networkPolicy.from[0].ipBlock.cidr=192.0.2.0/24", "networkPolicy.from[1].podSelector.matchLabels.a=b"],
     &["podDisruptionBudget.enabled=false"],
+    &[
+        "serviceMonitor.enabled=true",
+        "serviceMonitor.interval=1m",
+        "serviceMonitor.labels.release=prometheus",
+    ],
     &["resources=null"],
     &["resources.limits.cpu=2", "resources.requests.memory=256Mi"],
     &[
@@ -59,7 +64,7 @@ const SWITCHED: [&[&str]; 28] = [
 ];
 
 /// Nonsense, and the place that the refusal names.
-const NONSENSE: [(&str, &str); 18] = [
+const NONSENSE: [(&str, &str); 19] = [
     ("replica=3", "replica"),
     ("replicas=-1", "replicas"),
     ("replicas=two", "replicas"),
@@ -76,9 +81,41 @@ const NONSENSE: [(&str, &str); 18] = [
     ("networkPolicy.from[0].host=example.com", "host"),
     ("admission.enabled=maybe", "enabled"),
     ("rbac.secretNames={pg,pg}", "secretNames"),
+    ("serviceMonitor.interval=often", "interval"),
     ("rbac.workloadNamespaces={Shop}", "workloadNamespaces"),
     ("serviceAccount.annotations.a.b=c", "annotations"),
 ];
+
+/// The kind that Prometheus' operator brings, as far as the chart fills it in; any other field is refused.
+const SERVICE_MONITORS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: servicemonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: ServiceMonitor, plural: servicemonitors, singular: servicemonitor}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        required: [spec]
+        properties:
+          spec:
+            type: object
+            required: [endpoints, selector]
+            properties:
+              endpoints:
+                type: array
+                items:
+                  type: object
+                  properties:
+                    {port: {type: string}, path: {type: string}, interval: {type: string, pattern: '^(([0-9]+)(ms|s|m|h))+$'}}
+              selector: {type: object, properties: {matchLabels: {type: object, additionalProperties: {type: string}}}}
+";
 
 #[test]
 fn the_chart_lints_and_every_value_is_switched_by_a_test() -> anyhow::Result<()> {
@@ -163,6 +200,8 @@ async fn every_rendering_is_taken_and_its_pods_keep_to_the_restricted_standard()
     let config = root().join("config").display().to_string();
     cluster.kubectl(&["apply", "--server-side", "-k", &config]).await?;
     cluster.kubectl(&["create", "namespace", SHOP]).await?;
+    cluster.kubectl_apply(SERVICE_MONITORS).await?;
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
     for set in SWITCHED {
         let rendered = render(NAMESPACE, set)?;
         stage::apply(&cluster, &rendered, &["--server-side", "--dry-run=server", "--force-conflicts"])

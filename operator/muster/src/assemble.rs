@@ -174,10 +174,23 @@ impl Assembler {
     }
 }
 
-/// Problems as one text, for a log line or a status page.
+/// Longest text of [`name_all`], but for a first problem that is longer: it has to fit a condition's message.
+const LONGEST_LIST: usize = 800;
+
+/// Problems as one text, for a log line or a status page: the first ones in full, and how many there are beside them.
 pub fn name_all(problems: &[Problem]) -> String {
-    let errors = problems.iter().filter(|p| p.is_error());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
+    let mut told = String::new();
+    for (index, error) in errors.iter().enumerate() {
+        if index > 0 && told.len() + error.len() > LONGEST_LIST {
+            return format!("{told}; and {} more, see muster validate", errors.len() - index);
+        }
+        if index > 0 {
+            told.push_str("; ");
+        }
+        told.push_str(error);
+    }
+    told
 }
 
 fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {
@@ -203,4 +216,25 @@ fn build_data(
     }
     let data = PostgresData::new(postgres).map_err(|e| broken(format!("{path}.tls"), e))?;
     Ok(Arc::new(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_LIST, name_all};
+    use muster_crds::Problem;
+
+    #[test]
+    fn of_many_problems_the_first_are_named_in_full_and_the_others_counted() {
+        let problem =
+            |n: usize| Problem::error(format!("spec.field[{n}]"), "is wrong in some way", "mend it");
+        let few: Vec<Problem> = (0..3).map(problem).collect();
+        assert_eq!(name_all(&few).matches("is wrong").count(), 3);
+        let many: Vec<Problem> = (0..100).map(problem).collect();
+        let told = name_all(&many);
+        let named = told.matches("is wrong in some way").count();
+        assert!(
+            told.len() < LONGEST_LIST + 50
+                && told.ends_with(&format!("and {} more, see muster validate", 100 - named))
+        );
+    }
 }

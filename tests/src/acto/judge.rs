@@ -25,8 +25,9 @@ pub(super) fn accepted(seen: &Seen, generation: i64, law: &Law) -> Result<(), St
         Law::Bad { fields, .. } if status == "False" => {
             let missing: Vec<&String> =
                 fields.iter().filter(|field| !message.contains(field.as_str())).collect();
-            // A long message is cut.
-            match missing.first().filter(|_| message.len() < 2_000) {
+            // Of many problems the first ones are told, and that there are more.
+            let is_whole = !message.contains("more, see muster validate") || missing.len() == fields.len();
+            match missing.first().filter(|_| is_whole) {
                 None => Ok(()),
                 Some(field) => Err(format!("Accepted does not name {field}: {message}")),
             }

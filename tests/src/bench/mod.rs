@@ -2,7 +2,8 @@
 //! is measured.
 //!
 //! - `run`: the controller's own time in a failover; `decide`: the pure core; both on a [`failover`] of the real stages.
-//! - `probes`: an HTTP probe's cost beside another prober's; `start`: a controller with a thousand policies.
+//! - `probes`: an HTTP probe's cost beside another prober's; `start`: a controller with a thousand policies; `operator`:
+//!   as many on a real API server, at rest and started again.
 //! - [`figures`], [`series`], [`process`]: how it is measured and said.
 //!
 //! Nothing here may know a result beforehand.
@@ -10,6 +11,7 @@
 mod decide;
 mod failover;
 pub mod figures;
+mod operator;
 mod probes;
 pub mod process;
 mod run;
@@ -44,7 +46,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: &[Part] = &[run::PART, decide::PART, probes::PART, start::PART];
+pub const PARTS: &[Part] = &[run::PART, decide::PART, probes::PART, start::PART, operator::PART];
 
 /// Plays a role in a process of its own, if `words` ask for one: `role NAME ...`.
 pub fn play_role(words: &[String]) -> Option<anyhow::Result<()>> {

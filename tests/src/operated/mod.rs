@@ -24,6 +24,7 @@ use muster_core::ids::RegionName;
 use muster_crds::{load_policy_file, schema};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,7 +45,19 @@ pub struct OperatorLink {
 }
 
 /// The operator's process.
-const OPERATOR: &str = "controller";
+pub const OPERATOR: &str = "controller";
+/// The one that stands by, of a pair.
+pub const SECOND: &str = "controller-2";
+
+/// What there is beside the world and its cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    Plain,
+    /// A cluster for each region.
+    Regional,
+    /// A second operator.
+    Pair,
+}
 
 /// The world, its cluster and its operator. Dropped, all of it ends.
 #[derive(Debug)]
@@ -76,12 +89,17 @@ pub async fn install_kinds(cluster: &Cluster) -> anyhow::Result<()> {
 impl Operated {
     /// Starts everything and waits until a failover could begin. `binary` is the `muster` program.
     pub async fn start(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
-        Self::start_as(binary, policy, false, link_of).await
+        Self::start_as(binary, policy, Shape::Plain, link_of).await
     }
 
     /// As [`Self::start`], with a cluster for each region: the first runs three replicas of the shop, the others one.
     pub async fn start_regional(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
-        Self::start_as(binary, policy, true, link_of).await
+        Self::start_as(binary, policy, Shape::Regional, link_of).await
+    }
+
+    /// As [`Self::start`], with a second operator that stands by; vantages report to both.
+    pub async fn start_pair(binary: &Path, policy: PolicyOptions) -> anyhow::Result<Self> {
+        Self::start_as(binary, policy, Shape::Pair, link_of).await
     }
 
     /// As [`Self::start`], with an operator that reaches the API server in a way of the caller's.
@@ -90,15 +108,16 @@ impl Operated {
         policy: PolicyOptions,
         link: impl AsyncFnOnce(&Cluster) -> anyhow::Result<OperatorLink>,
     ) -> anyhow::Result<Self> {
-        Self::start_as(binary, policy, false, link).await
+        Self::start_as(binary, policy, Shape::Plain, link).await
     }
 
     async fn start_as(
         binary: &Path,
         policy: PolicyOptions,
-        regional: bool,
+        shape: Shape,
         link: impl AsyncFnOnce(&Cluster) -> anyhow::Result<OperatorLink>,
     ) -> anyhow::Result<Self> {
+        let regional = shape == Shape::Regional;
         let folder = tempfile::Builder::new().prefix("muster-").tempdir()?;
         // As root the databases run as another user, who has to pass through.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -134,7 +153,13 @@ impl Operated {
         folders::write(&world.state().join("token"), &uuid::Uuid::new_v4().simple().to_string(), 0o600)?;
         let link = link(&cluster).await?;
         start_operator(&world, binary, &link)?;
-        world.start_vantages()?;
+        if shape == Shape::Pair {
+            let second = free_address()?;
+            start_operator_as(SECOND, second, &world, binary, &link)?;
+            world.start_vantages_of(&[second])?;
+        } else {
+            world.start_vantages()?;
+        }
         let controller = Controller::of(&world).await?;
         let binary = binary.to_owned();
         let operated =
@@ -226,29 +251,43 @@ async fn start_regions(world: &World) -> anyhow::Result<BTreeMap<RegionName, Reg
 }
 
 fn start_operator(world: &World, binary: &Path, link: &OperatorLink) -> anyhow::Result<()> {
+    start_operator_as(OPERATOR, world.api(), world, binary, link)
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn start_operator_as(
+    name: &str,
+    listen: SocketAddr,
+    world: &World,
+    binary: &Path,
+    link: &OperatorLink,
+) -> anyhow::Result<()> {
     let text = |path: &Path| path.display().to_string();
     let mut args = vec![
         "operator".to_owned(),
         "--kubeconfig".to_owned(),
         text(&link.kubeconfig),
         "--listen".to_owned(),
-        world.api().to_string(),
+        listen.to_string(),
         "--token-file".to_owned(),
         text(&world.state().join("token")),
         "--name".to_owned(),
-        OPERATOR.to_owned(),
+        name.to_owned(),
         "--lease-ms".to_owned(),
         "3000".to_owned(),
     ];
     args.extend(link.args.iter().cloned());
     world.processes().spawn(&Launch {
-        name: OPERATOR.to_owned(),
+        name: name.to_owned(),
         region: None,
         program: binary.to_owned(),
         args,
         folder: world.dir().to_path_buf(),
         identity: None,
-        log: world.controller_log(),
+        log: if name == OPERATOR { world.controller_log() } else { world.dir().join(format!("{name}.log")) },
     })?;
     Ok(())
 }

@@ -127,7 +127,10 @@ impl Stage {
         let said = self.operated.get("run", run.name.as_str()).await;
         match said {
             Ok(object) if object["status"]["phase"] == format!("{:?}", run.phase) => None,
-            Ok(object) => Some(format!("the object of {} says {}", run.name, object["status"]["phase"])),
+            Ok(object) => Some(format!(
+                "{:?}: {}; the object of {} says {:#}",
+                run.phase, run.message, run.name, object["status"]
+            )),
             Err(error) => Some(format!("the object of {}: {error:#}", run.name)),
         }
     }

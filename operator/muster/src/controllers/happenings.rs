@@ -4,8 +4,8 @@ use super::view::View;
 use crate::api::EventRecord;
 use crate::execute::Shell;
 use crate::store::kubernetes::story::cut;
+use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(super) async fn publish(client: Client, shell: Arc<Shell>, view: View) {
     loop {
         let page = shell.events.wait(since, None, WAIT).await;
         for event in &page.events {
-            let Some(policy) = view.policy(&event.policy) else { continue };
-            let (event_told, about) = (told(event), policy.object_ref(&()));
+            let Some(about) = view.reference(&event.policy) else { continue };
+            let event_told = told(event);
             match tokio::time::timeout(DEADLINE, recorder.publish(&event_told, &about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

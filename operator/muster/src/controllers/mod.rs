@@ -8,11 +8,13 @@
 //! - `settings`, `run`: the process. `link`: how it reaches the API server.
 //! - `view`, `source`, `secrets`: what is there, kept up by watches; an object that does not parse stops nothing.
 //! - `requests`: what people ask for, from `FailoverRun` objects and a policy's annotations, becomes wishes.
+//! - `last_word`: abort and pause read live, right before a run's point of no return.
 //! - `tell`, `statuses`, `happenings`: what happened, written conditionally and only when it changed.
 //!
 //! This module must never act by itself: everything goes through [`crate::execute`].
 
 mod happenings;
+mod last_word;
 mod link;
 mod requests;
 mod run;

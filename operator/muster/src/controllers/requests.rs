@@ -34,6 +34,9 @@ const SAME_TIME_MS: u64 = 5_000;
 /// A request that was made longer ago is not started late.
 const OLDEST_REQUEST_MS: i64 = 15 * 60 * 1_000;
 
+/// An object that says that Muster made it is believed for so long, whatever the journal says.
+const YOUNG_MS: i64 = 15_000;
+
 /// No new effect while it is there; its value says who and why.
 pub(crate) const PAUSED: &str = "muster.dev/paused";
 /// Acknowledges what is open, if it is what `status.acknowledge` says.
@@ -157,6 +160,10 @@ impl Requests {
             return self.refuse(object, "RequestRefused", &why).await;
         }
         if object.spec.trigger != api::Trigger::Person {
+            // Muster's own: made a moment ago, and the journal that was read here may be older than that.
+            if self.age_ms(object).is_some_and(|age| age < YOUNG_MS) {
+                return Ok(());
+            }
             return self
                 .refuse(object, "RequestRefused", "only Muster itself opens a run by a verdict")
                 .await;
@@ -196,8 +203,12 @@ impl Requests {
 
     /// Whether a person may have given the request up: nobody was there to take it in.
     fn is_old(&self, object: &FailoverRun) -> bool {
-        let made = object.metadata.creation_timestamp.as_ref().map(|at| at.0.as_millisecond());
-        made.is_some_and(|made| self.shell.clock.now().wall.0 - made > OLDEST_REQUEST_MS)
+        self.age_ms(object).is_some_and(|age| age > OLDEST_REQUEST_MS)
+    }
+
+    fn age_ms(&self, object: &FailoverRun) -> Option<i64> {
+        let made = object.metadata.creation_timestamp.as_ref()?.0.as_millisecond();
+        Some(self.shell.clock.now().wall.0 - made)
     }
 
     /// Why the core did not take a request, as its event says.
@@ -367,10 +378,7 @@ impl Requests {
         let Some(state) = latest.and_then(|latest| Some(latest.journal.as_ref()?.state.clone())) else {
             return Ok(());
         };
-        let said = |key: &str| {
-            let annotations = object.metadata.annotations.as_ref();
-            annotations.and_then(|all| all.get(key)).filter(|value| !value.trim().is_empty()).cloned()
-        };
+        let said = |key: &str| said(object, key);
         match (said(PAUSED), &state.paused) {
             (Some(why), paused) if paused.as_deref() != Some(paused_text(&why).as_str()) => {
                 let wish = Wish::Pause { by: "annotation".to_owned(), reason: clip(&why) };
@@ -411,6 +419,12 @@ pub(super) fn ack_token(state: &PolicyState) -> Option<String> {
     let hash = Sha256::digest(open.as_bytes());
     let [a, b, c, d, ..] = hash.as_slice() else { return None };
     Some(format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
+}
+
+/// What an annotation of a policy says, if it says something.
+pub(super) fn said(object: &RegionFailoverPolicy, key: &str) -> Option<String> {
+    let annotations = object.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(key)).filter(|value| !value.trim().is_empty()).cloned()
 }
 
 /// As the journal words it.

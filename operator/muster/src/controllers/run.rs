@@ -1,6 +1,7 @@
 //! From start to end of the process.
 
 use super::happenings;
+use super::last_word::Objects;
 use super::link::{LinkError, connect};
 use super::requests::Requests;
 use super::secrets::ClusterSecrets;
@@ -112,6 +113,7 @@ impl Operator {
             settings.archive.as_ref().map(|dir| Archive::open(dir, Limits::default(), clock.clone()));
         let mut shell = Shell::new(store, lease, holder, clock, points, Paces::default());
         shell.archive = archive.map(Arc::new);
+        shell.last_word = Some(Arc::new(Objects(client.clone())));
         let shell = Arc::new(shell);
         let secrets = Arc::new(ClusterSecrets::new(client.clone()));
         let assembler = assembler(settings, &secrets, client.clone());
@@ -148,10 +150,7 @@ impl Operator {
             tokio::spawn(teller.tell()),
             tokio::spawn(requests.follow()),
             tokio::spawn(happenings::publish(client, Arc::clone(&shell), view)),
-            tokio::spawn({
-                let shell = Arc::clone(&shell);
-                async move { shell.keep_checking().await }
-            }),
+            tokio::spawn(keep_checking(Arc::clone(&shell))),
             tokio::spawn({
                 let engine = Arc::clone(&engine);
                 async move { engine.follow(policies).await }
@@ -164,6 +163,10 @@ impl Operator {
     async fn end(self, stop: CancellationToken) {
         hand_over(&self.shell, &self.engine, &self.keeper, self.tasks, stop).await;
     }
+}
+
+async fn keep_checking(shell: Arc<Shell>) {
+    shell.keep_checking().await;
 }
 
 async fn follow(view: View, client: kube::Client, namespace: Option<String>, relist: Duration) {

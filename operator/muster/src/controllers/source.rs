@@ -1,7 +1,7 @@
 //! The cluster as a source of policies.
 
 use super::secrets::{ClusterSecrets, named_by};
-use super::view::{Known, View};
+use super::view::{Known, Unreadable, View};
 use crate::engine::source::{Changed, Found, Keeps, Listing, PolicySource, problem};
 use crate::store::KubernetesStore;
 use async_trait::async_trait;
@@ -85,7 +85,7 @@ impl Feeder {
 #[derive(PartialEq, Eq)]
 enum Print {
     Good { uid: Option<String>, generation: Option<i64> },
-    Poisoned(Arc<str>),
+    Poisoned(Arc<Unreadable>),
 }
 
 fn prints(policies: &BTreeMap<String, Known<RegionFailoverPolicy>>) -> BTreeMap<String, Print> {
@@ -94,7 +94,7 @@ fn prints(policies: &BTreeMap<String, Known<RegionFailoverPolicy>>) -> BTreeMap<
             let (uid, generation) = (policy.metadata.uid.clone(), policy.metadata.generation);
             Print::Good { uid, generation }
         }
-        Known::Poisoned(why) => Print::Poisoned(Arc::clone(why)),
+        Known::Poisoned(unreadable) => Print::Poisoned(Arc::clone(unreadable)),
     };
     policies.iter().map(|(key, known)| (key.clone(), print(known))).collect()
 }
@@ -149,8 +149,8 @@ impl PolicySource for ClusterSource {
                     };
                     listing.found.insert(name, found);
                 }
-                Known::Poisoned(why) => {
-                    let message = format!("this version of Muster cannot read it: {why}");
+                Known::Poisoned(unreadable) => {
+                    let message = format!("this version of Muster cannot read it: {}", unreadable.why);
                     listing.doubtful.insert(name.clone());
                     listing.problems.push(problem("RegionFailoverPolicy", Some(name), "Unreadable", message));
                 }

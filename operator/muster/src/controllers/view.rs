@@ -1,6 +1,8 @@
 //! What the API server shows, kept up by watches. An object that this version cannot parse is remembered as such.
 
+use crate::store::kubernetes::split;
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
@@ -26,8 +28,17 @@ pub(super) type Key = String;
 pub(super) enum Known<K> {
     /// It parses.
     Good(Arc<K>),
-    /// It does not; why.
-    Poisoned(Arc<str>),
+    /// It does not.
+    Poisoned(Arc<Unreadable>),
+}
+
+/// An object that this version cannot parse.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Unreadable {
+    /// Why not.
+    pub(super) why: String,
+    /// Its UID, to speak of it.
+    pub(super) uid: Option<String>,
 }
 
 /// All objects of one kind, as last seen.
@@ -146,7 +157,10 @@ where
 fn judge<K: Resource>(object: DeserializeGuard<K>) -> (Key, Known<K>) {
     match object.0 {
         Ok(object) => (key_of(object.meta()), Known::Good(Arc::new(object))),
-        Err(invalid) => (key_of(&invalid.metadata), Known::Poisoned(invalid.error.into())),
+        Err(invalid) => {
+            let uid = invalid.metadata.uid.clone();
+            (key_of(&invalid.metadata), Known::Poisoned(Arc::new(Unreadable { why: invalid.error, uid })))
+        }
     }
 }
 
@@ -163,6 +177,23 @@ pub(super) struct View {
 }
 
 impl View {
+    /// The policy's object, as events refer to it: also one that does not parse.
+    pub(super) fn reference(&self, name: &PolicyName) -> Option<ObjectReference> {
+        let (namespace, short) = split(name);
+        let uid = match self.policies.lock().by_key.get(name.as_str())? {
+            Known::Good(policy) => policy.metadata.uid.clone(),
+            Known::Poisoned(unreadable) => unreadable.uid.clone(),
+        };
+        Some(ObjectReference {
+            api_version: Some(muster_crds::schema::API_VERSION.to_owned()),
+            kind: Some(muster_crds::schema::POLICY_KIND.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(short.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        })
+    }
+
     /// The policy's object, if it is there and parses.
     pub(super) fn policy(&self, name: &PolicyName) -> Option<Arc<RegionFailoverPolicy>> {
         match self.policies.lock().by_key.get(name.as_str()) {

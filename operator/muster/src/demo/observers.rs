@@ -7,6 +7,7 @@ use super::processes::Launch;
 use super::site::START;
 use super::world::World;
 use anyhow::bail;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 impl World {
@@ -62,6 +63,11 @@ impl World {
 
     /// Starts the two vantages.
     pub fn start_vantages(&self) -> anyhow::Result<()> {
+        self.start_vantages_of(&[])
+    }
+
+    /// Starts the two vantages, which report to further controllers too.
+    pub fn start_vantages_of(&self, further: &[SocketAddr]) -> anyhow::Result<()> {
         for number in [1_u8, 2] {
             let name = format!("v{number}");
             let controller =
@@ -79,11 +85,12 @@ impl World {
                 "--controller",
                 &url,
             ];
+            let further = further.iter().map(|address| format!("--controller=http://{address}"));
             self.site.processes.spawn(&Launch {
                 name: name.clone(),
                 region: None,
                 program: self.site.binary.clone(),
-                args: args.map(str::to_owned).into(),
+                args: args.map(str::to_owned).into_iter().chain(further).collect(),
                 folder: self.site.dir.clone(),
                 identity: None,
                 log: self.site.dir.join(&name).join("vantage.log"),

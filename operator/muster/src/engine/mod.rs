@@ -23,6 +23,7 @@ use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
 use crate::store::{Archive, Known, Store, StoreError, StoreErrorClass};
 use futures::StreamExt;
+use muster_core::decision::Event;
 use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use probing::Beats;
@@ -70,6 +71,8 @@ pub(crate) struct Engine {
     stop: CancellationToken,
     running: Mutex<BTreeMap<PolicyName, Running>>,
     problems: Mutex<Vec<FileProblem>>,
+    /// Problems of which an event told, by the process that acts.
+    told: Mutex<Vec<FileProblem>>,
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
     /// Which generation of each policy was looked at last, by the source's count.
     judged: Mutex<BTreeMap<PolicyName, u64>>,
@@ -91,7 +94,8 @@ impl Engine {
         stop: CancellationToken,
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { shell, assembler, kept, stop, running, problems, owners, judged: Mutex::default() }
+        let (told, judged) = (Mutex::default(), Mutex::default());
+        Self { shell, assembler, kept, stop, running, problems, told, owners, judged }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
@@ -417,7 +421,23 @@ impl Engine {
                 "policy file"
             );
         }
+        self.tell_problems(&problems);
         *known = problems;
+    }
+
+    /// An event for each new problem of a policy, told once, by the process that acts.
+    fn tell_problems(&self, problems: &[FileProblem]) {
+        if !self.shell.lease.is_held() {
+            return;
+        }
+        let now = self.shell.clock.now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems.iter().filter(|p| !told.contains(p)) {
+            let Some(policy) = &problem.policy else { continue };
+            let (reason, message) = (problem.reason.clone(), problem.message.clone());
+            self.shell.events.publish(policy, None, &Event { warning: true, reason, message }, now);
+        }
+        *told = problems.to_vec();
     }
 
     /// Waits until every policy's task has ended after `stop`, or until `within` is over.

@@ -12,6 +12,7 @@
 //! - [`task`]: the loop that drives the stages for one policy.
 //! - [`setup`]: what a policy in force consists of; [`adapters`] its hands.
 //! - [`board`]: the newest facts, published by `observers`, by `asks`, and by the probes of the shell around.
+//! - [`last_word`]: asked once more before the point of no return.
 //! - [`shell`]: what all policies share; [`lease`] the right to act; [`events`]; [`points`] for tests.
 //!
 //! Nothing here knows where policies come from or how a store works.
@@ -32,6 +33,7 @@ pub mod board;
 pub mod events;
 #[cfg(any(test, feature = "testing"))]
 pub mod fakes;
+pub mod last_word;
 pub mod lease;
 pub mod points;
 pub mod setup;
@@ -43,6 +45,7 @@ mod tests;
 pub use adapters::{Adapters, FenceAdapter};
 pub use board::Board;
 pub use events::EventRing;
+pub use last_word::LastWord;
 pub use lease::LeaseView;
 pub use observers::Paces;
 pub use points::{At, Point, Points, TestFlags};

@@ -1,6 +1,7 @@
 //! What all policies of a process share.
 
 use super::events::EventRing;
+use super::last_word::LastWord;
 use super::lease::LeaseView;
 use super::observers::Paces;
 use super::points::Points;
@@ -46,6 +47,8 @@ pub struct Shell {
     pub room: watch::Sender<JournalRoom>,
     /// Pictures for people; losing them loses no safety.
     pub archive: Option<Arc<Archive>>,
+    /// Asked before a point of no return, where people's words reach the journal by a way of their own.
+    pub last_word: Option<Arc<dyn LastWord>>,
     /// Effects under way, for a clean end.
     pub effects: TaskTracker,
 }
@@ -77,6 +80,7 @@ impl Shell {
             paces,
             room: watch::Sender::new(JournalRoom { new_run: untried(), under_way: untried() }),
             archive: None,
+            last_word: None,
             effects: TaskTracker::new(),
         }
     }

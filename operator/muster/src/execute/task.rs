@@ -9,7 +9,8 @@
 use super::act;
 use super::board::Board;
 use super::claims::Claims;
-use super::decide;
+use super::decide::{self, Decided};
+use super::last_word;
 use super::load::{self, LoadError, Loaded, active_run};
 use super::observe::{self, Eyes, Observed};
 use super::record;
@@ -52,6 +53,10 @@ enum PassError {
     Claim(#[source] StoreError),
     #[error("failed to record: {0}")]
     Record(#[source] StoreError),
+    #[error("failed to see whether a person has stopped the run: {0}")]
+    LastWord(String),
+    #[error("a person has stopped the run")]
+    Stopped,
 }
 
 /// What the rest of the process sees of a policy's task.
@@ -159,10 +164,13 @@ impl PolicyTask {
     }
 
     fn after_error(&mut self, name: &PolicyName, error: &PassError) -> Next {
-        let conflict = matches!(
-            error,
-            PassError::Record(e) | PassError::Load(LoadError::Store(e)) if e.class() == StoreErrorClass::Conflict
-        );
+        let conflict = match error {
+            PassError::Record(e) | PassError::Load(LoadError::Store(e)) => {
+                e.class() == StoreErrorClass::Conflict
+            }
+            PassError::Stopped => true,
+            _ => false,
+        };
         if conflict {
             tracing::debug!(policy = %name, %error, "somebody else was first; loading again");
             return Next::Wait(Duration::ZERO);
@@ -201,15 +209,33 @@ impl PolicyTask {
         let mut observed = Box::new(observe::observe(&self.shell, eyes, &acting, loaded).await);
         self.hold_claims(&acting, &mut observed).await?;
         took.observe_us = lap.split();
-        let decided = decide::decide(&offer.newest.policy, *observed, self.shell.clock.now());
+        let decided = Box::new(decide::decide(&offer.newest.policy, *observed, self.shell.clock.now()));
         took.decide_us = lap.split();
-        let (recorded, inputs) = record::record(&self.shell, decided).await.map_err(PassError::Record)?;
+        self.hear_last_word(&decided).await?;
+        let recorded = Box::pin(record::record(&self.shell, *decided)).await;
+        let (recorded, inputs) = recorded.map_err(PassError::Record)?;
         took.record_us = lap.split();
         act::act(&self.shell, &self.board, &acting.adapters, &recorded);
         self.tell(&offer, recorded.value(), inputs.now);
         let wait = self.wait_after(recorded.value(), recorded.was_written());
         report::report(&self.shell, &self.frames, &recorded, inputs, took).await;
         Ok(Next::Wait(wait))
+    }
+
+    /// Before a point of no return: what a person has said by now is taken in first, and the pass begins anew.
+    async fn hear_last_word(&self, decided: &Decided) -> Result<(), PassError> {
+        let Some(last_word) = &self.shell.last_word else { return Ok(()) };
+        let passing = last_word::passes_pivot(&decided.loaded.journal, &decided.decision.next);
+        let Some(run) = passing else { return Ok(()) };
+        let policy = &decided.policy.name;
+        let Some(wish) = last_word.stop(policy, run).await.map_err(PassError::LastWord)? else {
+            return Ok(());
+        };
+        tracing::info!(%policy, run = %run.name, "stopped right before the point of no return");
+        match self.shell.store.wish(policy, &wish, self.shell.clock.now()).await {
+            Ok(_) => Err(PassError::Stopped),
+            Err(error) => Err(PassError::LastWord(error.to_string())),
+        }
     }
 
     /// Claims what was seen in this very pass too: nothing is decided on a node whose identity another policy holds.

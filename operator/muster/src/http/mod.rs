@@ -3,6 +3,7 @@
 
 mod answer;
 mod look;
+mod metrics;
 mod report;
 mod wishes;
 
@@ -69,6 +70,7 @@ fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::scrape))
         .route("/v1/vantage/report", post(report::take))
         .merge(guarded)
         .with_state(api)

@@ -7,10 +7,12 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use muster_core::secret::Secret;
 use rustls::pki_types::ServerName;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -56,12 +58,14 @@ pub enum ReportError {
     },
 }
 
-/// The way to one controller.
+/// The way to one controller, or to all that stand behind one name.
 #[derive(Clone)]
 pub(super) struct Controller {
     url: Url,
     host: String,
     port: u16,
+    /// The one address that is meant, of those that the name has.
+    address: Option<SocketAddr>,
     tls: Option<TlsConnector>,
 }
 
@@ -77,7 +81,19 @@ impl Controller {
         let host =
             url.host_str().ok_or_else(|| wrong("it names no host"))?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().ok_or_else(|| wrong("it names no port"))?;
-        Ok(Self { url, host, port, tls })
+        Ok(Self { url, host, port, address: None, tls })
+    }
+
+    /// Every address of the name: a headless Service has one for each replica.
+    pub(super) async fn addresses(&self) -> Result<BTreeSet<SocketAddr>, ReportError> {
+        let looked = tokio::time::timeout(DEADLINE, lookup_host((self.host.as_str(), self.port))).await;
+        let found = looked.map_err(|_| ReportError::Deadline { url: self.name().to_owned() })?;
+        Ok(found.map_err(|error| self.unreachable(&error))?.collect())
+    }
+
+    /// The process at one of the addresses.
+    pub(super) fn at(&self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self.clone() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -85,7 +101,8 @@ impl Controller {
     }
 
     fn unreachable(&self, why: &impl ToString) -> ReportError {
-        ReportError::Unreachable { url: self.name().to_owned(), why: why.to_string() }
+        let at = self.address.map_or_else(String::new, |address| format!(" at {address}"));
+        ReportError::Unreachable { url: format!("{}{at}", self.name()), why: why.to_string() }
     }
 
     /// Sends one report.
@@ -109,8 +126,11 @@ impl Controller {
             .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
             .body(Full::new(Bytes::from(body)))
             .map_err(|e| self.unreachable(&e))?;
-        let tcp =
-            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| self.unreachable(&e))?;
+        let connected = match self.address {
+            Some(address) => TcpStream::connect(address).await,
+            None => TcpStream::connect((self.host.as_str(), self.port)).await,
+        };
+        let tcp = connected.map_err(|e| self.unreachable(&e))?;
         match &self.tls {
             None => self.send(tcp, request).await,
             Some(tls) => {

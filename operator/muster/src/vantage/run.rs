@@ -17,6 +17,7 @@ use muster_core::secret::Secret;
 use muster_core::time::Millis;
 use muster_probes::{ProbeRunner, Report};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,8 @@ const BATCH: Duration = Duration::from_millis(200);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// After a report that did not arrive.
 const REST: Duration = Duration::from_secs(1);
+/// Between two looks at a controller's name.
+const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks at the folder.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -51,7 +54,7 @@ pub struct Settings {
     /// Folder with the secrets that the probes need
     #[arg(long, value_name = "DIR", env = "MUSTER_SECRETS", hide_env_values = true)]
     pub secrets: Option<PathBuf>,
-    /// The controller to report to; repeat it for each process of a pair
+    /// The controller to report to, at every address that its name has; repeat it for each process of a pair
     #[arg(long, value_name = "URL", required = true)]
     pub controller: Vec<String>,
     /// The log.
@@ -90,13 +93,12 @@ pub async fn run(settings: Settings, token_file: Option<PathBuf>) -> Result<(), 
         settings.controller.iter().map(|url| Controller::parse(url)).collect::<Result<_, _>>()?;
     std::fs::read_dir(&settings.policies)
         .map_err(|source| VantageError::Io { path: settings.policies.clone(), source })?;
-    let vantage = Arc::new(Vantage::new(&settings, own_token, controllers.len()));
+    let vantage = Arc::new(Vantage::new(&settings, own_token));
     let _reporting: Vec<AbortOnDropHandle<()>> = controllers
         .into_iter()
-        .zip(&vantage.buffers)
-        .map(|(controller, buffer)| {
-            let reporting = keep_reporting(Arc::clone(&vantage), controller, Arc::clone(buffer));
-            AbortOnDropHandle::new(tokio::spawn(reporting))
+        .map(|controller| {
+            let following = follow_controller(Arc::clone(&vantage), controller);
+            AbortOnDropHandle::new(tokio::spawn(following))
         })
         .collect();
     let mut signals = Signals::catch().map_err(VantageError::Signals)?;
@@ -122,25 +124,27 @@ struct Probed {
     active: watch::Sender<Option<RegionName>>,
 }
 
+type Buffers = Mutex<Vec<Arc<Buffer>>>;
+
 struct Vantage {
     name: VantageName,
     clock: Clock,
     secrets: Arc<dyn SecretSource>,
     own_token: Option<Secret>,
-    /// One per controller.
-    buffers: Vec<Arc<Buffer>>,
+    /// One per process that is reported to.
+    buffers: Arc<Buffers>,
     probed: Mutex<BTreeMap<PolicyName, Probed>>,
 }
 
 impl Vantage {
-    fn new(settings: &Settings, own_token: Option<Secret>, controllers: usize) -> Self {
+    fn new(settings: &Settings, own_token: Option<Secret>) -> Self {
         let secrets = FolderSecrets::new(settings.secrets.clone(), read_environment());
         Self {
             name: settings.name.as_str().into(),
             clock: Clock::system(),
             secrets: Arc::new(secrets),
             own_token,
-            buffers: (0..controllers).map(|_| Arc::default()).collect(),
+            buffers: Arc::default(),
             probed: Mutex::default(),
         }
     }
@@ -187,9 +191,9 @@ impl Vantage {
         }
         let entry = probed.entry(name.clone()).or_insert_with(|| {
             let active = watch::Sender::new(None);
-            let (buffers, policy) = (self.buffers.clone(), name.clone());
+            let (buffers, policy) = (Arc::clone(&self.buffers), name.clone());
             let sink = move |report: Report| {
-                for buffer in &buffers {
+                for buffer in buffers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                     buffer.push(policy.clone(), report.sample.clone());
                 }
             };
@@ -230,7 +234,63 @@ impl Vantage {
     }
 }
 
-/// Reports to one controller for ever.
+/// Reports to every process behind one name, also to those that come later: the one that stands by today acts tomorrow,
+/// and has to have seen what was seen.
+async fn follow_controller(vantage: Arc<Vantage>, controller: Controller) {
+    let mut reporting: BTreeMap<SocketAddr, Reporting> = BTreeMap::new();
+    let mut trouble: Option<String> = None;
+    loop {
+        let pause = match controller.addresses().await {
+            Ok(addresses) => {
+                reporting.retain(|address, _| addresses.contains(address));
+                for address in addresses {
+                    reporting
+                        .entry(address)
+                        .or_insert_with(|| Reporting::start(&vantage, controller.at(address)));
+                }
+                trouble = None;
+                RESOLVE_EVERY
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if trouble.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        error,
+                        "failed to find a controller; those that are known go on being told"
+                    );
+                }
+                trouble = Some(error);
+                REST
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// One process that is told, and what waits for it.
+struct Reporting {
+    buffers: Arc<Buffers>,
+    buffer: Arc<Buffer>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Reporting {
+    fn start(vantage: &Arc<Vantage>, controller: Controller) -> Self {
+        let (buffers, buffer) = (Arc::clone(&vantage.buffers), Arc::<Buffer>::default());
+        buffers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&buffer));
+        let task = keep_reporting(Arc::clone(vantage), controller, Arc::clone(&buffer));
+        Self { buffers, buffer, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.retain(|buffer| !Arc::ptr_eq(buffer, &self.buffer));
+    }
+}
+
+/// Reports to one process for ever.
 async fn keep_reporting(vantage: Arc<Vantage>, controller: Controller, buffer: Arc<Buffer>) {
     let mut trip = None;
     let mut trouble: Option<String> = None;

@@ -9,7 +9,7 @@ mod prober;
 mod server;
 
 pub(super) use prober::probe;
-pub(super) use server::serve;
+pub(super) use server::{Server, serve};
 
 use super::process::Process;
 use super::series::Series;
@@ -17,7 +17,7 @@ use super::{Bench, Figures, Part};
 use anyhow::ensure;
 use exporter::Exporter;
 use prober::Prober;
-use server::Server;
+
 use std::time::{Duration, Instant};
 
 pub(super) const PART: Part = Part {

@@ -31,13 +31,13 @@ pub(crate) fn serve() -> anyhow::Result<()> {
 }
 
 /// The server's process.
-pub(super) struct Server {
-    pub(super) address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     _process: Process,
 }
 
 impl Server {
-    pub(super) fn start(me: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(me: &Path) -> anyhow::Result<Self> {
         let mut process = Process::start(Command::new(me).args(["role", "server"]).stdout(Stdio::piped()))?;
         let stdout = process.child().stdout.take().context("the server has an output")?;
         let mut address = String::new();

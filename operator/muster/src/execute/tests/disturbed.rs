@@ -149,3 +149,67 @@ async fn nothing_starts_once_the_process_is_asked_to_end() {
     .await;
     assert_eq!(world.landed().len(), landed);
 }
+
+/// What a person has said where the journal does not hear it by itself.
+#[derive(Debug)]
+struct Said {
+    /// `Err`: nobody can say.
+    abort: std::sync::Mutex<Result<bool, String>>,
+    asked: std::sync::atomic::AtomicU32,
+}
+
+impl Said {
+    fn new(abort: Result<bool, String>) -> Arc<Self> {
+        Arc::new(Self { abort: std::sync::Mutex::new(abort), asked: std::sync::atomic::AtomicU32::new(0) })
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[async_trait::async_trait]
+impl crate::execute::LastWord for Said {
+    async fn stop(
+        &self,
+        _policy: &muster_core::ids::PolicyName,
+        run: &Run,
+    ) -> Result<Option<muster_core::wish::Wish>, String> {
+        self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let (by, reason) = ("kim".to_owned(), "a test".to_owned());
+        let said = self.abort.lock().unwrap().clone()?;
+        Ok(said.then(|| muster_core::wish::Wish::Abort { run: run.name.clone(), by, reason }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_that_has_not_arrived_is_heard_before_the_point_of_no_return() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let said = Said::new(Ok(true));
+    let mut process = Process::start_asking(&store, &clock, Arc::clone(&said) as _).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    world.change("east", |node| node.running = false);
+    let ended = || store.journal(&handle.name)?.run.filter(|run| run.phase.is_final());
+    let run = until("the run ends", ended).await;
+    assert_eq!((run.phase, run.past_pivot(), world.count("Promote")), (Phase::Aborted, false, 0));
+    assert_eq!(said.asked(), 1, "asked once, and not at each step");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_promoted_while_nobody_can_say_whether_it_was_aborted() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let said = Said::new(Err("no answer".to_owned()));
+    let mut process = Process::start_asking(&store, &clock, Arc::clone(&said) as _).await;
+    let (handle, _offers) = process.run(policy("shop/checkout"), &world);
+    settled(&store, &handle).await;
+    world.change("east", |node| node.running = false);
+    until("it was asked again and again", || (said.asked() >= 3).then_some(())).await;
+    assert_eq!(world.count("Promote"), 0);
+    let problem = handle.latest.borrow().as_ref().and_then(|latest| latest.problem.clone());
+    assert!(problem.is_some_and(|why| why.contains("whether a person has stopped the run")));
+    *said.abort.lock().unwrap() = Ok(false);
+    until("the failover completes", || completed(&store, "shop/checkout")).await;
+}

@@ -54,12 +54,32 @@ impl Process {
         Self::start_with_archive(name, store, clock, flags, None).await
     }
 
+    /// A process that asks before each point of no return.
+    async fn start_asking(
+        store: &Arc<MemoryStore>,
+        clock: &Clock,
+        last_word: Arc<dyn super::LastWord>,
+    ) -> Self {
+        let more = |shell: &mut Shell| shell.last_word = Some(last_word);
+        Self::start_as("one", store, clock, TestFlags::default(), more).await
+    }
+
     async fn start_with_archive(
         name: &str,
         store: &Arc<MemoryStore>,
         clock: &Clock,
         flags: TestFlags,
         archive: Option<Arc<Archive>>,
+    ) -> Self {
+        Self::start_as(name, store, clock, flags, |shell| shell.archive = archive).await
+    }
+
+    async fn start_as(
+        name: &str,
+        store: &Arc<MemoryStore>,
+        clock: &Clock,
+        flags: TestFlags,
+        more: impl FnOnce(&mut Shell),
     ) -> Self {
         let store = Arc::clone(store) as Arc<dyn Store>;
         let keeper = LeaseKeeper::start(Arc::clone(&store), name.into(), LEASE);
@@ -74,7 +94,7 @@ impl Process {
         let points = Points::new(flags, clock.clone()).unwrap();
         let lease = Arc::new(LeaseView::new(keeper.watch()));
         let mut shell = Shell::new(store, lease, name.into(), clock.clone(), points, paces);
-        shell.archive = archive;
+        more(&mut shell);
         let shell = Arc::new(shell);
         shell.check_room().await;
         Self {
