@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
-use muster_tests::operated::Operated;
+use muster_tests::operated::{Operated, PATIENCE};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -110,5 +110,53 @@ async fn story(operated: &Operated) -> anyhow::Result<()> {
     for reason in ["RunOpened", "Promote", "Completed"] {
         ensure!(events.contains(reason), "no event {reason} in\n{events}");
     }
-    Ok(())
+    an_object_of_another_version_stops_nothing_and_is_seen(operated).await
+}
+
+/// As after an upgrade that was taken back: the definition allows what this version does not know.
+async fn an_object_of_another_version_stops_nothing_and_is_seen(operated: &Operated) -> anyhow::Result<()> {
+    let (namespace, name) = POLICY;
+    let schema = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema",
+        "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;
+    let crd = ["patch", "crd", "regionfailoverpolicies.muster.dev", "--type=json", "-p", schema];
+    operated.cluster.kubectl(&crd).await?;
+    let future = serde_json::json!({
+        "apiVersion": "muster.dev/v1alpha1", "kind": "RegionFailoverPolicy",
+        "metadata": {"name": "from-the-future", "namespace": namespace}, "spec": {"moons": 2},
+    });
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while operated.cluster.kubectl_apply(&future.to_string()).await.is_err() {
+        // The old definition is in force for a moment.
+        ensure!(tokio::time::Instant::now() < deadline, "the object is not taken");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    loop {
+        let events = operated.cluster.kubectl(&["get", "events", "-n", namespace, "-o", "wide"]).await?;
+        let metrics = operated.metrics().await?;
+        let status = operated.muster(&["status"]).await?;
+        let sample =
+            format!(r#"muster_policy_problem{{policy="{namespace}/from-the-future",reason="Unreadable"}} 1"#);
+        let seen = [
+            events.lines().any(|line| line.contains("from-the-future") && line.contains("Unreadable")),
+            metrics.contains(&sample),
+            status.contains("from-the-future") && status.contains("moons"),
+        ];
+        if seen == [true; 3] {
+            break;
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "{seen:?}\n{events}\n{metrics}\n{status}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    // What is in force goes on: it still answers a request.
+    let paused = |wanted: bool| {
+        move |p: &Value| match (text(p, &["status", "phase"]) == "Paused", wanted) {
+            (is, wanted) if is == wanted => Ok(()),
+            (is, _) => Err(format!("paused: {is}")),
+        }
+    };
+    let annotate = |what| ["annotate", "rfp", name, "-n", namespace, "--overwrite", what];
+    operated.cluster.kubectl(&annotate("muster.dev/paused=a test")).await?;
+    operated.until("rfp", name, paused(true)).await?;
+    operated.cluster.kubectl(&annotate("muster.dev/paused-")).await?;
+    operated.until("rfp", name, paused(false)).await.map(|_| ())
 }

@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 use door::Door;
 use muster::cli::client::Client;
 use muster::demo::controller::Controller;
+use muster::demo::http::{Call, send};
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster::demo::processes::Launch;
 use muster::demo::{World, WorldSpec, folders};
@@ -192,6 +193,21 @@ impl Operated {
     /// A client of the operator's API.
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(Some(&format!("http://{}", self.world.api())), None, &self.world.state())?)
+    }
+
+    /// What the operator's `/metrics` says.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let answer = send(self.world.api(), &Call::get("/metrics"), Duration::from_secs(5)).await?;
+        anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+        Ok(answer.body.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What `muster` prints about the cluster, as a person calls it.
+    pub async fn muster(&self, words: &[&str]) -> anyhow::Result<String> {
+        let mut command = tokio::process::Command::new(&self.binary);
+        command.args(words).arg("--kubeconfig").arg(&self.link.kubeconfig).args(["-n", POLICY.0]);
+        let output = command.kill_on_drop(true).output().await?;
+        Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
     }
 
     /// The object of the policy, or of a run, as the API server has it.

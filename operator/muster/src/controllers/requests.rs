@@ -29,6 +29,9 @@ use std::time::Duration;
 /// At the latest so often everything is looked at again.
 const RESYNC: Duration = Duration::from_secs(2);
 
+/// After a change, for those that come with it.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// Consent is taken by tick: its end is the same if it differs by less than this.
 const SAME_TIME_MS: u64 = 5_000;
 /// A request that was made longer ago is not started late.
@@ -84,6 +87,8 @@ impl Requests {
                 changed = runs.changed() => if changed.is_err() { return },
                 changed = policies.changed() => if changed.is_err() { return },
             }
+            // Changes come in crowds, each look is at everything.
+            tokio::time::sleep(SETTLE).await;
         }
     }
 
@@ -375,7 +380,7 @@ impl Requests {
         let policy = PolicyName::new(key_of(&object.metadata));
         let Some(shown) = self.engine.find(&policy) else { return Ok(()) };
         let latest = shown.handle.latest.borrow().clone();
-        let Some(state) = latest.and_then(|latest| Some(latest.journal.as_ref()?.state.clone())) else {
+        let Some(state) = latest.as_ref().and_then(|l| Some(&l.journal.as_ref()?.state)) else {
             return Ok(());
         };
         let said = |key: &str| said(object, key);
@@ -393,7 +398,7 @@ impl Requests {
             self.tell_refusal(&policy, &Wish::Adopt { owner, by: "annotation".to_owned() }).await?;
         }
         // An acknowledgement is of what was seen: it names that, and counts for nothing else.
-        if said(ACK).is_some_and(|said| ack_token(&state).as_ref() == Some(&said)) {
+        if said(ACK).is_some_and(|said| ack_token(state).as_ref() == Some(&said)) {
             self.tell_refusal(&policy, &Wish::Ack { by: "annotation".to_owned() }).await?;
         }
         Ok(())

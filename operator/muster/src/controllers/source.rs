@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Between two looks whether Secrets have other values now.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
+/// After a change, for those that come with it.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// What the engine is offered: policies whose Secrets were asked for.
 #[derive(Debug, Default)]
 struct Offered {
@@ -69,7 +72,13 @@ impl Feeder {
                 self.offered.changes.fetch_add(1, Ordering::Release);
             }
             tokio::select! {
-                alive = changes.changed() => if alive.is_err() { return },
+                alive = changes.changed() => {
+                    if alive.is_err() {
+                        return;
+                    }
+                    // Changes come in crowds, each look is at everything.
+                    tokio::time::sleep(SETTLE).await;
+                }
                 () = tokio::time::sleep(RENEW_EVERY) => {
                     if self.secrets.renew().await {
                         tracing::info!("Secrets have other values now");

@@ -15,6 +15,7 @@ use muster_crds::{FailoverRunStatus, RegionFailoverPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks for policies that came or went.
@@ -84,16 +85,36 @@ impl Teller {
                     AFTER_ERROR
                 }
             };
+            let object = self.view.policy(&name);
             tokio::time::sleep(pause).await;
             if told.is_err() {
                 continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(RESYNC) => {}
-                alive = changes.changed() => if alive.is_err() { return },
+                alive = self.other_object(&name, object.as_ref(), &mut changes) => if !alive { return },
                 alive = next(latest.as_mut()) => if !alive { return },
                 // A policy that did not come into force before may do so now: then another task tells of it.
                 () = self.came_into_force(&name, runs) => return,
+            }
+        }
+    }
+
+    /// Waits until the policy's object is another one than `before`: most changes are of other policies. False: no more
+    /// will come.
+    async fn other_object(
+        &self,
+        name: &PolicyName,
+        before: Option<&Arc<RegionFailoverPolicy>>,
+        changes: &mut watch::Receiver<u64>,
+    ) -> bool {
+        loop {
+            let now = self.view.policy(name);
+            if now.as_ref().map(Arc::as_ptr) != before.map(Arc::as_ptr) {
+                return true;
+            }
+            if changes.changed().await.is_err() {
+                return false;
             }
         }
     }
@@ -136,7 +157,6 @@ impl Teller {
         let Some((journal, run)) = latest.journal.as_ref().and_then(|j| Some((j, j.run.as_ref()?))) else {
             return Ok(());
         };
-        let known = self.view.runs.all().unwrap_or_default();
         let may_be_writable = journal.state.may_be_writable.iter().map(|r| r.as_str().into()).collect();
         let told = FailoverRunStatus { may_be_writable, ..story::status_of(run) };
         let says = |present: &FailoverRunStatus| FailoverRunStatus {
@@ -146,7 +166,7 @@ impl Teller {
             ..told.clone()
         };
         let key = format!("{}/{}", split(name).0, run.name);
-        let seen = known.get(&key).and_then(|known| match known {
+        let seen = self.view.runs.get(&key).and_then(|known| match known {
             Known::Good(object) if key_of(&object.metadata) == key => object.status.clone(),
             _ => None,
         });
@@ -160,7 +180,7 @@ impl Teller {
     }
 }
 
-async fn next(latest: Option<&mut tokio::sync::watch::Receiver<Option<Arc<Latest>>>>) -> bool {
+async fn next(latest: Option<&mut watch::Receiver<Option<Arc<Latest>>>>) -> bool {
     match latest {
         Some(latest) => latest.changed().await.is_ok(),
         None => std::future::pending().await,

@@ -88,6 +88,11 @@ where
         objects.complete.then(|| objects.by_key.clone())
     }
 
+    /// One of them, as last seen.
+    pub(super) fn get(&self, key: &str) -> Option<Known<K>> {
+        self.lock().by_key.get(key).cloned()
+    }
+
     /// Tells of each change.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -180,7 +185,7 @@ impl View {
     /// The policy's object, as events refer to it: also one that does not parse.
     pub(super) fn reference(&self, name: &PolicyName) -> Option<ObjectReference> {
         let (namespace, short) = split(name);
-        let uid = match self.policies.lock().by_key.get(name.as_str())? {
+        let uid = match self.policies.get(name.as_str())? {
             Known::Good(policy) => policy.metadata.uid.clone(),
             Known::Poisoned(unreadable) => unreadable.uid.clone(),
         };
@@ -196,8 +201,8 @@ impl View {
 
     /// The policy's object, if it is there and parses.
     pub(super) fn policy(&self, name: &PolicyName) -> Option<Arc<RegionFailoverPolicy>> {
-        match self.policies.lock().by_key.get(name.as_str()) {
-            Some(Known::Good(policy)) => Some(Arc::clone(policy)),
+        match self.policies.get(name.as_str()) {
+            Some(Known::Good(policy)) => Some(policy),
             _ => None,
         }
     }

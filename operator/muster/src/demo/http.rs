@@ -18,7 +18,7 @@ const LARGEST: usize = 4 * 1024 * 1024;
 pub struct Answer {
     /// Status.
     pub status: u16,
-    /// Body; null when it is not JSON.
+    /// Body; a text when it is not JSON.
     pub body: serde_json::Value,
 }
 
@@ -70,7 +70,8 @@ async fn exchange(address: SocketAddr, call: &Call<'_>) -> anyhow::Result<Answer
         let status = response.status().as_u16();
         let bytes = Limited::new(response.into_body(), LARGEST).collect().await;
         let bytes = bytes.map_err(|e| anyhow::anyhow!("failed to read the answer: {e}"))?.to_bytes();
-        anyhow::Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })
+        let text = || String::from_utf8_lossy(&bytes).into_owned().into();
+        anyhow::Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
     };
     // The connection ends with this future: a request that was given up leaves nothing behind.
     let mut receive = std::pin::pin!(receive);

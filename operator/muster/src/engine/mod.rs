@@ -28,7 +28,7 @@ use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use probing::Beats;
 use source::{Changed, Found, Keeps, Listing, PolicySource, problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -74,6 +74,8 @@ pub(crate) struct Engine {
     /// Problems of which an event told, by the process that acts.
     told: Mutex<Vec<FileProblem>>,
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
+    /// Policies that are gone for good and hold nothing any more: nothing is asked about them again.
+    left_behind: Mutex<BTreeSet<PolicyName>>,
     /// Which generation of each policy was looked at last, by the source's count.
     judged: Mutex<BTreeMap<PolicyName, u64>>,
 }
@@ -94,8 +96,8 @@ impl Engine {
         stop: CancellationToken,
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (told, judged) = (Mutex::default(), Mutex::default());
-        Self { shell, assembler, kept, stop, running, problems, told, owners, judged }
+        let (told, judged, left_behind) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { shell, assembler, kept, stop, running, problems, told, owners, left_behind, judged }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
@@ -240,6 +242,9 @@ impl Engine {
         for known in known {
             let name = &known.policy;
             let doubtful = listing.doubtful.contains(name);
+            if self.is_left_behind(name, doubtful || found.contains_key(name)) {
+                continue;
+            }
             if self.lock().contains_key(name) || (found.contains_key(name) && !doubtful) {
                 continue;
             }
@@ -258,6 +263,15 @@ impl Engine {
             }
         }
         complete & self.release_left_behind(&gone).await
+    }
+
+    /// Whether nothing is left to do for a policy that is gone; one that `is_back` is another matter again.
+    fn is_left_behind(&self, name: &PolicyName, is_back: bool) -> bool {
+        let mut left_behind = self.left_behind.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_back {
+            left_behind.remove(name);
+        }
+        left_behind.contains(name)
     }
 
     /// Brings the kept version of a policy into force, if there is one.
@@ -287,7 +301,11 @@ impl Engine {
         for known in gone {
             let store = &self.shell.store;
             let released = match store.claims_of(&known.owner).await {
-                Ok(keys) if keys.is_empty() => continue,
+                Ok(keys) if keys.is_empty() => {
+                    let mut left_behind = self.left_behind.lock().unwrap_or_else(PoisonError::into_inner);
+                    left_behind.insert(known.policy.clone());
+                    continue;
+                }
                 Ok(keys) => store.release_claims(&known.owner, &keys).await.map(|()| keys.len()),
                 Err(error) => Err(error),
             };

@@ -8,6 +8,8 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use muster_core::ids::{ClaimKey, Owner};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
 
 const VERB: &str = "keep the claims";
 /// The one key of the ConfigMap: names of claims have letters that its keys must not have.
@@ -63,22 +65,108 @@ async fn write(store: &KubernetesStore, kept: Kept) -> Result<(), Failed> {
     .map(|_| ())
 }
 
-/// Changes the claims until nobody comes between. `change` says whether there is anything to write.
-async fn update<T>(
-    store: &KubernetesStore,
-    change: impl Fn(&mut Claims) -> (bool, T),
-) -> Result<T, StoreError> {
+/// What is wanted of the claims.
+#[derive(Clone, Debug)]
+enum Wanted {
+    /// All of these, or none.
+    Claim(Owner, BTreeSet<ClaimKey>),
+    /// These no more.
+    Release(Owner, BTreeSet<ClaimKey>),
+    /// Nothing but to know what an owner holds.
+    Of(Owner),
+}
+
+/// The answer: for a claim what others hold of it, else what the owner holds.
+type Answer = Result<Claims, StoreError>;
+
+/// Where those wait who want something: whoever comes to its turn reads once, changes everything that is wanted by then,
+/// and writes once. A thousand policies that come into force together would else beat each other a million times.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    waiting: Mutex<Vec<(Wanted, oneshot::Sender<Answer>)>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Desk {
+    fn queue(&self) -> MutexGuard<'_, Vec<(Wanted, oneshot::Sender<Answer>)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ask(store: &KubernetesStore, wanted: Wanted) -> Answer {
+    loop {
+        let (sender, answer) = oneshot::channel();
+        store.desk.queue().push((wanted.clone(), sender));
+        {
+            let _turn = store.desk.turn.lock().await;
+            let waiting = std::mem::take(&mut *store.desk.queue());
+            if !waiting.is_empty() {
+                serve(store, waiting).await;
+            }
+        }
+        // Without an answer whoever served was given up in the middle of it: ask again.
+        if let Ok(answer) = answer.await {
+            return answer;
+        }
+    }
+}
+
+async fn serve(store: &KubernetesStore, waiting: Vec<(Wanted, oneshot::Sender<Answer>)>) {
+    let wanted: Vec<&Wanted> = waiting.iter().map(|(wanted, _)| wanted).collect();
+    match change(store, &wanted).await {
+        Ok(answers) => {
+            for ((_, sender), answer) in waiting.into_iter().zip(answers) {
+                // Who no longer waits has been given up.
+                let _ = sender.send(Ok(answer));
+            }
+        }
+        Err(error) => {
+            for (_, sender) in waiting {
+                let (why, class) = (error.to_string(), error.class());
+                let _ = sender.send(Err(StoreError::Api { verb: VERB, why, class }));
+            }
+        }
+    }
+}
+
+/// Changes the claims until nobody comes between.
+async fn change(store: &KubernetesStore, wanted: &[&Wanted]) -> Result<Vec<Claims>, StoreError> {
     let mut retry = Retry::default();
     loop {
         let mut kept = read(store).await?;
-        let (changed, answer) = change(&mut kept.claims);
-        if !changed {
-            return Ok(answer);
+        let before = kept.claims.clone();
+        let answers = wanted.iter().map(|wanted| apply(&mut kept.claims, wanted)).collect();
+        if kept.claims == before {
+            return Ok(answers);
         }
         match write(store, kept).await {
-            Ok(()) => return Ok(answer),
+            Ok(()) => return Ok(answers),
             Err(Failed::Beaten | Failed::Missing) if retry.once_more() => retry.pause().await,
             Err(failed) => return Err(failed.unexpected(VERB)),
+        }
+    }
+}
+
+fn apply(claims: &mut Claims, wanted: &Wanted) -> Claims {
+    match wanted {
+        Wanted::Claim(owner, keys) => {
+            let held = |key: &&ClaimKey| claims.get(*key).is_some_and(|by| by != owner);
+            let foreign: Claims = keys
+                .iter()
+                .filter(held)
+                .filter_map(|key| Some((key.clone(), claims.get(key)?.clone())))
+                .collect();
+            if foreign.is_empty() {
+                claims.extend(keys.iter().map(|key| (key.clone(), owner.clone())));
+            }
+            foreign
+        }
+        Wanted::Release(owner, keys) => {
+            claims.retain(|key, by| by != owner || !keys.contains(key));
+            Claims::new()
+        }
+        Wanted::Of(owner) => {
+            claims.iter().filter(|(_, by)| *by == owner).map(|(k, o)| (k.clone(), o.clone())).collect()
         }
     }
 }
@@ -88,20 +176,7 @@ pub(super) async fn claim(
     owner: &Owner,
     keys: &BTreeSet<ClaimKey>,
 ) -> Result<Claims, StoreError> {
-    update(store, |claims| {
-        let held = |key: &&ClaimKey| claims.get(*key).is_some_and(|by| by != owner);
-        let foreign: Claims = keys
-            .iter()
-            .filter(held)
-            .filter_map(|key| Some((key.clone(), claims.get(key)?.clone())))
-            .collect();
-        let missing = keys.iter().any(|key| !claims.contains_key(key));
-        if foreign.is_empty() && missing {
-            claims.extend(keys.iter().map(|key| (key.clone(), owner.clone())));
-        }
-        (foreign.is_empty() && missing, foreign)
-    })
-    .await
+    ask(store, Wanted::Claim(owner.clone(), keys.clone())).await
 }
 
 pub(super) async fn release(
@@ -109,12 +184,11 @@ pub(super) async fn release(
     owner: &Owner,
     keys: &BTreeSet<ClaimKey>,
 ) -> Result<(), StoreError> {
-    update(store, |claims| {
-        let before = claims.len();
-        claims.retain(|key, by| by != owner || !keys.contains(key));
-        (claims.len() != before, ())
-    })
-    .await
+    ask(store, Wanted::Release(owner.clone(), keys.clone())).await.map(|_| ())
+}
+
+pub(super) async fn held_by(store: &KubernetesStore, owner: &Owner) -> Result<Claims, StoreError> {
+    ask(store, Wanted::Of(owner.clone())).await
 }
 
 pub(super) async fn all(store: &KubernetesStore) -> Result<Claims, StoreError> {

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `record` | resourceVersion of the journal; the Lease is read right before; a newer lease number in the journal | a holder that stalls between the look at the Lease and the PUT, and whose successor has written nothing yet: then the record is as if it had come before |
 //! | `wish` | resourceVersion, again until nobody comes between | |
-//! | `claim` | resourceVersion of one ConfigMap, all or none | |
+//! | `claim` | resourceVersion of one ConfigMap, all or none; what many want at once goes into one write | |
 //! | `acquire`, `renew` | resourceVersion of the Lease; expiry by changes that were seen, on a monotonic clock | |
 //!
 //! Every call has a deadline and is made once: the client's own repetition is off, since a repeated PUT would answer
@@ -99,6 +99,7 @@ pub struct KubernetesStore {
     /// Changes of journals by this process: what was read while one went on may be older than it.
     changes: AtomicU64,
     frames: Frames,
+    desk: claims::Desk,
 }
 
 impl fmt::Debug for KubernetesStore {
@@ -112,8 +113,8 @@ impl KubernetesStore {
     pub fn new(client: Client, options: Options, clock: Clock) -> Self {
         let frames = Frames::new(options.frames_per_run);
         let (sight, lease, written) = (LeaseSight::default(), Mutex::default(), Mutex::default());
-        let known = Mutex::default();
-        Self { client, options, clock, sight, lease, written, known, changes: AtomicU64::new(0), frames }
+        let (known, changes, desk) = (Mutex::default(), AtomicU64::new(0), claims::Desk::default());
+        Self { client, options, clock, sight, lease, written, known, changes, frames, desk }
     }
 
     /// The policy as it acted last, as YAML; `None` if it never did.
@@ -255,6 +256,10 @@ impl Store for KubernetesStore {
 
     async fn claims(&self) -> Result<BTreeMap<ClaimKey, Owner>, StoreError> {
         claims::all(self).await
+    }
+
+    async fn claims_of(&self, owner: &Owner) -> Result<BTreeSet<ClaimKey>, StoreError> {
+        Ok(claims::held_by(self, owner).await?.into_keys().collect())
     }
 
     async fn acquire(&self, holder: &HolderId, duration: Millis) -> Result<Acquired, StoreError> {
