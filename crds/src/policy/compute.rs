@@ -48,7 +48,8 @@ pub struct Scale {
     /// How long new replicas usually take to be ready, for the predicted RTO.
     #[serde(default = "one_minute")]
     pub expected_ready: Duration,
-    /// So long traffic waits for the replicas at most; then it moves to what is ready, and that is said.
+    /// So long traffic waits for the replicas at most, counted from the first item that it waits for; then it moves to what
+    /// is ready, and that is said.
     #[serde(default = "five_minutes")]
     pub timeout: Duration,
 }

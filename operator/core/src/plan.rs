@@ -99,7 +99,9 @@ pub(crate) fn retarget(journal: &Journal, run: &Run, to: RegionName) -> Run {
         _ => None,
     }));
     let mut planned = steps(&run.policy, &fence, run.kind);
-    for step in &mut planned {
+    // The new target was asked for nothing yet.
+    let of_target = |key: &StepKey| matches!(key, StepKey::ScaleCompute(_));
+    for step in planned.iter_mut().filter(|step| !of_target(&step.key)) {
         if let Some(done) = run.steps.iter().find(|s| s.key == step.key) {
             step.clone_from(done);
         }
@@ -111,6 +113,9 @@ pub(crate) fn retarget(journal: &Journal, run: &Run, to: RegionName) -> Run {
 pub(crate) fn claim(journal: &mut Journal, run: Run) {
     journal.state.epoch = run.epoch;
     journal.state.term = run.term;
+    // What is given back meanwhile is the run's own matter now.
+    journal.state.giving_back =
+        journal.state.giving_back.take().filter(|step| step.state != StepState::Failed);
     journal.state.active_run = Some(ActiveRun { name: run.name.clone(), epoch: run.epoch, term: run.term });
     journal.run = Some(run);
 }

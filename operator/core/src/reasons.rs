@@ -19,6 +19,7 @@ pub const ALL: &[&str] = &[
     "FenceWayFailed",
     "Fenced",
     "ForeignOwner",
+    "GiveBackFailed",
     "JournalBehindTargets",
     "JournalWritable",
     "LossCounted",

@@ -117,6 +117,16 @@ impl<'a> Sight<'a> {
         self.compute_since(item, region, Tick(0))
     }
 
+    /// Another region whose cluster shows the very same object: two kubeconfigs of one cluster. What is done in one region
+    /// would be done in the other.
+    pub(crate) fn same_workload(&self, item: &ItemName, region: &RegionName) -> Option<&'a RegionName> {
+        let id = Some(&self.compute(item, region)?.id).filter(|id| !id.is_empty())?;
+        let is_same = |other: &&RegionName| {
+            *other != region && self.compute(item, other).is_some_and(|facts| facts.id == *id)
+        };
+        self.policy.regions.iter().find(is_same)
+    }
+
     /// Why a workload is not known, for people.
     pub(crate) fn why_no_compute(&self, item: &ItemName, region: &RegionName) -> String {
         match self.seen.compute.get(item).and_then(|by| by.get(region)).map(|f| &f.value) {

@@ -152,4 +152,5 @@ fn acknowledge(journal: &mut Journal, now: Stamp) {
     state.may_be_writable.clear();
     state.outcasts.clear();
     state.work = None;
+    state.giving_back = None;
 }

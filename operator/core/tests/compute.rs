@@ -308,3 +308,95 @@ fn a_way_that_crashed_off_attests_nothing_because_another_one_was_answered() {
     let run = world.run_to_end().clone();
     assert_eq!(run.phase, Phase::Completed, "what is attested late still counts: {}", run.message);
 }
+
+#[test]
+fn a_region_that_a_restored_journal_forgot_is_not_scaled_up_again() {
+    let mut world = World::new(fenced_by_pods());
+    let before = world.journal.clone();
+    world.node("east").reachable = false;
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+    assert_eq!(world.pods[&region("east")].wanted, 0);
+    // Yesterday's journal knows of no fence; a person vouches for what is seen. East's database is writable still.
+    world.journal = before;
+    world.run_for(3);
+    assert!(world.blocked().contains(&"JournalBehindTargets"), "{:?}", world.blocked());
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("the wish is taken");
+    world.run_for(20);
+    assert_eq!(world.journal.state.active_region, Some(region("west")));
+    assert_eq!(
+        world.pods[&region("east")].wanted,
+        0,
+        "pods at zero may be all that keeps it from being written"
+    );
+}
+
+#[test]
+fn two_kubeconfigs_of_one_cluster_are_noticed_and_nothing_is_scaled_there() {
+    let mut world = World::new(fenced_by_pods());
+    world.pods("west").id = world.pods[&region("east")].id.clone();
+    world.run_for(2);
+    let condition = &world.journal.state.conditions["Scalable"];
+    assert!(!condition.ok && condition.message.contains("very workload"), "{}", condition.message);
+    world.node("east").reachable = false;
+    world.run_for(20);
+    let scaled = ["Scale", "Restore"].iter().any(|kind| order_of(&world).contains(kind));
+    let fenced = world
+        .applied
+        .iter()
+        .any(|e| matches!(&e.action, Action::Fence { way, .. } if way.as_str() == "pods"));
+    assert!(!scaled && !fenced, "{:?}", order_of(&world));
+}
+
+#[test]
+fn at_the_point_of_no_return_only_a_way_that_was_answered_attests_again() {
+    let fences = vec![fenced_by_pods().fences.remove(1), policy().fences.remove(1)];
+    let mut world = World::new(Policy { fences, ..with_web() });
+    // The machines crashed, so power says off without having been asked; the pods prove the fence.
+    world.pods("east").ends = false;
+    world.node("east").running = false;
+    for _ in 0..30 {
+        world.run_for(1);
+        if order_of(&world).contains(&"Fence") {
+            break;
+        }
+    }
+    world.journal_writable = Seen::Unknown("full".into());
+    world.pods("east").ends = true;
+    world.run_for(1);
+    assert!(!world.run().proofs.is_empty() && !world.run().past_pivot(), "{}", world.run().message);
+    // Somebody scales them up again right then.
+    (world.pods("east").wanted, world.pods("east").ready) = (5, 5);
+    world.journal_writable = Seen::Known(());
+    world.pass();
+    assert!(!world.run().past_pivot(), "{:?}", world.run().proofs);
+}
+
+#[test]
+fn a_target_that_stands_in_for_another_one_is_asked_for_its_own_replicas() {
+    let three = vec![region("east"), region("west"), region("north")];
+    let mut world = World::new(Policy { regions: three, ..with_web() });
+    world.hang = Some(|action| matches!(action, Action::Scale { .. }));
+    world.node("east").running = false;
+    // Before anything was promoted.
+    let asked = |world: &World| -> std::collections::BTreeSet<String> {
+        let effects = world.decisions.iter().flat_map(|decision| &decision.effects);
+        let early = effects.take_while(|e| !matches!(e.action, Action::Promote { .. }));
+        let regions = early.filter_map(|e| match &e.action {
+            Action::Scale { region, .. } => Some(region.to_string()),
+            _ => None,
+        });
+        regions.collect()
+    };
+    for _ in 0..30 {
+        world.run_for(1);
+        if !asked(&world).is_empty() {
+            break;
+        }
+    }
+    let first = world.run().to.clone();
+    world.nodes.get_mut(&first).expect("a region").running = false;
+    world.hang = None;
+    world.run_for(15);
+    assert_ne!(world.run().to, first, "{}", world.run().message);
+    assert_eq!(asked(&world).len(), 2, "{:?}", asked(&world));
+}

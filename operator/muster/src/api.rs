@@ -636,6 +636,9 @@ pub struct AgedSample {
 pub struct VantageReply {
     /// The region that takes writes, by policy; `None`: not known yet.
     pub active_regions: BTreeMap<PolicyName, Option<RegionName>>,
+    /// The process that answers: a name may lead to it by several addresses, and is told once.
+    #[serde(default)]
+    pub holder: Option<HolderId>,
     /// Policies that were not taken, and why (unknown, token of another vantage).
     pub refused: BTreeMap<PolicyName, String>,
 }

@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::ComputeFacts;
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Step, StepState};
+use crate::journal::{Step, StepKey, StepState};
 use crate::policy::{ComputeItem, ScaleTo};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
@@ -60,11 +60,23 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, name: &ItemName) -> bool
         }
         return steps::skip(d, step, format!("{why}; asked again before traffic moves"));
     };
-    if facts.is_scaled(replicas) && (facts.ready >= facts.allowed(replicas) || !waits) {
+    if let Some(other) = d.sight.same_workload(name, &to) {
+        let why = format!("{name} in {to} is the very workload of {other}: two kubeconfigs of one cluster");
+        return steps::skip(d, step, why);
+    }
+    // A giving back that is under way is made stale by the mark that scaling leaves.
+    let is_ours = facts.before.is_some() || is_being_given_back(d, name);
+    let enough = facts.is_scaled(replicas) && (facts.ready >= facts.allowed(replicas) || !waits);
+    if enough && !is_ours {
         let saw = format!("{to} has {} of {replicas} ready", facts.ready);
         return steps::observed(d, step, saw);
     }
     steps::start(d, step, Action::Scale { item: name.clone(), region: to, replicas })
+}
+
+fn is_being_given_back(d: &Draft<'_>, name: &ItemName) -> bool {
+    let step = d.sight.journal.state.giving_back.as_ref();
+    step.is_some_and(|step| matches!(&step.action, Some(Action::Restore { item, .. }) if item == name))
 }
 
 /// A planned run fences nobody before the replicas are ready, and is given up if they do not come.
@@ -177,8 +189,7 @@ pub(super) fn look_at_ready(d: &mut Draft<'_>, step: &mut Step, name: &ItemName)
     }
     let saw =
         facts.map_or_else(|| d.sight.why_no_compute(name, &to), |f| format!("{} of {asked} ready", f.ready));
-    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
-    if waited >= item.ready_timeout {
+    if traffic_waited(d, step) >= item.ready_timeout {
         note_scaled(d);
         let why =
             format!("{name} in {to}: {saw} within {}; traffic moves to what is there", item.ready_timeout);
@@ -192,6 +203,13 @@ pub(super) fn look_at_ready(d: &mut Draft<'_>, step: &mut Step, name: &ItemName)
     d.fire(Rule::StepAwaited, saw);
     d.wake_in(LOOK_AGAIN);
     false
+}
+
+/// How long traffic has waited for workloads, all of them together.
+fn traffic_waited(d: &mut Draft<'_>, step: &Step) -> Millis {
+    let awaits = |s: &&Step| matches!(s.key, StepKey::AwaitCompute(_));
+    let first = d.run().steps.iter().filter(awaits).find_map(|s| s.started).or(step.started);
+    first.map(|at| d.sight.waited(at)).unwrap_or_default()
 }
 
 /// The number that this run recorded first stays.
@@ -231,6 +249,9 @@ pub(crate) fn weakness(
         // Without the reason, which changes from look to look.
         return Some(format!("{} in {region} is not seen", item.name));
     };
+    if let Some(other) = d.sight.same_workload(&item.name, region) {
+        return Some(format!("{} in {region} is the very workload of {other}", item.name));
+    }
     short_of(facts, size(d, item, active)).map(|why| format!("{} in {region}: {why}", item.name))
 }
 

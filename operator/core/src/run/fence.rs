@@ -46,7 +46,7 @@ fn blocked_at_fence(d: &mut Draft<'_>, law: &Gate, begun: Option<Stamp>) {
 }
 
 /// Whether a proof is accepted. A planned run takes Closed only: it must lose nothing.
-fn counts(d: &Draft<'_>, planned: bool, proof: &Proof) -> bool {
+pub(super) fn counts(d: &Draft<'_>, planned: bool, proof: &Proof) -> bool {
     if planned { proof.class == ProofClass::Closed } else { d.sight.policy.accepts(proof.class) }
 }
 
@@ -56,7 +56,9 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     while let Some(way) = d.sight.policy.fences.get(step.way) {
         let silent = match &way.kind {
             FenceKind::Data(item) => d.sight.data(item, region).is_none(),
-            FenceKind::Hook | FenceKind::Scale => planned,
+            FenceKind::Hook => planned,
+            // It would take the target's pods too.
+            FenceKind::Scale => planned || is_one_cluster(d, region),
         };
         if !silent {
             let action = Action::Fence { way: way.name.clone(), region: region.clone() };
@@ -72,6 +74,10 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     step.state = StepState::Intended;
     step.issued.get_or_insert(d.sight.now);
     without_proof(d, step, region)
+}
+
+fn is_one_cluster(d: &Draft<'_>, region: &RegionName) -> bool {
+    d.sight.policy.compute.iter().any(|item| d.sight.same_workload(&item.name, region).is_some())
 }
 
 /// From the first recorded fence on the region counts as cast out until it has rejoined.

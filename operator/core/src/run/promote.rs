@@ -91,16 +91,16 @@ fn lost_proof(d: &mut Draft<'_>) -> Option<RegionName> {
     let proofs = d.run().proofs.clone();
     let mut lost = None;
     for (region, proof) in proofs {
-        let holds = match proof.class {
-            ProofClass::Waived => {
-                let key = StepKey::FenceOld(region.clone());
-                let step = d.run().steps.iter().find(|s| s.key == key).cloned();
-                step.is_some_and(|s| fence::consent(d, &s).is_some())
+        let key = StepKey::FenceOld(region.clone());
+        let step = d.run().steps.iter().find(|s| s.key == key).cloned();
+        let holds = step.is_some_and(|step| {
+            if proof.class == ProofClass::Waived {
+                return fence::consent(d, &step).is_some();
             }
-            _ => proof::judge(&sight, &region, pass).is_some_and(|again| {
-                if planned { again.class == ProofClass::Closed } else { sight.policy.accepts(again.class) }
-            }),
-        };
+            // Only a way whose fence was answered attests again.
+            let again = proof::judge_step(&sight, &region, &step, pass);
+            again.is_some_and(|again| fence::counts(d, planned, &again))
+        });
         if !holds {
             lost.get_or_insert(region);
         }

@@ -6,7 +6,7 @@ use crate::effect::Action;
 use crate::facts::{DataRole, PowerState};
 use crate::ids::RegionName;
 use crate::journal::{Phase, Step, StepKey, StepState};
-use crate::policy::FenceKind;
+use crate::policy::{FenceKind, Policy};
 use crate::rules::Rule;
 use crate::time::{Millis, Tick};
 
@@ -23,8 +23,7 @@ pub(super) fn drive(d: &mut Draft<'_>) {
         d.wake_in(Millis(50));
         return;
     }
-    let open = d.run().steps.iter().rposition(|s| s.state == StepState::Undoing || !s.tried.is_empty());
-    let Some(index) = open else { return finish(d) };
+    let Some(index) = next_to_undo(d) else { return finish(d) };
     let mut step = d.run().steps[index].clone();
     if step.state == StepState::Undoing {
         look(d, &mut step);
@@ -34,6 +33,25 @@ pub(super) fn drive(d: &mut Draft<'_>) {
     if let Some(place) = d.next.run.as_mut().and_then(|run| run.steps.get_mut(index)) {
         *place = step;
     }
+}
+
+/// The step that is undone next: one that is being undone, else the newest that has something to undo. Databases are opened
+/// before workloads that want them are scaled back, and never wait for a cluster that does not answer.
+fn next_to_undo(d: &mut Draft<'_>) -> Option<usize> {
+    let policy = d.sight.policy;
+    let more_than_scales = |step: &Step| step.tried.iter().any(|action| !scales(policy, action));
+    let steps = &d.run().steps;
+    steps
+        .iter()
+        .rposition(|s| s.state == StepState::Undoing)
+        .or_else(|| steps.iter().rposition(more_than_scales))
+        .or_else(|| steps.iter().rposition(|s| !s.tried.is_empty()))
+}
+
+/// Whether an effect scales workloads, as a fence or as its undo.
+fn scales(policy: &Policy, action: &Action) -> bool {
+    let (Action::Fence { way, .. } | Action::Unfence { way, .. }) = action else { return false };
+    policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Scale)
 }
 
 fn is_forward(d: &Draft<'_>, seq: crate::ids::Seq) -> bool {
@@ -79,7 +97,8 @@ fn inverse(action: &Action) -> Option<Action> {
 
 /// Records the undo of the newest effect. Recording it voids the proof.
 fn begin(d: &mut Draft<'_>, step: &mut Step) {
-    database_last(d, step);
+    // The newest is undone first; what scales comes last.
+    step.tried.sort_by_key(|action| !scales(d.sight.policy, action));
     let Some(undo) = step.tried.last().and_then(inverse) else {
         step.tried.pop();
         d.wake_in(Millis(0));
@@ -92,18 +111,6 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) {
     }
     d.fire(Rule::Undoing, undo.to_string());
     d.intend(step, undo);
-}
-
-/// A database is opened before the workloads that want it, and never waits for a cluster that does not answer: the newest
-/// effect, which is undone first, is moved to one that scales only where nothing else is left.
-fn database_last(d: &Draft<'_>, step: &mut Step) {
-    let scales = |action: &Action| match action {
-        Action::Fence { way, .. } => {
-            d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Scale)
-        }
-        _ => false,
-    };
-    step.tried.sort_by_key(|action| !scales(action));
 }
 
 fn look(d: &mut Draft<'_>, step: &mut Step) {
@@ -123,9 +130,14 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
     }
     if waited >= NO_WRITER_AFTER {
         let saw = format!("{action} is not seen");
-        d.block("NoWriter", saw.clone(), "the old primary takes writes again");
+        let (name, needs) = if scales(d.sight.policy, &action) {
+            ("StepOverdue", "its workloads run again")
+        } else {
+            ("NoWriter", "the old primary takes writes again")
+        };
+        d.block(name, saw.clone(), needs);
         if d.run().phase != Phase::Blocked {
-            d.event(true, "NoWriter", saw.clone());
+            d.event(true, name, saw.clone());
         }
         d.phase(Phase::Blocked, saw);
     }

@@ -4,8 +4,9 @@
 use super::{LOOK_AGAIN, may_act};
 use crate::draft::Draft;
 use crate::effect::Action;
+use crate::facts::{DataFacts, DataRole};
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{PeakReplicas, Step, StepKey};
+use crate::journal::{PeakReplicas, Step, StepKey, StepState};
 use crate::policy::{FenceKind, ScaleTo};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
@@ -36,38 +37,74 @@ pub(crate) fn remember_peaks(d: &mut Draft<'_>) {
     }
 }
 
-/// The workload that is to be given back next: in a region that stands by, is not cast out, and was scaled by Muster.
-fn next_to_give_back(d: &Draft<'_>) -> Option<(ItemName, RegionName, Option<u32>)> {
+/// The workload that is to be given back next, after `last`: in a region whose databases are all seen standing by. Pods at
+/// zero may be all that keeps an old primary from being written.
+fn next_to_give_back(d: &Draft<'_>, last: Option<&Action>) -> Option<(ItemName, RegionName, Option<u32>)> {
     let state = &d.next.state;
     let active = state.active_region.as_ref()?;
-    let stands_by = |region: &&RegionName| *region != active && !state.outcasts.contains_key(*region);
-    d.policy().compute.iter().find_map(|item| {
-        let scaled = |region: &&RegionName| {
-            d.sight.compute(&item.name, region).is_some_and(|facts| facts.before.is_some())
-        };
-        let region = d.policy().regions.iter().filter(stands_by).find(scaled)?;
-        Some((item.name.clone(), region.clone(), item.standby))
-    })
+    let sight = d.sight;
+    let follows = |region: &RegionName| {
+        let stands_by = |f: &DataFacts| f.role == DataRole::Standby;
+        sight.policy.data.iter().all(|item| sight.data(&item.name, region).is_some_and(stands_by))
+    };
+    let stands_by = |region: &&RegionName| {
+        *region != active
+            && !state.outcasts.contains_key(*region)
+            && !state.may_be_writable.contains(*region)
+            && follows(region)
+    };
+    let all: Vec<_> = sight
+        .policy
+        .compute
+        .iter()
+        .flat_map(|item| sight.policy.regions.iter().filter(stands_by).map(move |region| (item, region)))
+        .filter(|(item, region)| sight.same_workload(&item.name, region).is_none())
+        .filter(|(item, region)| sight.compute(&item.name, region).is_some_and(|f| f.before.is_some()))
+        .map(|(item, region)| (item.name.clone(), region.clone(), item.standby))
+        .collect();
+    // One that fails does not keep the others waiting.
+    let is_last = |(item, region, _): &(ItemName, RegionName, _)| matches!(last, Some(Action::Restore { item: i, region: r, .. }) if i == item && r == region);
+    let after = all.iter().position(is_last).map_or(0, |at| at + 1);
+    all.get(after).or_else(|| all.first()).cloned()
 }
+
+/// Attempts before another workload has its turn.
+const GIVE_BACK_ATTEMPTS: u32 = 5;
 
 /// Gives workloads back, one effect at a time, between runs. A cluster that does not answer is left until it does.
 pub(crate) fn give_back(d: &mut Draft<'_>) {
-    if d.policy().compute.is_empty() || !may_act(d) || !d.effects.is_empty() {
+    if !may_act(d) || !d.effects.is_empty() {
         return;
     }
-    let Some(mut step) = d.next.state.giving_back.take() else {
-        let Some((item, region, replicas)) = next_to_give_back(d) else { return };
-        let mut step = Step::new(StepKey::ScaleCompute(item.clone()));
-        let action = Action::Restore { item, region, replicas };
-        d.fire(Rule::GivenBack, action.to_string());
-        d.intend(&mut step, action);
-        d.next.state.giving_back = Some(step);
+    let under_way = d.next.state.giving_back.clone();
+    match under_way {
+        Some(step) if step.state != StepState::Failed => go_on_giving_back(d, step),
+        last => begin_giving_back(d, last.as_ref()),
+    }
+}
+
+fn begin_giving_back(d: &mut Draft<'_>, last: Option<&Step>) {
+    let Some((item, region, replicas)) = next_to_give_back(d, last.and_then(|step| step.action.as_ref()))
+    else {
+        if last.is_some() {
+            d.next.state.giving_back = None;
+        }
         return;
     };
+    let mut step = Step::new(StepKey::ScaleCompute(item.clone()));
+    let action = Action::Restore { item, region, replicas };
+    d.fire(Rule::GivenBack, action.to_string());
+    d.intend(&mut step, action);
+    d.next.state.giving_back = Some(step);
+}
+
+fn go_on_giving_back(d: &mut Draft<'_>, mut step: Step) {
+    d.next.state.giving_back = None;
     let Some(Action::Restore { item, region, .. }) = step.action.clone() else { return };
+    let in_flight = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
     let is_known =
         d.policy().compute.iter().any(|c| c.name == item) && d.sight.compute(&item, &region).is_some();
-    if !is_known && !step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq)) {
+    if !is_known && !in_flight {
         // Taken up again once its cluster answers; the others do not wait for it.
         d.wake_in(LOOK_AGAIN);
         return;
@@ -82,8 +119,17 @@ pub(crate) fn give_back(d: &mut Draft<'_>) {
     }
     match retry::judge(&d.sight, &step) {
         Next::Wait(pause, _) => d.wake_in(pause.max(LOOK_AGAIN)),
+        // Its number is old: the next one has a newer.
         Next::Superseded(why) => {
             d.fire(Rule::Superseded, why);
+            d.wake_in(LOOK_AGAIN);
+            return;
+        }
+        Next::Repeat(why) if step.attempts >= GIVE_BACK_ATTEMPTS => {
+            d.event(true, "GiveBackFailed", why.clone());
+            d.fire(Rule::GivenBack, why.clone());
+            step.state = StepState::Failed;
+            step.saw = why;
             d.wake_in(LOOK_AGAIN);
         }
         Next::Repeat(why) => {

@@ -170,7 +170,8 @@ impl World {
             moving: false,
         };
         let pods = policy.regions.iter().enumerate();
-        let pods = pods.map(|(i, r)| (r.clone(), Pods::new(if i == 0 { 5 } else { 2 }))).collect();
+        let of_region = |r: &RegionName, replicas| Pods { id: format!("uid-{r}"), ..Pods::new(replicas) };
+        let pods = pods.map(|(i, r)| (r.clone(), of_region(r, if i == 0 { 5 } else { 2 }))).collect();
         let nodes = policy.regions.iter().enumerate().map(|(i, r)| (r.clone(), node(i == 0))).collect();
         let mut world = Self {
             journal: Journal { state: PolicyState::new(policy.owner.clone()), run: None, requests: vec![] },

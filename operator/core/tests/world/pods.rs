@@ -6,6 +6,7 @@ use muster_core::facts::*;
 /// A Deployment, as its cluster has it.
 #[derive(Clone, Debug)]
 pub struct Pods {
+    pub id: String,
     pub answers: bool,
     pub wanted: u32,
     pub ready: u32,
@@ -23,6 +24,7 @@ pub struct Pods {
 impl Pods {
     pub fn new(replicas: u32) -> Self {
         Self {
+            id: "uid".to_owned(),
             answers: true,
             wanted: replicas,
             ready: replicas,
@@ -48,7 +50,7 @@ impl Pods {
             return Seen::Unknown("no answer".into());
         }
         Seen::Known(ComputeFacts {
-            id: "uid".into(),
+            id: self.id.clone(),
             wanted: self.wanted,
             ready: self.ready,
             recent: self.wanted,
@@ -71,7 +73,8 @@ impl Pods {
         self.witness = Some(mark);
         match change {
             Change::AtLeast(replicas) => {
-                self.before.get_or_insert(self.wanted);
+                let taken = self.fenced.take().unwrap_or(self.wanted);
+                self.before.get_or_insert(taken);
                 self.wanted = self.wanted.max(replicas);
                 if let Some(autoscaler) = &mut self.autoscaler {
                     self.wanted = replicas.min(autoscaler.max);
@@ -82,7 +85,7 @@ impl Pods {
                 self.fenced.get_or_insert(self.wanted);
                 self.wanted = 0;
             }
-            Change::Lift => self.wanted = self.fenced.take().unwrap_or(self.wanted),
+            Change::Lift => self.wanted = self.fenced.take().unwrap_or(0).max(self.wanted),
             Change::Back(standby) => {
                 let taken = self.before.take().or(self.fenced);
                 self.fenced = None;

@@ -11,10 +11,11 @@ use kube::{Api, Client};
 use muster_core::ids::PolicyName;
 use muster_core::journal::Run;
 use muster_core::wish::Wish;
+use muster_crds::policy::Mode;
 use muster_crds::{FailoverRun, RegionFailoverPolicy};
 use std::fmt;
 
-/// Reads the run's abort and the policy's pause.
+/// Reads the run's abort, and the policy's pause and mode.
 pub(super) struct Objects(pub(super) Client);
 
 impl fmt::Debug for Objects {
@@ -34,6 +35,9 @@ impl LastWord for Objects {
         if let Some(abort) = run_object.and_then(|object| object.spec.abort).filter(|_| run.abort.is_none()) {
             let (by, reason) = (abort.by.to_string(), abort.reason.to_string());
             return Ok(Some(Wish::Abort { run: run.name.clone(), by, reason }));
+        }
+        if policy_object.as_ref().is_some_and(|object| object.spec.mode == Mode::Observe) {
+            return Err("the policy's mode is Observe by now".to_owned());
         }
         let paused = policy_object.and_then(|object| said(&object, PAUSED));
         Ok(paused.map(|why| Wish::Pause { by: "annotation".to_owned(), reason: clip(&why) }))

@@ -24,7 +24,7 @@ use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
 use crate::store::{Archive, Known, Store, StoreError, StoreErrorClass};
 use futures::StreamExt;
 use muster_core::decision::Event;
-use muster_core::ids::{Owner, PolicyName};
+use muster_core::ids::{HolderId, Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use probing::Beats;
 use source::{Changed, Found, Keeps, Listing, PolicySource, problem};
@@ -102,6 +102,11 @@ impl Engine {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This process.
+    pub(crate) fn holder(&self) -> HolderId {
+        self.shell.holder.clone()
     }
 
     /// Where series go.

@@ -23,6 +23,7 @@ const LONGEST_DETAIL: usize = 1_024;
 pub(crate) fn take_in(engine: &Engine, report: VantageReport, token: &str, now: Stamp) -> VantageReply {
     let mut reply = VantageReply {
         active_regions: std::collections::BTreeMap::new(),
+        holder: Some(engine.holder()),
         refused: std::collections::BTreeMap::new(),
     };
     let trip = report.round_trip.unwrap_or_default().min(LONGEST_TRIP);

@@ -8,7 +8,9 @@ use super::observers::{Need, Observers};
 use super::setup::Setup;
 use super::shell::Shell;
 use muster_core::facts::Observations;
+use muster_core::ids::RegionName;
 use muster_core::journal::{Journal, StepKey};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A loaded journal with what was seen after it was loaded.
@@ -42,7 +44,7 @@ pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loade
     let pass = shell.clock.now().tick;
     eyes.asks.start_due(&loaded.journal, &setup.adapters);
     if let Some(need) = what_to_look_at(&loaded.journal, &eyes.board) {
-        eyes.observers.refresh(&eyes.board, pass, need).await;
+        eyes.observers.refresh(&eyes.board, pass, &need).await;
     }
     let seen = eyes.board.snapshot(Some(shell.holder.clone()), pass);
     Observed { loaded, seen }
@@ -51,25 +53,38 @@ pub(super) async fn observe(shell: &Shell, eyes: &mut Eyes, setup: &Setup, loade
 /// What a pass must see with its own eyes; `None`: a stable world.
 fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let state = &journal.state;
+    let outcasts: BTreeSet<RegionName> = state.outcasts.keys().cloned().collect();
     let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
     let gives_back = state.giving_back.is_some();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
     match active_run(journal) {
         Some(run) => {
+            let mut fences =
+                if run.past_pivot() && !run.undoing && !works { BTreeSet::new() } else { outcasts };
+            let current = run.current().and_then(|index| run.steps.get(index)).map(|step| &step.key);
+            if run.undoing || (!run.past_pivot() && current.is_some_and(hangs_on_fences)) {
+                fences.extend(run.steps.iter().filter_map(|step| match &step.key {
+                    StepKey::FenceOld(region) => Some(region.clone()),
+                    _ => None,
+                }));
+            }
             // A target that went silent is given up once a fence's `status` says that it is off.
-            let silent = run.policy.data.iter().all(|item| !board.knows_data(&item.name, &run.to));
-            let at_compute = run
-                .current()
-                .and_then(|index| run.steps.get(index))
-                .is_some_and(|step| matches!(step.key, StepKey::ScaleCompute(_) | StepKey::AwaitCompute(_)));
-            let fences = !run.past_pivot() || run.undoing || works || silent;
-            Some(Need { fences, compute: at_compute })
+            if run.policy.data.iter().all(|item| !board.knows_data(&item.name, &run.to)) {
+                fences.insert(run.to.clone());
+            }
+            let compute = matches!(current, Some(StepKey::ScaleCompute(_) | StepKey::AwaitCompute(_)));
+            Some(Need { fences, compute })
         }
-        None if works => Some(Need { fences: true, compute: gives_back }),
+        None if works => Some(Need { fences: outcasts, compute: gives_back }),
         None if unsettled || gives_back || !journal.requests.is_empty() => {
-            Some(Need { fences: false, compute: gives_back })
+            Some(Need { fences: BTreeSet::new(), compute: gives_back })
         }
         None => None,
     }
+}
+
+/// Whether a proof is looked for now, or would be lost.
+const fn hangs_on_fences(step: &StepKey) -> bool {
+    matches!(step, StepKey::FenceOld(_) | StepKey::CatchUp(_) | StepKey::PromoteData(_))
 }

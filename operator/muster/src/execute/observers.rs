@@ -6,9 +6,10 @@ use super::board::{Board, Freshness, Slot, SlotFact};
 use crate::clock::Clock;
 use futures::FutureExt;
 use muster_core::facts::Seen;
-use muster_core::ids::ItemName;
+use muster_core::ids::{ItemName, RegionName};
 use muster_core::policy::Policy;
 use muster_core::time::Tick;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -54,10 +55,11 @@ impl Default for Paces {
 }
 
 /// What a pass needs to be looked at again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Need {
-    /// Fence hooks too; they start processes, so only while a proof may hang on them.
-    pub(super) fences: bool,
+    /// Fence hooks of these regions too; they start processes or ask a cluster many things, so only while a proof may
+    /// hang on them.
+    pub(super) fences: BTreeSet<RegionName>,
     /// Workloads too, but no pass waits for them: nothing that they say keeps data whole.
     pub(super) compute: bool,
 }
@@ -68,7 +70,7 @@ pub(super) struct Observers {
     data: Group,
     traffic: Group,
     compute: Group,
-    fences: Group,
+    fences: BTreeMap<RegionName, Group>,
     paces: Paces,
     _tasks: JoinSet<()>,
 }
@@ -100,7 +102,8 @@ impl Observers {
         paces: Paces,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        let (mut data, mut traffic, mut compute, mut fences) = (vec![], vec![], vec![], vec![]);
+        let (mut data, mut traffic, mut compute) = (vec![], vec![], vec![]);
+        let mut fences = BTreeMap::<RegionName, Vec<Slot>>::new();
         for item in &policy.data {
             data.extend(policy.regions.iter().map(|region| Slot::Data(item.name.clone(), region.clone())));
         }
@@ -110,13 +113,19 @@ impl Observers {
         traffic.extend(policy.traffic.iter().map(|item| Slot::Traffic(item.name.clone())));
         for way in &policy.fences {
             if matches!(adapters.fences.get(&way.name), Some(FenceAdapter::Hook(_))) {
-                let each = policy.regions.iter();
-                fences.extend(each.map(|region| Slot::Fence(way.name.clone(), region.clone())));
+                for region in &policy.regions {
+                    let slot = Slot::Fence(way.name.clone(), region.clone());
+                    fences.entry(region.clone()).or_default().push(slot);
+                }
             }
         }
-        let groups = [data, traffic, compute, fences].map(Group::new);
-        let every = [paces.data_every, paces.traffic_every, paces.compute_every, paces.fence_every];
-        for (group, every) in groups.iter().zip(every) {
+        let [data, traffic, compute] = [data, traffic, compute].map(Group::new);
+        let fences: BTreeMap<RegionName, Group> =
+            fences.into_iter().map(|(region, slots)| (region, Group::new(slots))).collect();
+        let all =
+            [(&data, paces.data_every), (&traffic, paces.traffic_every), (&compute, paces.compute_every)];
+        let of_fences = fences.values().map(|group| (group, paces.fence_every));
+        for (group, every) in all.into_iter().chain(of_fences) {
             for slot in &group.slots {
                 let look = Look {
                     slot: slot.clone(),
@@ -128,18 +137,15 @@ impl Observers {
                 tasks.spawn(look.run(group.wanted.subscribe(), every));
             }
         }
-        let [data, traffic, compute, fences] = groups;
         Self { data, traffic, compute, fences, paces, _tasks: tasks }
     }
 
     /// Asks for looks that begin at or after `since`, and waits for them: long for targets that answered the last
     /// time, shortly for those that did not. What is late is published when it comes, for the next pass.
-    pub(super) async fn refresh(&self, board: &Board, since: Tick, need: Need) {
+    pub(super) async fn refresh(&self, board: &Board, since: Tick, need: &Need) {
         let began = Instant::now();
         let mut groups = vec![&self.data, &self.traffic];
-        if need.fences {
-            groups.push(&self.fences);
-        }
+        groups.extend(need.fences.iter().filter_map(|region| self.fences.get(region)));
         for group in &groups {
             group.want(since);
         }

@@ -205,7 +205,8 @@ fn gather(api: &Api) -> Registry {
     let all = api.engine.all();
     #[expect(clippy::cast_precision_loss, reason = "a count of policies is exact")]
     gauges.in_force.set([], all.len() as f64);
-    for shown in &all {
+    // One that stands by knows the journal too, and told twice a sum would be twice the truth.
+    for shown in all.iter().filter(|_| api.shell.lease.is_held()) {
         gauges.tell(shown);
     }
     for problem in &api.engine.problems() {

@@ -12,11 +12,11 @@ use crate::local::read_environment;
 use crate::process::Signals;
 use crate::telemetry::{self, FilterError, LogArgs};
 use clap::Args;
-use muster_core::ids::{PolicyName, RegionName, VantageName};
+use muster_core::ids::{HolderId, PolicyName, RegionName, VantageName};
 use muster_core::secret::Secret;
 use muster_core::time::Millis;
 use muster_probes::{ProbeRunner, Report};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,6 +133,8 @@ struct Vantage {
     own_token: Option<Secret>,
     /// One per process that is reported to.
     buffers: Arc<Buffers>,
+    /// Processes that are reported to.
+    told: Mutex<BTreeSet<HolderId>>,
     probed: Mutex<BTreeMap<PolicyName, Probed>>,
 }
 
@@ -145,6 +147,7 @@ impl Vantage {
             secrets: Arc::new(secrets),
             own_token,
             buffers: Arc::default(),
+            told: Mutex::default(),
             probed: Mutex::default(),
         }
     }
@@ -237,16 +240,17 @@ impl Vantage {
 /// Reports to every process behind one name, also to those that come later: the one that stands by today acts tomorrow,
 /// and has to have seen what was seen.
 async fn follow_controller(vantage: Arc<Vantage>, controller: Controller) {
-    let mut reporting: BTreeMap<SocketAddr, Reporting> = BTreeMap::new();
+    let mut reporting: BTreeMap<SocketAddr, AbortOnDropHandle<()>> = BTreeMap::new();
     let mut trouble: Option<String> = None;
     loop {
         let pause = match controller.addresses().await {
             Ok(addresses) => {
-                reporting.retain(|address, _| addresses.contains(address));
+                reporting.retain(|address, task| addresses.contains(address) && !task.is_finished());
                 for address in addresses {
-                    reporting
-                        .entry(address)
-                        .or_insert_with(|| Reporting::start(&vantage, controller.at(address)));
+                    reporting.entry(address).or_insert_with(|| {
+                        let told = report_to(Arc::clone(&vantage), controller.at(address));
+                        AbortOnDropHandle::new(tokio::spawn(told))
+                    });
                 }
                 trouble = None;
                 RESOLVE_EVERY
@@ -267,38 +271,74 @@ async fn follow_controller(vantage: Arc<Vantage>, controller: Controller) {
     }
 }
 
-/// One process that is told, and what waits for it.
-struct Reporting {
-    buffers: Arc<Buffers>,
+/// Reports to the process at one address, unless it is told at another one already: each result must count once. Ends
+/// then; the address is tried again later.
+async fn report_to(vantage: Arc<Vantage>, controller: Controller) {
+    while let Some(place) = Place::take(&vantage, &controller).await {
+        keep_reporting(&vantage, &controller, place).await;
+    }
+}
+
+/// What waits for one process, and that nobody else reports to it from here.
+struct Place {
+    vantage: Arc<Vantage>,
     buffer: Arc<Buffer>,
-    _task: AbortOnDropHandle<()>,
+    holder: Option<HolderId>,
 }
 
-impl Reporting {
-    fn start(vantage: &Arc<Vantage>, controller: Controller) -> Self {
-        let (buffers, buffer) = (Arc::clone(&vantage.buffers), Arc::<Buffer>::default());
-        buffers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&buffer));
-        let task = keep_reporting(Arc::clone(vantage), controller, Arc::clone(&buffer));
-        Self { buffers, buffer, _task: AbortOnDropHandle::new(tokio::spawn(task)) }
+impl Place {
+    /// Asks who stands there, by a report of nothing. `None`: it is told already.
+    async fn take(vantage: &Arc<Vantage>, controller: &Controller) -> Option<Self> {
+        let nothing =
+            VantageReport { vantage: vantage.name.clone(), round_trip: None, policies: BTreeMap::new() };
+        let mut trouble = None;
+        let holder = loop {
+            let error = match controller.report(&nothing, &Secret::new("nobody")).await {
+                Ok(reply) => break reply.holder,
+                Err(error) => Some(error.to_string()),
+            };
+            if trouble != error {
+                tracing::warn!(error, "no controller answers");
+                trouble = error;
+            }
+            tokio::time::sleep(REST).await;
+        };
+        let mut told = vantage.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if holder.as_ref().is_some_and(|holder| !told.insert(holder.clone())) {
+            return None;
+        }
+        drop(told);
+        let buffer = Arc::<Buffer>::default();
+        vantage.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&buffer));
+        Some(Self { vantage: Arc::clone(vantage), buffer, holder })
+    }
+
+    /// Whether it is still the process that this place was taken for.
+    fn is_of(&self, holder: Option<&HolderId>) -> bool {
+        self.holder.as_ref() == holder
     }
 }
 
-impl Drop for Reporting {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = self.vantage.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.retain(|buffer| !Arc::ptr_eq(buffer, &self.buffer));
+        drop(buffers);
+        if let Some(holder) = &self.holder {
+            self.vantage.told.lock().unwrap_or_else(PoisonError::into_inner).remove(holder);
+        }
     }
 }
 
-/// Reports to one process for ever.
-async fn keep_reporting(vantage: Arc<Vantage>, controller: Controller, buffer: Arc<Buffer>) {
+/// Reports to one process, until another one stands there: that one may be told at another address already.
+async fn keep_reporting(vantage: &Vantage, controller: &Controller, place: Place) {
     let mut trip = None;
     let mut trouble: Option<String> = None;
     loop {
-        let _ = tokio::time::timeout(ASK_EVERY, buffer.news()).await;
+        let _ = tokio::time::timeout(ASK_EVERY, place.buffer.news()).await;
         tokio::time::sleep(BATCH).await;
         for (token, policies) in vantage.by_token() {
-            let told = report_once(&vantage, &controller, &buffer, &token, &policies, trip).await;
+            let told = report_once(vantage, controller, &place.buffer, &token, &policies, trip).await;
             let now_trouble = told.as_ref().err().map(ToString::to_string);
             if now_trouble != trouble {
                 if let Some(error) = &now_trouble {
@@ -309,14 +349,15 @@ async fn keep_reporting(vantage: Arc<Vantage>, controller: Controller, buffer: A
                 trouble = now_trouble;
             }
             match told {
-                Ok(took) => trip = Some(took),
+                Ok((_, holder)) if !place.is_of(holder.as_ref()) => return,
+                Ok((took, _)) => trip = Some(took),
                 Err(_) => tokio::time::sleep(REST).await,
             }
         }
     }
 }
 
-/// One report of the policies that share a token; how long it took.
+/// One report of the policies that share a token; how long it took, and who answered.
 async fn report_once(
     vantage: &Vantage,
     controller: &Controller,
@@ -324,7 +365,7 @@ async fn report_once(
     token: &Secret,
     policies: &[PolicyName],
     round_trip: Option<Millis>,
-) -> Result<Millis, ReportError> {
+) -> Result<(Millis, Option<HolderId>), ReportError> {
     let began = vantage.clock.now();
     let samples = buffer.take(policies, began);
     let report = VantageReport {
@@ -340,11 +381,75 @@ async fn report_once(
             for (policy, active) in reply.active_regions {
                 vantage.learn(&policy, active);
             }
-            Ok(vantage.clock.now().since(&began).unwrap_or_default())
+            Ok((vantage.clock.now().since(&began).unwrap_or_default(), reply.holder))
         }
         Err(error) => {
             buffer.put_back(samples);
             Err(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A controller that answers everything with its name; how often is told by `asked`.
+    async fn controller(holder: &str, asked: Arc<watch::Sender<u32>>) -> Controller {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let body = format!(r#"{{"activeRegions":{{}},"refused":{{}},"holder":"{holder}"}}"#);
+        tokio::spawn(async move {
+            loop {
+                let Ok((mut stream, _)) = listener.accept().await else { return };
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                asked.send_modify(|n| *n += 1);
+            }
+        });
+        Controller::parse(&format!("http://{address}")).unwrap().at(address)
+    }
+
+    async fn buffers_for(holders: [&str; 2]) -> usize {
+        let settings = Settings {
+            name: "v1".to_owned(),
+            policies: PathBuf::from("."),
+            secrets: None,
+            controller: Vec::new(),
+            log: LogArgs::default(),
+        };
+        let vantage = Arc::new(Vantage::new(&settings, None));
+        let asked = Arc::new(watch::Sender::new(0));
+        let mut tasks = Vec::new();
+        for holder in holders {
+            let controller = controller(holder, Arc::clone(&asked)).await;
+            let before = *asked.borrow();
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(report_to(Arc::clone(&vantage), controller))));
+            let mut seen = asked.subscribe();
+            let answered = seen.wait_for(|n| *n > before);
+            tokio::time::timeout(Duration::from_secs(10), answered).await.unwrap().unwrap();
+        }
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            // Each has either taken its place or ended.
+            let places = vantage.buffers.lock().unwrap().len();
+            let ended = tasks.iter().filter(|task| task.is_finished()).count();
+            if places + ended == holders.len() {
+                return places;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{places} places, {ended} ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_behind_two_addresses_is_told_once_and_two_processes_both() {
+        assert_eq!(buffers_for(["one", "one"]).await, 1);
+        assert_eq!(buffers_for(["one", "two"]).await, 2);
     }
 }

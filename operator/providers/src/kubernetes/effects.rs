@@ -44,11 +44,14 @@ pub(super) async fn change(
     let (goal, during, after) = match change {
         Change::AtLeast(replicas) => {
             let goal = allowed(&head, replicas).max(now);
-            (goal, json!({ BEFORE: before.unwrap_or(now).to_string() }), None)
+            let taken = before.or(fenced).unwrap_or(now).to_string();
+            let after = fenced.map(|_| json!({ FENCED: null }));
+            (goal, json!({ BEFORE: taken }), after)
         }
         Change::Zero => (0, json!({ FENCED: fenced.unwrap_or(now).to_string() }), None),
         Change::Lift => match fenced {
-            Some(fenced) => (fenced, json!({}), Some(json!({ FENCED: null }))),
+            // Never fewer than there are: the fence may not have come to scale at all.
+            Some(fenced) => (fenced.max(now), json!({}), Some(json!({ FENCED: null }))),
             None => return Ok(Outcome::AlreadyDone),
         },
         Change::Back(replicas) => match before.or(fenced) {

@@ -21,15 +21,13 @@ impl ScaleFence {
     }
 
     async fn apply(&self, region: &RegionName, change: Change, ctx: &OpCtx) -> Outcome {
-        let mut done = Outcome::AlreadyDone;
-        for workload in &self.0 {
-            match workload.apply(region, change, ctx).await {
-                Outcome::AlreadyDone => {}
-                Outcome::Issued(reference) => done = Outcome::Issued(reference),
-                other => return other,
-            }
-        }
-        done
+        // One that fails keeps none of the others from being changed.
+        let changes = self.0.iter().map(|workload| workload.apply(region, change, ctx));
+        let outcomes = futures::future::join_all(changes).await;
+        let went_wrong = |o: &&Outcome| !matches!(o, Outcome::AlreadyDone | Outcome::Issued(_));
+        let issued = |o: &&Outcome| matches!(o, Outcome::Issued(_));
+        let worst = outcomes.iter().find(went_wrong).or_else(|| outcomes.iter().find(issued));
+        worst.cloned().unwrap_or(Outcome::AlreadyDone)
     }
 }
 
@@ -43,7 +41,10 @@ impl FenceControl for ScaleFence {
             Ok(Err(failure)) => return Seen::Unknown(failure.why),
             Err(_) => return Seen::Unknown(format!("no answer within {} ms", deadline.as_millis())),
         };
-        let is_off = |seen: &super::look::Looked| (seen.facts.wanted, seen.pods, seen.endpoints) == (0, 0, 0);
+        let none_left =
+            |seen: &super::look::Looked| (seen.facts.wanted, seen.pods, seen.endpoints) == (0, 0, 0);
+        // Its controllers may not have heard of the zero yet, and make pods until then.
+        let is_off = |seen: &super::look::Looked| none_left(seen) && seen.is_settled;
         let ids = self.0.iter().zip(&looked).map(|(workload, seen)| {
             format!("{} {} ({})", workload.config.kind.kind, workload.config.name, seen.facts.id)
         });

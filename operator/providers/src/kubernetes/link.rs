@@ -33,6 +33,9 @@ pub enum KubeconfigError {
         /// The field.
         field: &'static str,
     },
+    /// Whoever is on the way could read the token, and answer in the server's place.
+    #[error("its server does not begin with https://")]
+    Plain,
     /// The server's certificate would not be looked at.
     #[error("it turns the check of the server's certificate off; give certificate-authority-data")]
     Insecure,
@@ -51,6 +54,9 @@ fn read(text: &Secret) -> Result<Kubeconfig, KubeconfigError> {
     let context = context.ok_or(KubeconfigError::NoContext)?;
     let cluster = file.clusters.iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster.as_ref());
     let cluster = cluster.filter(|c| c.server.is_some()).ok_or(KubeconfigError::NoContext)?;
+    if !cluster.server.as_ref().is_some_and(|server| server.starts_with("https://")) {
+        return Err(KubeconfigError::Plain);
+    }
     let user = file.auth_infos.iter().find(|u| Some(&u.name) == context.user.as_ref());
     let user = user.and_then(|u| u.auth_info.as_ref()).ok_or(KubeconfigError::NoContext)?;
     if cluster.insecure_skip_tls_verify == Some(true) {
@@ -182,6 +188,8 @@ mod tests {
             );
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
+        let plain = kubeconfig("server: http://a", "token: t");
+        assert!(matches!(check_kubeconfig(&plain), Err(KubeconfigError::Plain)));
         let insecure = kubeconfig("server: https://a, insecure-skip-tls-verify: true", "token: t");
         assert!(matches!(check_kubeconfig(&insecure), Err(KubeconfigError::Insecure)));
         for nonsense in ["hunter2", "{", "{apiVersion: v1, kind: Config}", ""] {

@@ -48,6 +48,8 @@ pub(super) struct Looked {
     pub(super) endpoints: u32,
     /// A fence holds it at zero.
     pub(super) is_fenced: bool,
+    /// Its controller has seen what is asked for, and counts that many.
+    pub(super) is_settled: bool,
 }
 
 /// The workload and its replicas.
@@ -117,7 +119,16 @@ async fn look_at(workload: &Workload, region: &RegionName) -> Result<Looked, Fai
     let ready = if workload.config.service.is_some() { endpoints.ready } else { pods.ready };
     let facts = facts_of(&head, ready).map_err(|why| Failure::new(ErrorClass::Invalid, why))?;
     let is_fenced = read_number(&head.object.metadata, FENCED).is_some();
-    Ok(Looked { facts, pods: pods.all, endpoints: endpoints.all, is_fenced })
+    let is_settled = is_settled(&head);
+    Ok(Looked { facts, pods: pods.all, endpoints: endpoints.all, is_fenced, is_settled })
+}
+
+fn is_settled(head: &Head) -> bool {
+    let counted = head.scale.status.as_ref().map(|status| count(Some(status.replicas)));
+    let observed = head.object.data.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
+    let is_observed =
+        observed.is_none_or(|seen| head.object.metadata.generation.is_none_or(|now| seen >= now));
+    counted == Some(head.replicas()) && is_observed
 }
 
 fn facts_of(head: &Head, ready: u32) -> Result<ComputeFacts, String> {

@@ -17,7 +17,8 @@ pub(super) const MIN_BEFORE: &str = "muster.dev/min-before";
 pub(super) const MANAGER: &str = "muster";
 
 /// Tools that write a number of replicas again and again, and not by server-side apply.
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 7] = [
+    "keda",
     "keda-operator",
     "argocd-controller",
     "argocd-application-controller",
