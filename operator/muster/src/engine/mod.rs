@@ -444,8 +444,9 @@ impl Engine {
                 "policy file"
             );
         }
+        known.clone_from(&problems);
+        drop(known);
         self.tell_problems(&problems);
-        *known = problems;
     }
 
     /// An event for each new problem of a policy, told once, by the process that acts.

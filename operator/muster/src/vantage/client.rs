@@ -154,12 +154,14 @@ impl Controller {
             let body = body.map_err(|e| self.unreachable(&e))?.to_bytes();
             Ok::<_, ReportError>((status, body))
         };
+        let mut exchange = std::pin::pin!(exchange);
         let (status, body) = tokio::select! {
-            answer = exchange => answer?,
-            ended = connection => return Err(self.unreachable(&match ended {
-                Ok(()) => "the connection ended".to_owned(),
-                Err(error) => error.to_string(),
-            })),
+            answer = &mut exchange => answer?,
+            ended = connection => {
+                ended.map_err(|e| self.unreachable(&e))?;
+                // A server that closes right after its answer: the answer is here, only not read yet.
+                exchange.await?
+            }
         };
         if status != StatusCode::OK {
             let message = String::from_utf8_lossy(&body).chars().take(300).collect();

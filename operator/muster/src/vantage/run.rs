@@ -405,7 +405,15 @@ mod tests {
             loop {
                 let Ok((mut stream, _)) = listener.accept().await else { return };
                 let mut request = [0; 4096];
-                let _ = stream.read(&mut request).await;
+                let mut got = String::new();
+                // The whole report: its body ends with its last brace.
+                while !got.ends_with("}}") {
+                    let read = stream.read(&mut request).await.unwrap_or(0);
+                    if read == 0 {
+                        break;
+                    }
+                    got.push_str(&String::from_utf8_lossy(request.get(..read).unwrap_or_default()));
+                }
                 let head =
                     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;

@@ -44,8 +44,9 @@ async fn one_bad_file_stops_no_other_and_a_name_taken_twice_is_reported() {
     place.write("d.yaml", &POLICY.replace("name: checkout", "name: search"));
     place.write("notes.txt", "not a policy");
     let server = place.start("one").await;
+    let told = |a: &Value| a["fileProblems"].as_array().is_some_and(|all| all.len() == 2);
     let both = |a: &Value| has_policy(a, "shop/checkout") && has_policy(a, "shop/search");
-    let list = server.until(LIST, "the good ones are in force", both).await;
+    let list = server.until(LIST, "the good ones are in force", |a| both(a) && told(a)).await;
     let mut reasons = reasons(&list);
     reasons.sort_unstable();
     assert_eq!(reasons, [("b.yaml", "DuplicateName"), ("c.yaml", "Invalid")]);
