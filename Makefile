@@ -49,7 +49,7 @@ crash: ## the controller killed at every point of every kind of run, and what it
 	@scripts/install-deps.sh test
 	@cargo run -q -p muster-tests --bin crash
 
-sieve: ## the operator with its view of the API server disturbed: killed at each write, stale reads, lost events
+sieve: ## the operator with its view of the API server disturbed: killed at each write, stale reads, lost events, failed requests
 	@scripts/install-deps.sh test
 	@scripts/build-kubernetes.sh >/dev/null
 	@cargo run -q -p muster-tests --bin sieve

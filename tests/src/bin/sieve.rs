@@ -1,4 +1,4 @@
-//! `make sieve`: disturbs the operator's view of its API server in three ways, and compares the ends.
+//! `make sieve`: disturbs the operator's view of its API server, and compares the ends.
 //!
 //! The program is also the `muster` of its world; Ctrl-C and SIGTERM end it with it.
 

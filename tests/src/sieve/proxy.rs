@@ -1,4 +1,5 @@
-//! A proxy in front of the API server that counts writes, answers reads late by a version, and loses events.
+//! A proxy in front of the API server that counts writes, answers reads late by a version, loses events, and fails
+//! requests.
 
 use futures::StreamExt;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -11,11 +12,15 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// How long an API server is in trouble: longer than a lease and a deadline of the operator.
+const TROUBLE: Duration = Duration::from_secs(12);
 
 /// What is done to the operator's requests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -26,6 +31,19 @@ pub(super) struct Rule {
     pub(super) stale: Option<String>,
     /// Lose every second event of watches of these kinds.
     pub(super) lose: Option<String>,
+    /// Fail every third request, the Lease's included, in this way, for [`TROUBLE`].
+    pub(super) fail: Option<Failure>,
+}
+
+/// What an API server in trouble does with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// 429, not carried out.
+    Busy,
+    /// 500, carried out nevertheless.
+    Broken,
+    /// Carried out, and answered late.
+    Slow(Duration),
 }
 
 #[derive(Default)]
@@ -35,7 +53,10 @@ struct State {
     writes: Vec<String>,
     /// By path and query: the last two different answers, and how often it was read.
     reads: BTreeMap<String, (Vec<Bytes>, usize)>,
-    /// Answers that were stale, and events that were lost.
+    /// When the rule was set, and requests since then.
+    since: Option<Instant>,
+    requests: usize,
+    /// Answers that were stale, events that were lost, and requests that failed.
     disturbed: usize,
 }
 
@@ -81,6 +102,7 @@ impl Proxy {
     pub(super) fn set(&self, rule: Rule) {
         let mut state = self.shared.lock();
         (state.rule, state.disturbed) = (rule, 0);
+        (state.since, state.requests) = (Some(Instant::now()), 0);
         state.writes.clear();
         drop(state);
         self.shared.held.send_replace(false);
@@ -125,9 +147,19 @@ async fn forward(request: Request<Incoming>, shared: &Arc<Shared>) -> anyhow::Re
             onward = onward.header(name, value);
         }
     }
+    let watches = path.contains("watch=true") || path.contains("watch=1");
+    let failure = if watches { None } else { failure(shared) };
+    if failure == Some(Failure::Busy) {
+        return Ok(refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"));
+    }
     let answer = shared.client.send(onward.body(kube::client::Body::from(body.to_vec()))?).await?;
-    if path.contains("watch=true") || path.contains("watch=1") {
+    if watches {
         return Ok(watched(answer, &path, shared));
+    }
+    match failure {
+        Some(Failure::Broken) => return Ok(refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
+        Some(Failure::Slow(late)) => tokio::time::sleep(late).await,
+        Some(Failure::Busy) | None => {}
     }
     let (head, body) = answer.into_parts();
     let mut body = body.collect().await?.to_bytes();
@@ -145,6 +177,29 @@ async fn forward(request: Request<Incoming>, shared: &Arc<Shared>) -> anyhow::Re
         told = told.header(hyper::header::CONTENT_TYPE, kind);
     }
     Ok(told.body(full(body))?)
+}
+
+/// Whether this request fails.
+fn failure(shared: &Shared) -> Option<Failure> {
+    let mut state = shared.lock();
+    state.requests += 1;
+    let over = state.since.is_none_or(|since| since.elapsed() > TROUBLE);
+    let failure = state.rule.fail.filter(|_| !over && state.requests.is_multiple_of(3));
+    state.disturbed += usize::from(failure.is_some());
+    failure
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Answer {
+    let said = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "message": "the server is in trouble", "code": status.as_u16(),
+    });
+    let mut answer = Response::new(full(Bytes::from(said.to_string())));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    answer
 }
 
 /// The lease is renewed by time, and a dry run writes nothing.

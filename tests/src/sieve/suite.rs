@@ -1,11 +1,11 @@
 //! All patterns, all points.
 
-use super::proxy::Rule;
+use super::proxy::{Failure, Rule};
 use super::stage::{Played, Stage};
 use crate::figures::{Figures, Judged};
 use anyhow::Context;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A way to disturb.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -16,6 +16,8 @@ pub enum Pattern {
     Stale,
     /// Events are lost.
     Unobserved,
+    /// Requests fail.
+    Failing,
 }
 
 /// What is played; everything unless told otherwise.
@@ -79,6 +81,17 @@ fn points(pattern: Pattern, undisturbed: &Played) -> Vec<(String, Rule)> {
                 (format!("lost events of {kind}"), Rule { lose: Some(kind.to_owned()), ..Rule::default() })
             })
             .collect(),
+        Pattern::Failing => [
+            ("429, not carried out", Failure::Busy),
+            ("500, carried out", Failure::Broken),
+            ("an answer after 1 s", Failure::Slow(Duration::from_secs(1))),
+            ("no answer before the deadline, carried out", Failure::Slow(Duration::from_secs(8))),
+        ]
+        .into_iter()
+        .map(|(what, failure)| {
+            (format!("every third request: {what}"), Rule { fail: Some(failure), ..Rule::default() })
+        })
+        .collect(),
     }
 }
 
@@ -91,7 +104,7 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
         .with_context(|| format!("the undisturbed run; the log's end:\n{}", stage.last_words()))?;
     println!("base  {} writes; {}; {}", undisturbed.writes.len(), undisturbed.effects, undisturbed.end);
     let mut tally = Tally::default();
-    for pattern in [Pattern::Intermediate, Pattern::Stale, Pattern::Unobserved] {
+    for pattern in [Pattern::Intermediate, Pattern::Stale, Pattern::Unobserved, Pattern::Failing] {
         if choice.pattern.is_some_and(|only| only != pattern) {
             continue;
         }

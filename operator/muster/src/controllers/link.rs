@@ -1,12 +1,20 @@
-//! How the API server is reached. The client's own repetition of calls is off: whoever calls knows what may be made twice.
+//! How the API server is reached. The client's own repetition of calls is off, as it repeats writes that may have been
+//! carried out.
 
+use super::patience::Patience;
+use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::path::Path;
 use std::time::Duration;
+use tower::ServiceBuilder;
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 
 /// Of one call.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Requests that wait for their turn; further callers wait too.
+const REQUESTS: usize = 1024;
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -43,7 +51,10 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) ->
     };
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
-    Client::try_from(config).map_err(|error| LinkError::Client(Box::new(error)))
+    let builder = ClientBuilder::try_from(config).map_err(|error| LinkError::Client(Box::new(error)))?;
+    let patient =
+        ServiceBuilder::new().layer(RetryLayer::new(Patience::default())).layer(BufferLayer::new(REQUESTS));
+    Ok(builder.with_layer(&patient).build())
 }
 
 /// Waits for a call, at most for its deadline.

@@ -5,7 +5,7 @@
 //!                         |                                |
 //!                         +--> requests --wish--> store    +--> tell --> statuses, FailoverRun, Events
 //! ```
-//! - `settings`, `run`: the process. `link`: how it reaches the API server.
+//! - `settings`, `run`: the process. `link`: how it reaches the API server; `patience`: what it asks again.
 //! - `view`, `source`, `secrets`: what is there, kept up by watches; an object that does not parse stops nothing.
 //! - `requests`: what people ask for, from `FailoverRun` objects and a policy's annotations, becomes wishes.
 //! - `last_word`: abort and pause read live, right before a run's point of no return.
@@ -16,6 +16,7 @@
 mod happenings;
 mod last_word;
 mod link;
+mod patience;
 mod requests;
 mod run;
 mod secrets;

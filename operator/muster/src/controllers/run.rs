@@ -7,7 +7,7 @@ use super::requests::Requests;
 use super::secrets::ClusterSecrets;
 use super::settings::Settings;
 use super::source::source;
-use super::tell::Teller;
+use super::tell::{Teller, WRITERS};
 use super::view::View;
 use crate::assemble::Assembler;
 use crate::clock::Clock;
@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// So often everything is listed again: an event that was lost on the way is noticed by nothing else.
@@ -135,6 +136,7 @@ impl Operator {
             store: Arc::clone(&kubernetes),
             client: client.clone(),
             view: view.clone(),
+            writers: Arc::new(Semaphore::new(WRITERS)),
         };
         let requests =
             Requests::new(Arc::clone(&shell), Arc::clone(&engine), kubernetes, client.clone(), view.clone());

@@ -15,18 +15,29 @@ use muster_crds::{FailoverRunStatus, RegionFailoverPolicy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+/// Statuses that are written at once: a thousand together would keep the API server from what matters more.
+pub(super) const WRITERS: usize = 8;
 /// Between two looks for policies that came or went.
 const SWEEP_EVERY: Duration = Duration::from_millis(300);
 /// Passes follow each other quickly in a run; people read more slowly.
 const SETTLE: Duration = Duration::from_millis(50);
 /// After a failed write.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Of one status, while others write into the same object.
+const TRIES: usize = 3;
 /// At the latest so often the status is compared with what it should be: somebody may have edited it, or the engine has
 /// found a problem. Nothing is asked of the API server for that.
 const RESYNC: Duration = Duration::from_secs(1);
+
+/// What the API server answered last. The watch may be late: it is newer than what the view shows, until the view shows
+/// something else than it did before.
+struct Answered {
+    object: Arc<RegionFailoverPolicy>,
+    after: Arc<RegionFailoverPolicy>,
+}
 
 /// What telling takes.
 #[derive(Clone)]
@@ -36,6 +47,7 @@ pub(super) struct Teller {
     pub(super) store: Arc<KubernetesStore>,
     pub(super) client: Client,
     pub(super) view: View,
+    pub(super) writers: Arc<Semaphore>,
 }
 
 impl Teller {
@@ -70,11 +82,12 @@ impl Teller {
         let mut changes = self.view.policies.changes();
         let mut latest = handle.map(|handle| handle.latest);
         let runs = latest.is_some();
+        let mut answered = None;
         loop {
             let newest = latest.as_mut().and_then(|latest| latest.borrow_and_update().clone());
             changes.borrow_and_update();
             let told = if self.shell.lease.is_held() {
-                self.tell_once(&name, newest.as_deref()).await
+                self.tell_once(&name, newest.as_deref(), &mut answered).await
             } else {
                 Ok(())
             };
@@ -125,31 +138,72 @@ impl Teller {
         }
     }
 
-    async fn tell_once(&self, name: &PolicyName, latest: Option<&Latest>) -> Result<(), String> {
+    async fn tell_once(
+        &self,
+        name: &PolicyName,
+        latest: Option<&Latest>,
+        answered: &mut Option<Answered>,
+    ) -> Result<(), String> {
         if let Some(latest) = latest {
             self.tell_run(name, latest).await?;
         }
-        let Some(object) = self.view.policy(name) else { return Ok(()) };
+        let Some(seen) = self.view.policy(name) else { return Ok(()) };
+        let mut object = match answered.take().filter(|answer| Arc::ptr_eq(&answer.after, &seen)) {
+            Some(answer) => answer.object,
+            None => Arc::clone(&seen),
+        };
         let generation = object.metadata.generation.unwrap_or(0);
         // Nothing is said of a spec that nobody has looked at yet.
         let judged = u64::try_from(generation).ok().and_then(|n| self.engine.problems_of(name, n));
-        let Some(problems) = judged else { return Ok(()) };
-        let around = Around { generation, problems: &problems, now: self.shell.clock.now() };
-        let present = object.status.clone().unwrap_or_default();
-        if status_of(latest, &around, &present) == present {
-            return Ok(());
-        }
-        // The view may be old: compare with what is there, and write under its version.
+        let told = match &judged {
+            Some(problems) => {
+                let around = Around { generation, problems, now: self.shell.clock.now() };
+                self.write_status(name, latest, &around, &mut object).await
+            }
+            None => Ok(()),
+        };
+        *answered = Some(Answered { object, after: seen });
+        told
+    }
+
+    /// Writes the status under the version of `object`, unless it is there; then `object` is what the API server
+    /// answered.
+    async fn write_status(
+        &self,
+        name: &PolicyName,
+        latest: Option<&Latest>,
+        around: &Around<'_>,
+        object: &mut Arc<RegionFailoverPolicy>,
+    ) -> Result<(), String> {
         let (namespace, short) = split(name);
         let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.clone(), namespace);
-        let Some(mut object) = within(api.get_opt(short)).await? else { return Ok(()) };
-        let present = object.status.take().unwrap_or_default();
-        let next = status_of(latest, &around, &present);
-        if next == present {
-            return Ok(());
+        for _ in 0..TRIES {
+            let present = object.status.clone().unwrap_or_default();
+            let next = status_of(latest, around, &present);
+            if next == present {
+                return Ok(());
+            }
+            let _turn = self.writers.acquire().await.map_err(|error| error.to_string())?;
+            let told = RegionFailoverPolicy { status: Some(next), ..RegionFailoverPolicy::clone(object) };
+            let params = PostParams::default();
+            let answer = within(async {
+                match api.replace_status(short, &params, &told).await {
+                    Ok(written) => Ok(Some((written, true))),
+                    // It was old: compared with what is there.
+                    Err(kube::Error::Api(status)) if status.is_conflict() => {
+                        Ok(api.get_opt(short).await?.map(|there| (there, false)))
+                    }
+                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                    Err(error) => Err(error),
+                }
+            });
+            let Some((there, written)) = answer.await? else { return Ok(()) };
+            *object = Arc::new(there);
+            if written {
+                return Ok(());
+            }
         }
-        object.status = Some(next);
-        within(api.replace_status(short, &PostParams::default(), &object)).await.map(|_| ())
+        Err("others write into it at the same time".to_owned())
     }
 
     /// The newest run's object, made if a verdict opened it. An ended one was written by the journal already.

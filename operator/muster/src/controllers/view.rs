@@ -161,7 +161,11 @@ where
 
 fn judge<K: Resource>(object: DeserializeGuard<K>) -> (Key, Known<K>) {
     match object.0 {
-        Ok(object) => (key_of(object.meta()), Known::Good(Arc::new(object))),
+        Ok(mut object) => {
+            // As large as the object itself, once for each of a thousand, and read by nobody here.
+            object.meta_mut().managed_fields = None;
+            (key_of(object.meta()), Known::Good(Arc::new(object)))
+        }
         Err(invalid) => {
             let uid = invalid.metadata.uid.clone();
             (key_of(&invalid.metadata), Known::Poisoned(Arc::new(Unreadable { why: invalid.error, uid })))

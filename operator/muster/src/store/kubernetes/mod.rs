@@ -44,6 +44,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A write that went through lately shows that the next one can.
 const RECENT_WRITE: Millis = Millis(5_000);
@@ -100,6 +101,26 @@ pub struct KubernetesStore {
     changes: AtomicU64,
     frames: Frames,
     desk: claims::Desk,
+    turns: Turns,
+}
+
+/// Records that are under way at once. A thousand together would all miss the deadline that each has alone; the wait for a
+/// turn is before it. Runs do not wait behind policies to which nothing happens.
+struct Turns {
+    calm: Semaphore,
+    runs: Semaphore,
+}
+
+impl Turns {
+    const fn new() -> Self {
+        Self { calm: Semaphore::const_new(8), runs: Semaphore::const_new(16) }
+    }
+
+    async fn of(&self, next: &Journal) -> Option<SemaphorePermit<'_>> {
+        let turns = if next.state.active_run.is_some() { &self.runs } else { &self.calm };
+        // They are never closed.
+        turns.acquire().await.ok()
+    }
 }
 
 impl fmt::Debug for KubernetesStore {
@@ -114,7 +135,8 @@ impl KubernetesStore {
         let frames = Frames::new(options.frames_per_run);
         let (sight, lease, written) = (LeaseSight::default(), Mutex::default(), Mutex::default());
         let (known, changes, desk) = (Mutex::default(), AtomicU64::new(0), claims::Desk::default());
-        Self { client, options, clock, sight, lease, written, known, changes, frames, desk }
+        let turns = Turns::new();
+        Self { client, options, clock, sight, lease, written, known, changes, frames, desk, turns }
     }
 
     /// The policy as it acted last, as YAML; `None` if it never did.
@@ -227,6 +249,7 @@ impl Store for KubernetesStore {
         lease: &LeaseToken,
         next: &Journal,
     ) -> Result<Version, StoreError> {
+        let _turn = self.turns.of(next).await;
         let recorded = Box::pin(journal::record(self, policy, expected, lease, next)).await;
         // If it failed, somebody else wrote, or nobody knows whether this did.
         self.forget(policy);
