@@ -40,8 +40,9 @@ async fn holder(operated: &Operated) -> anyhow::Result<String> {
 
 async fn story(operated: &Operated) -> anyhow::Result<()> {
     let leader = holder(operated).await?;
-    // Both names begin alike; the first one alone has something else behind that.
-    let (leads, other) = if leader.starts_with(SECOND) { (SECOND, OPERATOR) } else { (OPERATOR, SECOND) };
+    // A holder's name is its process's, a hyphen and more; and the second's begins like the first's.
+    let (leads, other) =
+        if leader.starts_with(&format!("{SECOND}-")) { (SECOND, OPERATOR) } else { (OPERATOR, SECOND) };
     operated.world.kill(&"east".into());
     let opened = |policy: &Value| match text(policy, "/status/activeRun/name") {
         "" => Err(text(policy, "/status/phase").to_owned()),

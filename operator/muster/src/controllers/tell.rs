@@ -166,8 +166,7 @@ impl Teller {
         told
     }
 
-    /// Writes the status under the version of `object`, unless it is there; then `object` is what the API server
-    /// answered.
+    /// Writes the status under its object's version, unless it is there; `object` is then what the API server answered.
     async fn write_status(
         &self,
         name: &PolicyName,
@@ -175,31 +174,33 @@ impl Teller {
         around: &Around<'_>,
         object: &mut Arc<RegionFailoverPolicy>,
     ) -> Result<(), String> {
+        let news = |object: &RegionFailoverPolicy| {
+            let present = object.status.clone().unwrap_or_default();
+            let next = status_of(latest, around, &present);
+            (next != present).then_some(next)
+        };
+        if news(object).is_none() {
+            return Ok(());
+        }
+        let _turn = self.writers.acquire().await.map_err(|error| error.to_string())?;
         let (namespace, short) = split(name);
         let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.clone(), namespace);
         for _ in 0..TRIES {
-            let present = object.status.clone().unwrap_or_default();
-            let next = status_of(latest, around, &present);
-            if next == present {
-                return Ok(());
-            }
-            let _turn = self.writers.acquire().await.map_err(|error| error.to_string())?;
+            // What was seen may be old: compared with what is there, and written under its version.
+            let Some(there) = within(api.get_opt(short)).await? else { return Ok(()) };
+            *object = Arc::new(there);
+            let Some(next) = news(object) else { return Ok(()) };
             let told = RegionFailoverPolicy { status: Some(next), ..RegionFailoverPolicy::clone(object) };
             let params = PostParams::default();
-            let answer = within(async {
+            let written = within(async {
                 match api.replace_status(short, &params, &told).await {
-                    Ok(written) => Ok(Some((written, true))),
-                    // It was old: compared with what is there.
-                    Err(kube::Error::Api(status)) if status.is_conflict() => {
-                        Ok(api.get_opt(short).await?.map(|there| (there, false)))
-                    }
-                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                    Ok(written) => Ok(Some(written)),
+                    Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
                     Err(error) => Err(error),
                 }
             });
-            let Some((there, written)) = answer.await? else { return Ok(()) };
-            *object = Arc::new(there);
-            if written {
+            if let Some(written) = written.await? {
+                *object = Arc::new(written);
                 return Ok(());
             }
         }
