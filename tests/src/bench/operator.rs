@@ -30,8 +30,8 @@ const AT_ONCE: usize = 250;
 const TEMPLATE: &str = include_str!("operator.yaml");
 const LONGEST: Duration = Duration::from_mins(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Two rounds of probes until everything was seen, and no status changes any more.
-const SETTLE: Duration = Duration::from_secs(75);
+/// Probes that follow each other every 30 s until each count has reached its threshold: until then it is recorded.
+const SETTLE: Duration = Duration::from_mins(4);
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// The operator's process and its API.
