@@ -64,8 +64,8 @@ const fn class_of(code: u16, unanswered: ErrorClass) -> ErrorClass {
     }
 }
 
-/// The innermost cause too: the client's own words are only "service error".
-pub(super) fn tell(error: &kube::Error) -> String {
+/// What went wrong with a call to an API server, the innermost cause too: the client's own words are only "service error".
+pub fn tell(error: &kube::Error) -> String {
     let mut told = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

@@ -23,6 +23,7 @@ mod look;
 mod marks;
 mod workload;
 
+pub use call::tell;
 pub use fence::ScaleFence;
 pub use link::{Clusters, KubeconfigError, Link, check_kubeconfig};
 pub use workload::{Place, Workload, WorkloadConfig};

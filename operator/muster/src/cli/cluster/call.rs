@@ -1,8 +1,8 @@
 //! One call to the API server: with a deadline, tried once, and what its failure means to the person who asked.
 
 use super::super::exit::{Code, Done, Failure};
-use crate::store::kubernetes::tell;
 use kube::core::Status;
+use muster_providers::kubernetes::tell;
 use std::future::Future;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Which API server, and as whom: what kubectl would take, or the ServiceAccount of the pod that this runs in.
 
 use super::super::exit::{Code, Done, Failure};
-use crate::store::kubernetes::tell;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use muster_providers::kubernetes::tell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use crate::store::{StoreError, StoreErrorClass as Class};
 use kube::core::Status;
 use muster_core::time::Millis;
+use muster_providers::kubernetes::tell;
 use std::future::Future;
 use std::time::Duration;
 
@@ -66,20 +67,6 @@ const fn unanswered(effect: Effect) -> Class {
         Effect::Read => Class::Busy,
         Effect::Write => Class::Unknown,
     }
-}
-
-/// The innermost cause too: the client's own words are only "service error".
-pub(crate) fn tell(error: &kube::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_told = inner.to_string();
-        if !told.contains(&inner_told) {
-            told = format!("{told}: {inner_told}");
-        }
-        source = inner.source();
-    }
-    told
 }
 
 fn judge(verb: &'static str, effect: Effect, status: &Status) -> Failed {

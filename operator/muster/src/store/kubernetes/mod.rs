@@ -25,7 +25,6 @@ mod journal;
 mod lease;
 pub mod story;
 
-pub(crate) use call::tell;
 pub(crate) use history::write_status;
 
 use super::lease::LeaseSight;
