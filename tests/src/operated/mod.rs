@@ -154,12 +154,10 @@ impl Operated {
         folders::write(&world.state().join("token"), &uuid::Uuid::new_v4().simple().to_string(), 0o600)?;
         let link = link(&cluster).await?;
         start_operator(&world, binary, &link)?;
-        if shape == Shape::Pair {
-            let second = free_address()?;
-            start_operator_as(SECOND, second, &world, binary, &link)?;
-            world.start_vantages_of(&[second])?;
-        } else {
-            world.start_vantages()?;
+        let second = (shape == Shape::Pair).then(free_address).transpose()?;
+        match second {
+            Some(second) => world.start_vantages_of(&[second])?,
+            None => world.start_vantages()?,
         }
         let controller = Controller::of(&world).await?;
         let binary = binary.to_owned();
@@ -170,6 +168,10 @@ impl Operated {
             .wait_ready(&"east".into(), PATIENCE)
             .await
             .map_err(|e| operated.with_last_words(&e))?;
+        // Not before the first one has the lease: which of two gets it is chance.
+        if let Some(second) = second {
+            start_operator_as(SECOND, second, &operated.world, &operated.binary, &operated.link)?;
+        }
         Ok(operated)
     }
 
