@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Between two looks whether Secrets have other values now.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
@@ -26,6 +27,7 @@ struct Offered {
     policies: Mutex<Option<BTreeMap<String, Known<RegionFailoverPolicy>>>>,
     changes: AtomicU64,
     credentials: AtomicU64,
+    wakes: Arc<Notify>,
 }
 
 /// Keeps [`ClusterSource`] up to date.
@@ -70,6 +72,7 @@ impl Feeder {
                 self.secrets.ensure(&wanted).await;
                 *self.offered.policies.lock().unwrap_or_else(PoisonError::into_inner) = Some(policies);
                 self.offered.changes.fetch_add(1, Ordering::Release);
+                self.offered.wakes.notify_one();
             }
             tokio::select! {
                 alive = changes.changed() => {
@@ -83,6 +86,7 @@ impl Feeder {
                     if self.secrets.renew().await {
                         tracing::info!("Secrets have other values now");
                         self.offered.credentials.fetch_add(1, Ordering::Release);
+                        self.offered.wakes.notify_one();
                     }
                 }
             }
@@ -130,6 +134,10 @@ impl PolicySource for ClusterSource {
             policies: before.is_none_or(|(changes, _)| changes != now.0),
             credentials: before.is_some_and(|(_, credentials)| credentials != now.1),
         }
+    }
+
+    fn wakes(&self) -> Arc<Notify> {
+        Arc::clone(&self.offered.wakes)
     }
 
     fn look_anew(&mut self) {

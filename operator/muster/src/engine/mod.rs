@@ -21,7 +21,7 @@ pub(crate) mod status;
 use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
-use crate::store::{Archive, Known, Store, StoreError, StoreErrorClass};
+use crate::store::{Archive, Known, Store, StoreError};
 use futures::StreamExt;
 use muster_core::decision::Event;
 use muster_core::ids::{HolderId, Owner, PolicyName};
@@ -148,6 +148,7 @@ impl Engine {
     /// Follows the source until `stop`.
     pub(crate) async fn follow(&self, mut source: impl PolicySource) {
         let mut acted = false;
+        let wakes = source.wakes();
         loop {
             let looked = tokio::task::spawn_blocking(move || {
                 let changed = source.look();
@@ -168,6 +169,7 @@ impl Engine {
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
+                () = wakes.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -190,7 +192,8 @@ impl Engine {
     async fn take_over(&self, source: &impl PolicySource, changed: Changed) -> bool {
         let in_force = self.lock().iter().map(|(name, r)| (name.clone(), r.file.clone())).collect();
         let mut listing = source.listing(&in_force);
-        let mut complete = true;
+        let known = self.know_owners().await;
+        let mut complete = known.is_some();
         let found = std::mem::take(&mut listing.found);
         let mut waiting = Vec::with_capacity(found.len());
         for (name, found) in &found {
@@ -216,7 +219,7 @@ impl Engine {
                 running.offers.send_if_modified(|offer| !std::mem::replace(&mut offer.removed, true));
             }
         }
-        complete &= self.restore_kept(&mut listing, &found).await;
+        complete &= self.restore_kept(known.unwrap_or_default(), &mut listing, &found).await;
         self.report_problems(listing);
         let judged = found.iter().filter_map(|(name, found)| Some((name.clone(), found.generation?)));
         *self.judged.lock().unwrap_or_else(PoisonError::into_inner) = judged.collect();
@@ -233,17 +236,34 @@ impl Engine {
         self.bring_into_force(name, found, source, credentials).await
     }
 
-    /// Policies that are not running although they did before a restart: their file is bad now, or a run of
-    /// theirs is active. Those that are gone for good give up what they hold.
-    async fn restore_kept(&self, listing: &mut Listing, found: &BTreeMap<PolicyName, Found>) -> bool {
-        let known = match self.shell.store.policies().await {
-            Ok(known) => known,
+    /// All policies of the journal, in one look; a thousand of them would wait for a look at each. `None`: it did not
+    /// answer.
+    async fn know_owners(&self) -> Option<Vec<Known>> {
+        match self.shell.store.policies().await {
+            Ok(known) => {
+                let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+                for known in &known {
+                    owners.entry(known.policy.clone()).or_insert_with(|| known.owner.clone());
+                }
+                drop(owners);
+                Some(known)
+            }
             Err(error) => {
                 tracing::warn!(%error, "failed to list the journal's policies; trying again");
-                return false;
+                None
             }
-        };
-        let (mut complete, mut gone) = (true, Vec::new());
+        }
+    }
+
+    /// Policies that are not running although they did before a restart: their file is bad now, or a run of
+    /// theirs is active. Those that are gone for good give up what they hold.
+    async fn restore_kept(
+        &self,
+        known: Vec<Known>,
+        listing: &mut Listing,
+        found: &BTreeMap<PolicyName, Found>,
+    ) -> bool {
+        let mut gone = Vec::new();
         for known in known {
             let name = &known.policy;
             let doubtful = listing.doubtful.contains(name);
@@ -253,21 +273,16 @@ impl Engine {
             if self.lock().contains_key(name) || (found.contains_key(name) && !doubtful) {
                 continue;
             }
-            let in_run = match self.shell.store.load(name).await {
-                Ok(loaded) => Some(loaded.journal.state.active_run.is_some()),
-                Err(error) => {
-                    tracing::warn!(policy = %name, %error, "failed to see whether a policy without a file is in a run");
-                    complete &= error.class() == StoreErrorClass::Broken;
-                    None
-                }
-            };
-            if doubtful || in_run == Some(true) {
+            if known.in_run.is_none() {
+                tracing::warn!(policy = %name, "failed to see whether a policy without a file is in a run: its journal cannot be read");
+            }
+            if doubtful || known.in_run == Some(true) {
                 self.bring_back(&known, doubtful, listing).await;
-            } else if in_run == Some(false) && !listing.obscure {
+            } else if known.in_run == Some(false) && !listing.obscure {
                 gone.push(known);
             }
         }
-        complete & self.release_left_behind(&gone).await
+        self.release_left_behind(&gone).await
     }
 
     /// Whether nothing is left to do for a policy that is gone; one that `is_back` is another matter again.

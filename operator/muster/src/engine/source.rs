@@ -6,6 +6,8 @@ use muster_core::ids::{Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// What a look found changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,6 +46,10 @@ pub(crate) struct Listing {
 pub(crate) trait PolicySource: Send + Sync + 'static {
     /// Looks again. May block for as long as files take.
     fn look(&mut self) -> Changed;
+    /// Tells of a change before the next look is due; for sources that are told themselves.
+    fn wakes(&self) -> Arc<Notify> {
+        Arc::default()
+    }
     /// The next look reports a change, whatever it finds.
     fn look_anew(&mut self);
     /// Where each policy comes from; `in_force` says where it came from before.

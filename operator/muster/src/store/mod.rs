@@ -70,6 +70,8 @@ pub struct Known {
     pub owner: Owner,
     /// Where its journal stands.
     pub version: Version,
+    /// Whether a run is active. `None`: its journal cannot be read.
+    pub in_run: Option<bool>,
 }
 
 /// A journal as loaded.

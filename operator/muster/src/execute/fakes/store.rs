@@ -101,6 +101,7 @@ impl Store for MemoryStore {
             policy: policy.clone(),
             owner: journal.state.owner.clone(),
             version: version(*number),
+            in_run: Some(journal.state.active_run.is_some()),
         };
         Ok(self.lock().journals.iter().map(known).collect())
     }

@@ -44,6 +44,7 @@ pub(super) async fn a_created_policy_is_listed_and_loaded_by_every_process(
         let known = view.policies().await?;
         let listed = known.first().map(|k| (&k.policy, &k.owner, &k.version));
         ensure!(known.len() == 1 && listed == Some((&policy(), &owner(), &created.version)), "{known:?}");
+        ensure!(known.iter().all(|known| known.in_run == Some(false)), "{known:?}");
         ensure!(view.load(&policy()).await? == created);
     }
     Ok(())
@@ -70,6 +71,8 @@ pub(super) async fn what_is_recorded_is_loaded_unchanged(backing: &dyn Backing) 
     for view in [store, backing.open().await?] {
         let seen = view.load(&policy()).await?;
         ensure!(seen.journal == next, "{:#?}\nis not\n{:#?}", seen.journal, next);
+        let in_run: Vec<_> = view.policies().await?.iter().map(|known| known.in_run).collect();
+        ensure!(in_run == [Some(true)], "{in_run:?}");
         ensure!(seen.version == version);
     }
     Ok(())

@@ -11,6 +11,9 @@ use muster_core::time::Stamp;
 use muster_core::wish::{self, Wish};
 use muster_crds::{FailoverJournal, FailoverJournalSpec};
 
+/// Journals in one answer, so that each comes well within a call's deadline.
+const PAGE: u32 = 250;
+
 /// The journal as one object holds it.
 struct Row {
     object: FailoverJournal,
@@ -112,23 +115,29 @@ pub(super) async fn list(store: &KubernetesStore) -> Result<Vec<Known>, StoreErr
         Some(namespace) => Api::namespaced(store.client.clone(), namespace),
         None => Api::all(store.client.clone()),
     };
-    let found = call(VERB, Effect::Read, api.list(&ListParams::default())).await;
-    let found = found.map_err(|failed| failed.unexpected(VERB))?;
-    let known = found.items.iter().map(|object| {
-        let (namespace, name) = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
-        Known {
-            policy: PolicyName::new(format!(
-                "{}/{}",
-                namespace.unwrap_or_default(),
-                name.unwrap_or_default()
-            )),
-            owner: Owner::new(object.spec.owner.clone()),
-            version: version(object),
+    let mut known = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let found = call(VERB, Effect::Read, api.list(&page)).await;
+        let found = found.map_err(|failed| failed.unexpected(VERB))?;
+        known.extend(found.items.iter().map(know));
+        match found.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => break,
         }
-    });
-    let mut known: Vec<Known> = known.collect();
+    }
     known.sort_by(|a, b| a.policy.cmp(&b.policy));
     Ok(known)
+}
+
+fn know(object: &FailoverJournal) -> Known {
+    let (namespace, name) = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
+    Known {
+        policy: PolicyName::new(format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())),
+        owner: Owner::new(object.spec.owner.clone()),
+        version: version(object),
+        in_run: Some(object.spec.active_run.is_some()),
+    }
 }
 
 pub(super) async fn load(store: &KubernetesStore, policy: &PolicyName) -> Result<Loaded, StoreError> {

@@ -21,12 +21,15 @@ struct Row {
 }
 
 pub(super) fn list(tx: &Transaction<'_>) -> Result<Vec<Known>, Fault> {
-    let mut rows = tx.prepare_cached("select policy, owner, version from journal order by policy")?;
+    let mut rows = tx.prepare_cached("select policy, owner, version, body from journal order by policy")?;
     let known = rows.query_map([], |row| {
+        let policy = PolicyName::new(row.get::<_, String>(0)?);
+        let journal = parse(&policy, &row.get::<_, String>(3)?).ok();
         Ok(Known {
-            policy: PolicyName::new(row.get::<_, String>(0)?),
+            policy,
             owner: Owner::new(row.get::<_, String>(1)?),
             version: version(row.get(2)?),
+            in_run: journal.map(|journal| journal.state.active_run.is_some()),
         })
     })?;
     Ok(known.collect::<Result<_, _>>()?)
