@@ -2,7 +2,7 @@
 
 use crate::duration::Duration;
 use crate::schema::policy_schema;
-use crate::text::{HeaderName, Name, SecretKey, SecretName};
+use crate::text::{HeaderName, HostedZoneId, Name, RoleArn, SecretKey, SecretName};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -157,6 +157,8 @@ fn text_kind_of(schema: &Value) -> String {
         Some(Name::PATTERN) => "name".to_owned(),
         Some(SecretName::PATTERN) => "name of a Secret".to_owned(),
         Some(SecretKey::PATTERN) => "key of a Secret".to_owned(),
+        Some(HostedZoneId::PATTERN) => "id of a hosted zone".to_owned(),
+        Some(RoleArn::PATTERN) => "ARN of a role".to_owned(),
         Some(HeaderName::PATTERN) => "name of a header".to_owned(),
         _ => match schema["maxLength"].as_u64() {
             Some(most) => format!("text, at most {most}"),

@@ -149,6 +149,19 @@ patterned!(
     "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$"
 );
 
+patterned!(
+    /// The id of a hosted zone of Route 53.
+    HostedZoneId,
+    32,
+    "^Z[0-9A-Z]{1,31}$"
+);
+patterned!(
+    /// The ARN of an IAM role.
+    RoleArn,
+    2048,
+    "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$"
+);
+
 /// What a pattern of the schema stands for, and how to write it, for messages.
 pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
     match pattern {
@@ -163,6 +176,8 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
             "use lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit",
         ),
         SecretKey::PATTERN => ("a key of a Secret", "use letters, digits, `-`, `_` and `.`"),
+        HostedZoneId::PATTERN => ("a hosted zone's id", "write it like Z0123456789ABCDEFGHIJ, without /hostedzone/"),
+        RoleArn::PATTERN => ("a role's ARN", "write it like arn:aws:iam::111122223333:role/muster"),
         HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
         _ => ("a text of the right form", "see the field's description"),
     }

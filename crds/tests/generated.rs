@@ -178,6 +178,13 @@ spec:
       record: x.example.com
       tsig: {keyName: k, secret: {name: a, key: b}}
       targets: [{region: east, address: 127.0.0.1}, {region: west, address: 127.0.0.2}]
+  - name: u
+    route53:
+      zoneId: Z1
+      zone: example.com
+      record: x.example.com
+      nameServers: [ns-1.awsdns-00.com]
+      flip: {record: {targets: [{region: east, address: 127.0.0.1}, {region: west, address: 127.0.0.2}]}}
   fence: [{name: f, sql: {data: d}}]
   hooks: [{name: h, at: AfterPromote, exec: {command: [x]}}]
 ";

@@ -2,7 +2,7 @@
 
 use super::request::SecretRef;
 use crate::duration::Duration;
-use crate::text::{Address, DomainName, Name};
+use crate::text::{Address, DomainName, HostedZoneId, Name, RoleArn};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 /// One public name: exactly one engine.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.rfc2136)").message("exactly one engine is needed: rfc2136"))]
+#[x_kube(validation = Rule::new("has(self.rfc2136) != has(self.route53)").message("exactly one engine is needed: rfc2136 or route53"))]
 pub struct Traffic {
     /// Its name.
     pub name: Name,
     /// Name servers that take dynamic updates (RFC 2136), signed by TSIG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rfc2136: Option<Rfc2136>,
+    /// A public hosted zone of Amazon Route 53.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route53: Option<Route53>,
 }
 
 /// A record kept by dynamic updates.
@@ -84,6 +87,73 @@ pub enum TsigAlgorithm {
     HmacSha384,
     #[serde(rename = "hmac-sha512")]
     HmacSha512,
+}
+
+/// A name in a public hosted zone.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.externalIdSecret) || has(self.roleArn)")
+        .message("externalIdSecret goes with roleArn").field_path(".externalIdSecret"),
+    validation = Rule::new("duration(self.timeout) >= duration('1s') && duration(self.timeout) <= duration('1h')")
+        .message("timeout must be between 1s and 1h").field_path(".timeout"),
+)]
+pub struct Route53 {
+    /// The hosted zone's id.
+    pub zone_id: HostedZoneId,
+    /// The zone's name.
+    pub zone: DomainName,
+    /// The name that clients look up; in the zone.
+    pub record: DomainName,
+    /// The zone's authoritative servers, `host` or `host:port`, as `aws route53 get-hosted-zone` lists them. Every one is
+    /// verified; they stand here so that no call of the API is needed for it.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub name_servers: Vec<Address>,
+    /// The role that may change the zone. Absent: the credentials that Muster runs with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<RoleArn>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id_secret: Option<SecretRef>,
+    /// How the name is moved.
+    pub flip: Route53Flip,
+    /// Deadline of one flip, with its verification at every server. A change takes up to a minute to reach them.
+    #[serde(default = "two_minutes")]
+    pub timeout: Duration,
+}
+
+/// How a name of a hosted zone is moved: exactly one way.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.record)").message("exactly one way is needed: record"))]
+pub struct Route53Flip {
+    /// Replaces the record, by the API of Route 53. That API stands in us-east-1 for all regions: it may fail together with
+    /// the region that is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Route53Record>,
+}
+
+/// A simple record, replaced by a flip.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.ttl).getMilliseconds() % 1000 == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
+        .message("ttl must be whole seconds between 1s and 24h").field_path(".ttl"),
+)]
+pub struct Route53Record {
+    /// How long resolvers may keep an answer; whole seconds. It is part of the RTO.
+    #[serde(default = "five_seconds")]
+    pub ttl: Duration,
+    /// Where the name points, one for each region; all IPv4, all IPv6, or all names.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub targets: Vec<Target>,
+}
+
+const fn two_minutes() -> Duration {
+    Duration::from_secs(120)
 }
 
 /// Where the name points in one region.

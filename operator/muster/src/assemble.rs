@@ -12,10 +12,12 @@ use muster_core::ids::{Owner, RegionName, VantageName};
 use muster_core::policy::{FenceKind, Policy};
 use muster_crds::Problem;
 use muster_crds::policy::RegionFailoverPolicy;
+use muster_providers::aws::AwsAccounts;
 use muster_providers::hook::{FenceHook, Hook, RejoinHook};
 use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
 use muster_providers::postgres::PostgresData;
 use muster_providers::rfc2136::Rfc2136;
+use muster_providers::route53::Route53;
 use muster_providers::{
     AdoptedOwners, ComputeControl, DataControl, FenceControl, HookControl, TrafficControl,
 };
@@ -38,6 +40,8 @@ pub struct Assembler {
     pub region: Option<RegionName>,
     /// The regions' clusters, shared by all policies.
     pub clusters: Clusters,
+    /// The accounts of AWS, shared by all policies.
+    pub accounts: AwsAccounts,
 }
 
 /// A setup, and what a person should look at all the same.
@@ -96,12 +100,10 @@ impl Assembler {
             let data = build_data(index, config, adopted)?;
             adapters.data.insert(name, data);
         }
-        for (name, TrafficConfig::Rfc2136(mut config)) in configs.traffic {
-            config.adopted = adopted.clone();
+        for (name, config) in configs.traffic {
             let index = policy.traffic.iter().position(|item| item.name == name).unwrap_or_default();
-            let built =
-                Rfc2136::new(&config).map_err(|e| broken(format!("spec.traffic[{index}].rfc2136"), e))?;
-            adapters.traffic.insert(name, Arc::new(built) as Arc<dyn TrafficControl>);
+            let traffic = self.build_traffic(index, config, adopted)?;
+            adapters.traffic.insert(name, traffic);
         }
         for (name, config) in &configs.fences {
             let index = policy.fences.iter().position(|way| way.name == *name).unwrap_or_default();
@@ -120,6 +122,28 @@ impl Assembler {
             adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
         }
         Ok(adapters)
+    }
+
+    fn build_traffic(
+        &self,
+        index: usize,
+        config: TrafficConfig,
+        adopted: &AdoptedOwners,
+    ) -> Result<Arc<dyn TrafficControl>, Vec<Problem>> {
+        let path = |engine: &str| format!("spec.traffic[{index}].{engine}");
+        match config {
+            TrafficConfig::Rfc2136(mut config) => {
+                config.name.adopted = adopted.clone();
+                let built = Rfc2136::new(&config).map_err(|e| broken(path("rfc2136"), e))?;
+                Ok(Arc::new(built))
+            }
+            TrafficConfig::Route53(mut config, access) => {
+                config.name.adopted = adopted.clone();
+                let account = self.accounts.account(&access);
+                let built = Route53::new(&config, account).map_err(|e| broken(path("route53"), e))?;
+                Ok(Arc::new(built))
+            }
+        }
     }
 
     /// Workloads, and the fences that scale them to zero.

@@ -8,12 +8,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aws;
 mod ctx;
+pub mod dns;
 pub mod hook;
 pub mod kubernetes;
 mod owners;
 pub mod postgres;
 pub mod rfc2136;
+pub mod route53;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

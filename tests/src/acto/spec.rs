@@ -9,6 +9,7 @@ use muster::convert::{Environment, SecretError, SecretSource};
 use muster_core::ids::Owner;
 use muster_core::secret::Secret;
 use muster_crds::RegionFailoverPolicy;
+use muster_providers::aws::AwsAccounts;
 use muster_providers::kubernetes::Clusters;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -159,6 +160,7 @@ pub(super) fn law(stored: &Value) -> anyhow::Result<Law> {
         program_env: BTreeMap::new(),
         region: None,
         clusters: Clusters::default(),
+        accounts: AwsAccounts::default(),
     });
     let Err(problems) = assembler.assemble(&policy, &owner, 1) else { return Ok(Law::Good(policy)) };
     let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).collect();

@@ -66,6 +66,10 @@ pub(super) fn good_run() -> Value {
     })
 }
 
+const TRAFFIC: &str = "/spec/traffic/0";
+const ROUTE53: &str = r#"{"name": "shop", "route53": {"zoneId": "Z0123456789ABCDEFGHIJ", "zone": "example.com", "record": "shop.example.com",
+    "nameServers": ["ns-1.awsdns-00.com"], "roleArn": "arn:aws:iam::111122223333:role/muster", "externalIdSecret": {"name": "a", "key": "b"},
+    "flip": {"record": {"targets": [{"region": "east", "address": "192.0.2.1"}, {"region": "west", "address": "192.0.2.2"}]}}}}"#;
 const HOOK: &str = "/spec/fence/0";
 const WEBHOOK: &str = r#"{"name": "power", "webhook": {"fence": "http://x/", "status": "http://x/"}}"#;
 const SECRET: &str = r#"{"name": "a", "key": "b"}"#;
@@ -126,7 +130,16 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("two requests in a step", &[("/spec/probes/0/suite/0/delete", "http://x/")], Some(("spec.probes[0].suite[0]", "exactly one of get, post, put"))),
     ("a get with a body", &[("/spec/probes/0/suite/0/post", ""), ("/spec/probes/0/suite/0/get", "http://x/")], Some(("spec.probes[0].suite[0].body", "a get request has no body"))),
     ("no engine of data", &[("/spec/data/0/postgres", "")], Some(("spec.data[0]", "exactly one engine is needed: postgres"))),
-    ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136"))),
+    ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),
+    ("a hosted zone", &[(TRAFFIC, ROUTE53)], None),
+    ("two engines of traffic", &[("/spec/traffic/0/route53", r#"{"zoneId": "Z1", "zone": "z", "record": "z", "nameServers": ["a"], "flip": {"record": {"targets": [{"region": "east", "address": "a"}, {"region": "west", "address": "b"}]}}}"#)], Some(("spec.traffic[0]", "exactly one engine is needed"))),
+    ("no way to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip", "{}")], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record"))),
+    ("a zone's id with its path", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/zoneId", "/hostedzone/Z1")], Some(("spec.traffic[0].route53.zoneId", "should match"))),
+    ("a role that is none", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "muster")], Some(("spec.traffic[0].route53.roleArn", "should match"))),
+    ("an external id without a role", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "")], Some(("spec.traffic[0].route53.externalIdSecret", "goes with roleArn"))),
+    ("a hosted zone's flip without time", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/timeout", "999ms")], Some(("spec.traffic[0].route53.timeout", "between 1s and 1h"))),
+    ("a hosted zone's ttl of a second and a half", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip/record/ttl", "1500ms")], Some(("spec.traffic[0].route53.flip.record.ttl", "whole seconds between 1s and 24h"))),
+    ("a hosted zone's target of nowhere", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip/record/targets/1/region", "north")], Some(("spec.traffic", "exactly one target for each"))),
     ("two ways to fence", &[("/spec/fence/0/exec", r#"{"fence": ["x"], "status": ["x"]}"#)], Some(("spec.fence[0]", "exactly one of sql, exec, webhook"))),
     ("two kinds of hook", &[("/spec/hooks/0/exec", r#"{"command": ["x"]}"#)], Some(("spec.hooks[0]", "exactly one of exec and webhook"))),
     ("two kinds of rejoin", &[("/spec/data/0/postgres/rejoin/exec", r#"{"command": ["x"]}"#)], Some(("spec.data[0].postgres.rejoin", "exactly one of exec and webhook"))),
@@ -274,7 +287,11 @@ pub(super) fn largest_policy() -> Value {
             "application": {"user": "v", "passwordSecret": secret}, "rejoin": {"exec": {"command": command}},
             "nodes": many(8, &|r| json!({"region": name("r", r), "host": "h"}))}})
     });
-    let traffic = many(8, &|i| {
+    let traffic = many(8, &|i| if i % 2 == 1 {
+        json!({"name": name("t", i), "route53": {"zoneId": "Z1", "zone": "z", "record": "z",
+            "nameServers": many(8, &|_| json!("a")), "roleArn": "arn:aws:iam::111122223333:role/a", "externalIdSecret": secret,
+            "flip": {"record": {"targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}}}})
+    } else {
         json!({"name": name("t", i), "rfc2136": {"servers": many(8, &|_| json!("127.0.0.1:53")), "zone": "z",
             "record": "z", "tsig": {"keyName": "k", "secret": secret},
             "targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}})

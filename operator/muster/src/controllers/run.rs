@@ -22,6 +22,7 @@ use crate::store::{Archive, KubernetesStore, LeaseKeeper, LeaseSettings, Store};
 use crate::telemetry::{self, FilterError};
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
+use muster_providers::aws::AwsAccounts;
 use muster_providers::kubernetes::Clusters;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -189,6 +190,7 @@ fn assembler(settings: &Settings, secrets: &Arc<ClusterSecrets>, own: kube::Clie
         secrets: Arc::clone(secrets) as _,
         region: settings.region.as_deref().map(RegionName::from),
         clusters: Clusters::with_own(own),
+        accounts: AwsAccounts::default(),
     })
 }
 

@@ -14,6 +14,7 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
     advise_loss(spec, findings);
     advise_clusters(spec, findings);
     advise_workloads(spec, findings);
+    advise_traffic(spec, findings);
     for (index, item) in spec.data.iter().enumerate() {
         if item.postgres.as_ref().is_some_and(|p| p.rejoin.is_none()) {
             let message = "without rejoin an old primary stays out until you make it a standby by hand";
@@ -34,6 +35,17 @@ fn advise_clusters(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
             message,
             "add the workloads that the application needs, or leave the clusters out",
         );
+    }
+}
+
+fn advise_traffic(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    let by_record = |item: &&api::Traffic| item.route53.as_ref().is_some_and(|zone| zone.flip.record.is_some());
+    for (index, item) in spec.traffic.iter().enumerate() {
+        if by_record(&item) {
+            let message = "the API of Route 53 stands in us-east-1 and may fail together with a region there";
+            let fix = "keep a second way to move clients, and rehearse a flip";
+            findings.warn(format!("spec.traffic[{index}].route53.flip.record"), message, fix);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::store::sqlite::Options;
 use crate::store::{Archive, LeaseKeeper, LeaseSettings, Need, SqliteStore, Store, StoreError};
 use crate::telemetry::{self, FilterError};
 use muster_core::ids::RegionName;
+use muster_providers::aws::AwsAccounts;
 use muster_providers::kubernetes::Clusters;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -156,6 +157,7 @@ fn assembler(settings: &Settings) -> Arc<Assembler> {
         secrets: Arc::new(FolderSecrets::new(settings.secrets.clone(), environment)),
         region: settings.region.as_deref().map(RegionName::from),
         clusters: Clusters::default(),
+        accounts: AwsAccounts::default(),
     })
 }
 

@@ -24,38 +24,30 @@
 
 mod checked;
 mod config;
-mod data;
-mod decide;
 mod messages;
-mod wire;
 
 pub use checked::Rfc2136ConfigError;
-pub use config::{Rfc2136Config, Target, TsigAlgorithm, TsigConfig};
+pub use config::{Rfc2136Config, TsigAlgorithm, TsigConfig};
 
+use crate::dns::{
+    AnswerError, Connection, Flip, ReadError, Signing, Verdict, WireError, observe_servers, read_settled,
+};
 use crate::{LeaseLost, OpCtx, TrafficControl};
 use async_trait::async_trait;
 use checked::Checked;
-use data::{Datum, View, WitnessView, Written};
-use decide::{FlipRules, Verdict, decide_flip};
 use hickory_proto::op::ResponseCode;
-use messages::{AnswerError, make_questions, make_update, read_view};
-use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts, Witness};
+use messages::make_update;
+use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
 use muster_core::ids::RegionName;
 use nix::time::{ClockId, clock_gettime};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::{timeout, timeout_at};
-use wire::{Connection, Signing, WireError};
+use tokio::time::timeout_at;
 
 /// How often a flip that met another writer reads and judges again.
 const ROUNDS: u32 = 5;
-/// How often data that does not fit its witness is read again, before it counts as drift: the questions are
-/// answered one by one, and a flip may land between two of them.
-const READS: u32 = 3;
-
 /// Seconds since 1970, for signatures.
 type SigningClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -81,47 +73,23 @@ impl Rfc2136 {
         Signing { signer: &self.checked.signer, now: (self.clock)() }
     }
 
-    /// One server's view. Read again while data and witness do not fit.
-    async fn read_settled(&self, connection: &mut Connection, signed: bool) -> Result<View, ReadError> {
-        let mut view = None;
-        for _ in 0..READS {
-            let signing = signed.then(|| self.signing());
-            let answers = connection.exchange(make_questions(&self.checked), signing).await?;
-            let seen = read_view(&answers)?;
-            let settled = seen.drift(self.checked.kind()).is_none() || view.as_ref() == Some(&seen);
-            view = Some(seen);
-            if settled {
-                break;
-            }
-        }
-        view.ok_or(ReadError::Answer(AnswerError::OtherQuestion))
-    }
-
-    async fn read_server(&self, server: SocketAddr) -> Result<View, ReadError> {
-        let mut connection = Connection::open(server).await?;
-        self.read_settled(&mut connection, false).await
-    }
-
     async fn try_flip(
         &self,
-        target: &Datum,
-        wanted: &Written,
+        flip: &Flip<'_>,
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Outcome, FlipError> {
         let mut connection = Connection::open(self.checked.primary()).await?;
-        let adopt = self.checked.adopted.get();
         for _ in 0..ROUNDS {
-            let before = self.read_settled(&mut connection, true).await?;
-            let targets: Vec<_> = self.checked.targets.values().collect();
-            let rules = FlipRules { wanted, targets: &targets, adopt: &adopt };
-            match decide_flip(&before, self.checked.kind(), &rules) {
+            let before =
+                read_settled(&self.checked.name, &mut connection, || Some(self.signing())).await?;
+            match self.checked.name.judge(&before, &flip.wanted) {
                 Verdict::AlreadyDone => return Ok(Outcome::AlreadyDone),
                 Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
                 Verdict::Write => {}
             }
-            let update = vec![make_update(&self.checked, &before, target, wanted)];
+            let update = vec![make_update(&self.checked, &before, flip)];
             let signing = self.signing();
             let send = async {
                 under_way.store(true, Ordering::Relaxed);
@@ -142,8 +110,8 @@ impl Rfc2136 {
     }
 
     fn refused(&self, code: ResponseCode) -> Outcome {
-        let Checked { zone, signer, .. } = &self.checked;
-        let (server, key) = (self.checked.primary(), signer.signer_name());
+        let Checked { name, signer, .. } = &self.checked;
+        let (server, zone, key) = (self.checked.primary(), &name.zone, signer.signer_name());
         let (class, why) = match code {
             ResponseCode::Refused => (ErrorClass::Denied, format!("key {key} may not change this name")),
             ResponseCode::NotAuth | ResponseCode::NotZone => (
@@ -157,73 +125,23 @@ impl Rfc2136 {
     }
 
     fn about(&self, what: &str) -> String {
-        format!("{}: {what}", self.checked.record)
-    }
-
-    fn make_facts(&self, views: &[View]) -> TrafficFacts {
-        let kind = self.checked.kind();
-        let agree = views.iter().map(|one| views.iter().filter(|other| *other == one).count()).max();
-        let one_answer = views.windows(2).all(|pair| pair[0].data == pair[1].data);
-        let points_to = views.first().filter(|_| one_answer).and_then(|view| {
-            let steered = view.steered(kind);
-            let only = steered.first().filter(|_| steered.len() == 1)?;
-            self.checked.region_of(only).cloned()
-        });
-        let witnesses = views.iter().filter_map(|view| match view.written() {
-            WitnessView::Written(written) => Some(written.witness),
-            WitnessView::Absent | WitnessView::Unreadable => None,
-        });
-        TrafficFacts {
-            points_to,
-            agree: count(agree.unwrap_or(0)),
-            servers: count(self.checked.servers.len()),
-            witness: witnesses.max_by_key(Witness::order),
-            drift: views.iter().find_map(|view| view.drift(kind)),
-        }
+        self.checked.name.about(what)
     }
 }
 
 #[async_trait]
 impl TrafficControl for Rfc2136 {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts> {
-        let reads = self.checked.servers.iter().map(|server| async move {
-            match timeout(deadline, self.read_server(*server)).await {
-                Ok(Ok(view)) => Ok(view),
-                Ok(Err(error)) => Err(format!("{server}: {error}")),
-                Err(_) => Err(format!("{server}: no answer in {} ms", deadline.as_millis())),
-            }
-        });
-        let mut views = Vec::new();
-        let mut silent = Vec::new();
-        for read in futures::future::join_all(reads).await {
-            match read {
-                Ok(view) => views.push(view),
-                Err(reason) => silent.push(reason),
-            }
-        }
-        if views.is_empty() {
-            return Seen::Unknown(self.about(&silent.join("; ")));
-        }
-        for reason in silent {
-            tracing::debug!(record = %self.checked.record, reason, "a name server does not answer");
-        }
-        Seen::Known(self.make_facts(&views))
+        observe_servers(&self.checked.name, &self.checked.servers, Vec::new(), deadline).await
     }
 
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome {
-        let Some(target) = self.checked.targets.get(to) else {
-            return Outcome::Failed(ErrorClass::Invalid, self.about(&format!("region {to} has no target")));
+        let flip = match self.checked.name.flip_to(to, ctx) {
+            Ok(flip) => flip,
+            Err(refused) => return refused,
         };
-        let effect = &ctx.effect;
-        if effect.owner != self.checked.owner {
-            let why = format!("the effect is of {}, the record of {}", effect.owner, self.checked.owner);
-            return Outcome::Failed(ErrorClass::Invalid, self.about(&why));
-        }
-        let owner = effect.owner.clone();
-        let witness = Witness { owner, epoch: effect.epoch, term: effect.term, seq: effect.seq };
-        let wanted = Written::new(witness, target);
         let under_way = AtomicBool::new(false);
-        match timeout_at(ctx.not_after, self.try_flip(target, &wanted, ctx, &under_way)).await {
+        match timeout_at(ctx.not_after, self.try_flip(&flip, ctx, &under_way)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => Outcome::Failed(error.class(), self.about(&error.to_string())),
             Err(_) => {
@@ -241,20 +159,11 @@ impl TrafficControl for Rfc2136 {
 
 impl fmt::Debug for Rfc2136 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { record, servers, signer, .. } = &self.checked;
+        let Checked { name, servers, signer } = &self.checked;
         let mut debug = f.debug_struct("Rfc2136");
-        debug.field("record", &record.to_ascii()).field("servers", servers);
+        debug.field("record", &name.record.to_ascii()).field("servers", servers);
         debug.field("key", &signer.signer_name().to_ascii()).finish_non_exhaustive()
     }
-}
-
-/// A read that gave no view.
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
 }
 
 /// A flip that gave no outcome of its own.
@@ -291,10 +200,6 @@ impl FlipError {
             Self::Read(_) | Self::Lease(_) => ErrorClass::Transient,
         }
     }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Signatures need the true time, which no policy decision reads.

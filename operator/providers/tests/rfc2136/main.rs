@@ -14,7 +14,8 @@ use muster_core::facts::{Outcome, Seen, TrafficFacts};
 use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
 use muster_core::secret::Secret;
 use muster_core::time::Millis;
-use muster_providers::rfc2136::{Rfc2136, Rfc2136Config, Target, TsigAlgorithm, TsigConfig};
+use muster_providers::dns::{NameConfig, Target};
+use muster_providers::rfc2136::{Rfc2136, Rfc2136Config, TsigAlgorithm, TsigConfig};
 use muster_providers::{AdoptedOwners, OpCtx, SendGuard, TrafficControl};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -51,20 +52,22 @@ struct Numbers(u64, u64, u64);
 fn config(servers: &[SocketAddr], targets: [&str; 2]) -> Rfc2136Config {
     Rfc2136Config {
         item: "shop".into(),
-        owner: "uid-1".into(),
+        name: NameConfig {
+            owner: "uid-1".into(),
+            zone: "example.com".to_owned(),
+            record: "shop.example.com".to_owned(),
+            ttl: Duration::from_secs(2),
+            targets: [("east", targets[0]), ("west", targets[1])]
+                .map(|(region, target)| (RegionName::from(region), Target::parse(target)))
+                .into(),
+            adopted: AdoptedOwners::default(),
+        },
         servers: servers.to_vec(),
-        zone: "example.com".to_owned(),
-        record: "shop.example.com".to_owned(),
-        ttl: Duration::from_secs(2),
         tsig: TsigConfig {
             key_name: servers::KEY_NAME.to_owned(),
             algorithm: TsigAlgorithm::HmacSha256,
             secret: Secret::new(servers::KEY),
         },
-        targets: [("east", targets[0]), ("west", targets[1])]
-            .map(|(region, target)| (RegionName::from(region), Target::parse(target)))
-            .into(),
-        adopted: AdoptedOwners::default(),
     }
 }
 
@@ -75,8 +78,8 @@ fn adapter(servers: &[SocketAddr]) -> Rfc2136 {
 }
 
 fn adapter_of(owner: &str, servers: &[SocketAddr], adopted: &AdoptedOwners) -> Rfc2136 {
-    let config =
-        Rfc2136Config { owner: owner.into(), adopted: adopted.clone(), ..config(servers, ADDRESSES) };
+    let mut config = config(servers, ADDRESSES);
+    (config.name.owner, config.name.adopted) = (owner.into(), adopted.clone());
     Rfc2136::new(&config).expect("the configuration holds")
 }
 

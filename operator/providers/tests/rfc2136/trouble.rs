@@ -22,6 +22,11 @@ async fn with_key(server: &NameServer, tsig: TsigConfig) -> Outcome {
     flip(&adapter, Numbers(1, 0, 1), "east").await
 }
 
+fn named(mut config: Rfc2136Config, change: impl FnOnce(&mut NameConfig)) -> Rfc2136Config {
+    change(&mut config.name);
+    config
+}
+
 fn key(name: &str, secret: &str) -> TsigConfig {
     TsigConfig {
         key_name: name.to_owned(),
@@ -63,7 +68,7 @@ async fn a_name_that_the_key_may_not_change_is_denied() {
     for kind in [Kind::Knot, Kind::Bind] {
         let server = NameServer::start(kind);
         let config =
-            Rfc2136Config { record: "other.example.com".to_owned(), ..config(&[server.address], ADDRESSES) };
+            named(config(&[server.address], ADDRESSES), |name| name.record = "other.example.com".to_owned());
         let adapter = Rfc2136::new(&config).expect("the configuration holds");
         assert_denied(&flip(&adapter, Numbers(1, 0, 1), "east").await, server.address, "key muster.");
     }
@@ -98,11 +103,10 @@ async fn an_answer_without_a_signature_is_not_believed() {
 async fn a_server_without_the_zone_is_no_view_of_it() {
     for kind in [Kind::Knot, Kind::Bind] {
         let server = NameServer::start(kind);
-        let config = Rfc2136Config {
-            zone: "example.org".to_owned(),
-            record: "shop.example.org".to_owned(),
-            ..config(&[server.address], ADDRESSES)
-        };
+        let config = named(config(&[server.address], ADDRESSES), |name| {
+            name.zone = "example.org".to_owned();
+            name.record = "shop.example.org".to_owned();
+        });
         let adapter = Rfc2136::new(&config).expect("the configuration holds");
         let Seen::Unknown(why) = adapter.observe(Duration::from_secs(5)).await else { panic!("known") };
         assert!(why.contains(&server.address.to_string()), "{why}");
@@ -160,17 +164,17 @@ fn a_broken_configuration_names_the_field() {
     let broken: Vec<(&str, Rfc2136Config)> = vec![
         ("servers:", Rfc2136Config { servers: vec![], ..good() }),
         ("servers:", Rfc2136Config { servers: vec![server, server], ..good() }),
-        ("zone:", Rfc2136Config { zone: String::new(), ..good() }),
-        ("record:", Rfc2136Config { record: "shop.example.org".to_owned(), ..good() }),
-        ("record:", Rfc2136Config { record: "*.example.com".to_owned(), ..good() }),
-        ("ttl:", Rfc2136Config { ttl: Duration::from_millis(1500), ..good() }),
+        ("zone:", named(good(), |name| name.zone = String::new())),
+        ("record:", named(good(), |name| name.record = "shop.example.org".to_owned())),
+        ("record:", named(good(), |name| name.record = "*.example.com".to_owned())),
+        ("ttl:", named(good(), |name| name.ttl = Duration::from_millis(1500))),
         ("tsig:", Rfc2136Config { tsig: key("muster", "not base64!"), ..good() }),
         ("tsig:", Rfc2136Config { tsig: key("muster", "c2hvcnQ="), ..good() }),
         ("targets:", config(&[server], ["127.0.1.1", "127.0.1.1"])),
         ("targets:", config(&[server], ["127.0.1.1", "::1"])),
         ("targets:", config(&[server], ["127.0.1.1", "not a name"])),
-        ("targets:", Rfc2136Config { record: "example.com".to_owned(), ..config(&[server], ["a.b", "c.d"]) }),
-        ("owner:", Rfc2136Config { owner: "with space".into(), ..good() }),
+        ("targets:", named(config(&[server], ["a.b", "c.d"]), |name| name.record = "example.com".to_owned())),
+        ("owner:", named(good(), |name| name.owner = "with space".into())),
     ];
     for (field, config) in broken {
         let error = Rfc2136::new(&config).expect_err(field).to_string();

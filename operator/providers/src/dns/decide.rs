@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// What to do with a flip, after reading.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Write, as a compare-and-swap on what was read.
     Write,
     /// This very effect has landed.
@@ -18,17 +18,17 @@ pub(super) enum Verdict {
 }
 
 /// What a flip is judged against.
-pub(super) struct FlipRules<'a> {
+pub(crate) struct FlipRules<'a> {
     /// What it would write.
-    pub(super) wanted: &'a Written,
+    pub(crate) wanted: &'a Written,
     /// All that the record may say.
-    pub(super) targets: &'a [&'a Datum],
+    pub(crate) targets: &'a [&'a Datum],
     /// Owners that a person said may be replaced.
-    pub(super) adopt: &'a BTreeSet<Owner>,
+    pub(crate) adopt: &'a BTreeSet<Owner>,
 }
 
 /// Judges one view of the server that takes updates.
-pub(super) fn decide_flip(
+pub(crate) fn decide_flip(
     view: &View,
     kind: hickory_proto::rr::RecordType,
     rules: &FlipRules<'_>,

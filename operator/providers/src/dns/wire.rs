@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 /// Why a server's answer cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(crate) enum WireError {
     #[error("failed to connect to {server}: {source}")]
     Connect { server: SocketAddr, source: io::Error },
     #[error("failed to exchange messages with {server}: {source}")]
@@ -37,7 +37,7 @@ pub(super) enum WireError {
 
 impl WireError {
     /// The server looked at the key and refused; nothing was done.
-    pub(super) const fn is_denied(&self) -> bool {
+    pub(crate) const fn is_denied(&self) -> bool {
         match self {
             Self::BadKey { .. } | Self::BadSig { .. } | Self::BadTime { .. } | Self::BadSignature { .. } => {
                 true
@@ -51,7 +51,7 @@ impl WireError {
 
 /// How far two clocks are apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Skew(i64);
+pub(crate) struct Skew(i64);
 
 impl std::fmt::Display for Skew {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,14 +62,14 @@ impl std::fmt::Display for Skew {
 
 /// A signer and the time that it signs with.
 #[derive(Clone, Copy)]
-pub(super) struct Signing<'a> {
-    pub(super) signer: &'a TSigner,
+pub(crate) struct Signing<'a> {
+    pub(crate) signer: &'a TSigner,
     /// Seconds since 1970.
-    pub(super) now: u64,
+    pub(crate) now: u64,
 }
 
 /// One connection to one server.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     server: SocketAddr,
     stream: TcpStream,
 }
@@ -81,7 +81,7 @@ struct Pending {
 }
 
 impl Connection {
-    pub(super) async fn open(server: SocketAddr) -> Result<Self, WireError> {
+    pub(crate) async fn open(server: SocketAddr) -> Result<Self, WireError> {
         let connect = async {
             let stream = TcpStream::connect(server).await?;
             stream.set_nodelay(true)?;
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Sends all requests at once and returns the answers in the order of the requests.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         mut requests: Vec<Message>,
         signing: Option<Signing<'_>>,

@@ -10,14 +10,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// One record's data, as far as this adapter steers it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Datum {
+pub(crate) enum Datum {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),
     Cname(Name),
 }
 
 impl Datum {
-    pub(super) const fn record_type(&self) -> RecordType {
+    pub(crate) const fn record_type(&self) -> RecordType {
         match self {
             Self::A(_) => RecordType::A,
             Self::Aaaa(_) => RecordType::AAAA,
@@ -25,7 +25,7 @@ impl Datum {
         }
     }
 
-    pub(super) fn rdata(&self) -> RData {
+    pub(crate) fn rdata(&self) -> RData {
         match self {
             Self::A(address) => RData::A(A(*address)),
             Self::Aaaa(address) => RData::AAAA(AAAA(*address)),
@@ -33,7 +33,7 @@ impl Datum {
         }
     }
 
-    pub(super) fn from_rdata(rdata: &RData) -> Option<Self> {
+    pub(crate) fn from_rdata(rdata: &RData) -> Option<Self> {
         match rdata {
             RData::A(A(address)) => Some(Self::A(*address)),
             RData::AAAA(AAAA(address)) => Some(Self::Aaaa(*address)),
@@ -54,29 +54,29 @@ impl fmt::Display for Datum {
 }
 
 /// For messages: all that stands at a name.
-pub(super) fn list_data<'a>(data: impl IntoIterator<Item = &'a Datum>) -> String {
+pub(crate) fn list_data<'a>(data: impl IntoIterator<Item = &'a Datum>) -> String {
     let list: Vec<_> = data.into_iter().map(ToString::to_string).collect();
     if list.is_empty() { "nothing".to_owned() } else { list.join(", ") }
 }
 
 /// A witness record: who wrote last, and what.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Written {
-    pub(super) witness: Witness,
+pub(crate) struct Written {
+    pub(crate) witness: Witness,
     /// As [`Datum`] displays it. Text, because a policy edit may have taken the target away since.
-    pub(super) data: String,
+    pub(crate) data: String,
 }
 
 /// The first string of a witness; another version's is not read.
 const MAGIC: &str = "muster1";
 
 impl Written {
-    pub(super) fn new(witness: Witness, data: &Datum) -> Self {
+    pub(crate) fn new(witness: Witness, data: &Datum) -> Self {
         Self { witness, data: data.to_string() }
     }
 
     /// One character-string per field, so that no field can run into another.
-    pub(super) fn to_txt(&self) -> TXT {
+    pub(crate) fn to_txt(&self) -> TXT {
         let Witness { owner, epoch, term, seq } = &self.witness;
         TXT::new(vec![
             MAGIC.to_owned(),
@@ -88,7 +88,7 @@ impl Written {
         ])
     }
 
-    pub(super) fn from_txt(txt: &TXT) -> Option<Self> {
+    pub(crate) fn from_txt(txt: &TXT) -> Option<Self> {
         let strings: Option<Vec<&str>> = txt.txt_data.iter().map(|s| std::str::from_utf8(s).ok()).collect();
         let [magic, owner, epoch, term, seq, data] = strings?[..] else { return None };
         if magic != MAGIC {
@@ -107,16 +107,16 @@ impl Written {
 
 /// What one server says of the name and its witness, at (about) one moment.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct View {
+pub(crate) struct View {
     /// Addresses and CNAMEs at the name.
-    pub(super) data: BTreeSet<Datum>,
+    pub(crate) data: BTreeSet<Datum>,
     /// TXT records at the witness' name, as they are.
-    pub(super) witness: Vec<TXT>,
+    pub(crate) witness: Vec<TXT>,
 }
 
 /// The witness as far as it can be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum WitnessView {
+pub(crate) enum WitnessView {
     /// No record there.
     Absent,
     /// One that this version wrote.
@@ -126,7 +126,7 @@ pub(super) enum WitnessView {
 }
 
 impl View {
-    pub(super) fn written(&self) -> WitnessView {
+    pub(crate) fn written(&self) -> WitnessView {
         match &self.witness[..] {
             [] => WitnessView::Absent,
             [txt] => Written::from_txt(txt).map_or(WitnessView::Unreadable, WitnessView::Written),
@@ -136,12 +136,12 @@ impl View {
 
     /// The data that an item with targets of this type steers: everything at the name but the other address
     /// family, which stands beside it without taking part.
-    pub(super) fn steered(&self, kind: RecordType) -> BTreeSet<&Datum> {
+    pub(crate) fn steered(&self, kind: RecordType) -> BTreeSet<&Datum> {
         self.data.iter().filter(|datum| !is_beside(datum.record_type(), kind)).collect()
     }
 
     /// Why the data is not what its witness wrote, if so.
-    pub(super) fn drift(&self, kind: RecordType) -> Option<String> {
+    pub(crate) fn drift(&self, kind: RecordType) -> Option<String> {
         let steered = self.steered(kind);
         let beside: Vec<_> = self.data.iter().filter(|d| is_beside(d.record_type(), kind)).collect();
         match self.written() {
@@ -159,7 +159,7 @@ impl View {
 }
 
 /// Whether the data is one record that displays like this.
-pub(super) fn is_exactly(data: &BTreeSet<&Datum>, text: &str) -> bool {
+pub(crate) fn is_exactly(data: &BTreeSet<&Datum>, text: &str) -> bool {
     data.len() == 1 && data.iter().all(|datum| datum.to_string() == text)
 }
 

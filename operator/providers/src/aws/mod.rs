@@ -1,0 +1,16 @@
+//! How AWS is reached: one client per account and role, shared by all policies.
+//!
+//! - The client repeats nothing by itself: a call that changes something may have been carried out although its answer was
+//!   lost, and whoever made it observes before it is made again.
+//! - Credentials come from where the SDK finds them: the environment, a profile, a web identity (IRSA), Pod Identity, the
+//!   instance. A role that is assumed is asked for at the STS of Muster's own region, never at the global one.
+//! - Nothing connects before the first call.
+//!
+//! What this module must never do: show a credential or an external id.
+
+mod account;
+mod error;
+
+pub use account::{Account, AwsAccess, AwsAccounts, AwsPlace};
+
+pub(crate) use error::CallError;

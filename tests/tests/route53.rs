@@ -1,0 +1,372 @@
+//! Conformance of the Route 53 adapter: the real SDK against the fake, real DNS answers, every call counted.
+
+#![expect(clippy::panic, reason = "what helps a test fails as the test does")]
+
+use muster_aws_fake::{Call, FakeAws, Fault, FaultKind, Zone};
+use muster_core::effect::{Action, Effect};
+use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
+use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
+use muster_core::secret::Secret;
+use muster_core::time::Millis;
+use muster_providers::aws::{AwsAccess, AwsAccounts, AwsPlace};
+use muster_providers::dns::{NameConfig, Target};
+use muster_providers::route53::{Route53, Route53Config, ServerName};
+use muster_providers::{AdoptedOwners, OpCtx, SendGuard, TrafficControl};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const KEY: &str = "AKIDEXAMPLE";
+const ACCOUNT: &str = "111122223333";
+const NAME: &str = "shop.example.com";
+const WITNESS: &str = "_muster.shop.example.com";
+const CHANGE: &str = "ChangeResourceRecordSets";
+const INSYNC: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Lease(bool);
+
+impl SendGuard for Lease {
+    fn may_send(&self) -> bool {
+        self.0
+    }
+    fn sent(&self) {
+        assert!(self.0, "nothing may be sent");
+    }
+}
+
+/// The numbers of an effect.
+#[derive(Clone, Copy)]
+struct Numbers(u64, u64, u64);
+
+struct Stage {
+    aws: FakeAws,
+    zone: Zone,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let aws = FakeAws::start().await.expect("the fake starts");
+        aws.add_account(KEY, ACCOUNT);
+        let zone = aws.create_zone(ACCOUNT, "example.com", INSYNC).await.expect("a zone");
+        Self { aws, zone }
+    }
+
+    fn config(&self, targets: [&str; 2]) -> Route53Config {
+        let targets = [("east", targets[0]), ("west", targets[1])];
+        Route53Config {
+            item: "shop".into(),
+            name: NameConfig {
+                owner: "uid-1".into(),
+                zone: "example.com".to_owned(),
+                record: NAME.to_owned(),
+                ttl: Duration::from_secs(5),
+                targets: targets.map(|(region, at)| (RegionName::from(region), Target::parse(at))).into(),
+                adopted: AdoptedOwners::default(),
+            },
+            zone_id: self.zone.id.clone(),
+            servers: self
+                .zone
+                .servers
+                .iter()
+                .map(|server| ServerName::parse(&server.to_string()).expect("an address"))
+                .collect(),
+        }
+    }
+
+    fn adapter_with(&self, config: &Route53Config) -> Route53 {
+        self.adapter_as(config, KEY)
+    }
+
+    fn adapter_as(&self, config: &Route53Config, key: &str) -> Route53 {
+        let accounts = AwsAccounts::at(AwsPlace {
+            endpoint: self.aws.endpoint(),
+            access_key: key.to_owned(),
+            secret_key: Secret::new("a-secret-of-nobody"),
+        });
+        Route53::new(config, accounts.account(&AwsAccess::default())).expect("the configuration holds")
+    }
+
+    fn adapter(&self) -> Route53 {
+        self.adapter_with(&self.config(["127.0.1.1", "127.0.2.1"]))
+    }
+
+    fn changes(&self) -> Vec<Call> {
+        self.aws.calls().into_iter().filter(|call| call.is_mutation).collect()
+    }
+
+    fn fault(&self, operation: &str, kind: FaultKind) {
+        self.aws.fault(Fault { operation: Some(operation.to_owned()), times: Some(1), kind });
+    }
+}
+
+fn ctx_of(owner: &str, numbers: Numbers, to: &str, timeout: Duration, holds: bool) -> OpCtx {
+    let effect = Effect {
+        owner: Owner::new(owner),
+        epoch: Epoch(numbers.0),
+        term: Term(numbers.1),
+        seq: Seq(numbers.2),
+        attempt: 1,
+        action: Action::Flip { item: "shop".into(), to: to.into() },
+        timeout: Millis::from(timeout),
+    };
+    OpCtx::new(effect, "run-1".to_owned(), Arc::new(Lease(holds)))
+}
+
+async fn flip_as(owner: &str, adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
+    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), true)).await
+}
+
+async fn flip(adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
+    flip_as("uid-1", adapter, numbers, to).await
+}
+
+async fn flip_soon(adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
+    adapter.flip(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_millis(700), true)).await
+}
+
+fn ensure_issued(outcome: &Outcome) {
+    assert!(matches!(outcome, Outcome::Issued(Some(id)) if id.contains('C')), "{outcome:?}");
+}
+
+async fn facts(adapter: &Route53) -> TrafficFacts {
+    match adapter.observe(Duration::from_secs(5)).await {
+        Seen::Known(facts) => facts,
+        Seen::Unknown(why) => panic!("unknown: {why}"),
+    }
+}
+
+/// Waits until every server answers so.
+async fn until_seen(adapter: &Route53, to: &str, numbers: Numbers) -> TrafficFacts {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = facts(adapter).await;
+        let wrote = seen.witness.as_ref().map(|w| (w.epoch.0, w.term.0, w.seq.0));
+        let points_to = seen.points_to.as_ref().map(RegionName::as_str);
+        if (points_to, wrote, seen.agree) == (Some(to), Some((numbers.0, numbers.1, numbers.2)), 4) {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{seen:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_made_moved_and_moved_back_and_seen_at_every_server() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    let nothing = TrafficFacts { points_to: None, agree: 4, servers: 4, witness: None, drift: None };
+    assert_eq!(facts(&adapter).await, nothing);
+    for (epoch, to) in [(1, "east"), (2, "west"), (3, "east")] {
+        ensure_issued(&flip(&adapter, Numbers(epoch, 0, 1), to).await);
+        let seen = until_seen(&adapter, to, Numbers(epoch, 0, 1)).await;
+        assert_eq!((seen.servers, seen.drift), (4, None));
+    }
+    let calls = stage.aws.calls();
+    assert_eq!(stage.changes().len(), 3, "one change for each flip: {calls:?}");
+    assert_eq!(calls.len(), 6, "one look and one change for each flip, and none to observe: {calls:?}");
+    assert!(calls.iter().all(|call| call.account == ACCOUNT && call.service == "route53"), "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_taken_counts_only_once_the_servers_answer_it() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(1, 0, 1)).await;
+    ensure_issued(&flip(&adapter, Numbers(2, 0, 1), "west").await);
+    // Pending: the API shows it already, the servers do not.
+    assert_eq!(facts(&adapter).await.points_to, Some("east".into()));
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "west").await, Outcome::AlreadyDone);
+    until_seen(&adapter, "west", Numbers(2, 0, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_older_and_foreign_effects_change_nothing() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(2, 1, 5), "west").await);
+    assert_eq!(flip(&adapter, Numbers(2, 1, 5), "west").await, Outcome::AlreadyDone);
+    for older in [Numbers(1, 9, 9), Numbers(2, 0, 9), Numbers(2, 1, 4)] {
+        let refused = flip(&adapter, older, "east").await;
+        assert!(matches!(refused, Outcome::StaleEpoch(_)), "{refused:?}");
+    }
+    let other = flip(&adapter, Numbers(2, 1, 5), "east").await;
+    assert!(matches!(other, Outcome::Conflict(_)), "{other:?}");
+
+    let mut config = stage.config(["127.0.1.1", "127.0.2.1"]);
+    config.name.owner = "uid-2".into();
+    let adopted = config.name.adopted.clone();
+    let foreign = stage.adapter_with(&config);
+    let refused = flip_as("uid-2", &foreign, Numbers(9, 0, 1), "east").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("uid-1 owns it")), "{refused:?}");
+    assert_eq!(stage.changes().len(), 1);
+    adopted.set([Owner::new("uid-1")].into());
+    ensure_issued(&flip_as("uid-2", &foreign, Numbers(9, 0, 1), "east").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_is_found_out_by_looking_and_the_change_is_not_made_twice() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    stage.fault(CHANGE, FaultKind::LoseAnswer);
+    let lost = flip(&adapter, Numbers(2, 0, 1), "west").await;
+    assert!(matches!(lost, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{lost:?}");
+    assert_eq!(stage.changes().len(), 2, "the client repeats nothing by itself");
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "west").await, Outcome::AlreadyDone);
+    assert_eq!(stage.changes().len(), 2);
+    until_seen(&adapter, "west", Numbers(2, 0, 1)).await;
+
+    // Lost on its way: nobody can tell, and the repetition makes it.
+    stage.fault(CHANGE, FaultKind::LoseRequest);
+    let lost = flip(&adapter, Numbers(3, 0, 1), "east").await;
+    assert!(matches!(lost, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{lost:?}");
+    ensure_issued(&flip(&adapter, Numbers(3, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(3, 0, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_has_its_class_and_names_the_permission() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    for (operation, status, code, class) in [
+        (CHANGE, 400, "Throttling", ErrorClass::Throttled),
+        (CHANGE, 400, "PriorRequestNotComplete", ErrorClass::Throttled),
+        (CHANGE, 403, "AccessDenied", ErrorClass::Denied),
+        (CHANGE, 500, "InternalFailure", ErrorClass::UnknownOutcome),
+        (CHANGE, 503, "ServiceUnavailable", ErrorClass::UnknownOutcome),
+        ("ListResourceRecordSets", 500, "InternalFailure", ErrorClass::Transient),
+        ("ListResourceRecordSets", 403, "AccessDenied", ErrorClass::Denied),
+        ("ListResourceRecordSets", 404, "NoSuchHostedZone", ErrorClass::Invalid),
+    ] {
+        let message = "said by the fake".to_owned();
+        stage.fault(operation, FaultKind::Answer { status, code: code.to_owned(), message });
+        let failed = flip(&adapter, Numbers(2, 0, 1), "west").await;
+        let Outcome::Failed(found, why) = &failed else { panic!("{code}: {failed:?}") };
+        assert_eq!(*found, class, "{code}: {why}");
+        assert!(why.contains(&format!("route53:{operation}")) && why.contains(code), "{why}");
+        assert!(why.contains(NAME) && !why.contains("a-secret-of-nobody"), "{why}");
+    }
+    let stranger = stage.adapter_as(&stage.config(["127.0.1.1", "127.0.2.1"]), "AKIDNOBODY");
+    let denied = flip(&stranger, Numbers(2, 0, 1), "west").await;
+    assert!(matches!(denied, Outcome::Failed(ErrorClass::Denied, _)), "{denied:?}");
+    assert_eq!(facts(&adapter).await.points_to, Some("east".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_hangs_costs_no_more_than_the_deadline() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    for (operation, class) in
+        [("ListResourceRecordSets", ErrorClass::Transient), (CHANGE, ErrorClass::UnknownOutcome)]
+    {
+        stage.fault(operation, FaultKind::Hang);
+        let began = Instant::now();
+        let hung = flip_soon(&adapter, Numbers(2, 0, 1), "west").await;
+        assert!(matches!(&hung, Outcome::Failed(found, _) if *found == class), "{operation}: {hung:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lease_nothing_is_changed() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "east", Duration::from_secs(5), false);
+    let refused = adapter.flip(&"east".into(), &ctx).await;
+    assert!(matches!(refused, Outcome::Failed(ErrorClass::Transient, _)), "{refused:?}");
+    assert_eq!(stage.changes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_writer_is_seen_and_not_written_over() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.9.9"]);
+    let refused = flip(&adapter, Numbers(1, 0, 1), "west").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("A 127.0.9.9")), "{refused:?}");
+
+    // Made by hand, but pointing at a region, with a lifetime of its own: taken over.
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 300, &["127.0.1.1"]);
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.9.9"]);
+    let seen = facts(&adapter).await;
+    assert_eq!(seen.drift.as_deref(), Some("another writer: A 127.0.9.9 stands there, A 127.0.2.1 was written"));
+    let refused = flip(&adapter, Numbers(2, 0, 1), "east").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("127.0.9.9")), "{refused:?}");
+
+    stage.aws.remove_record(&stage.zone.id, NAME, "A");
+    ensure_issued(&flip(&adapter, Numbers(3, 0, 1), "east").await);
+    stage.aws.put_record(&stage.zone.id, WITNESS, "TXT", 5, &["\"hello\""]);
+    let refused = flip(&adapter, Numbers(4, 0, 1), "west").await;
+    assert!(matches!(refused, Outcome::Conflict(_)), "{refused:?}");
+}
+
+/// An effect that the API took too late finds another witness, and Route 53 refuses it: also after a way there and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_planned_on_an_older_look_is_refused_by_the_service() {
+    let stage = Stage::start().await;
+    let (slow, fast) = (stage.adapter(), stage.adapter());
+    ensure_issued(&flip(&fast, Numbers(1, 0, 1), "east").await);
+    stage.fault(CHANGE, FaultKind::Delay(Duration::from_millis(800)));
+    let (late, ()) = tokio::join!(flip(&slow, Numbers(1, 0, 2), "west"), async {
+        let deadline = Instant::now() + PATIENCE;
+        // The slow change is on its way.
+        while stage.changes().len() < 2 {
+            assert!(Instant::now() < deadline, "{:?}", stage.aws.calls());
+            sleep(Duration::from_millis(5)).await;
+        }
+        ensure_issued(&flip(&fast, Numbers(1, 0, 3), "west").await);
+        ensure_issued(&flip(&fast, Numbers(1, 0, 4), "east").await);
+    });
+    assert!(matches!(late, Outcome::StaleEpoch(_)), "{late:?}");
+    until_seen(&fast, "east", Numbers(1, 0, 4)).await;
+    let refused: Vec<_> = stage.changes().into_iter().filter(|call| call.status == 400).collect();
+    assert_eq!(refused.len(), 1, "{:?}", stage.aws.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_back_in_time_is_refused_by_the_service_and_looked_at_again() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(1, 0, 1)).await;
+    ensure_issued(&flip(&adapter, Numbers(2, 0, 1), "west").await);
+    stage.fault("ListResourceRecordSets", FaultKind::StaleReads(Duration::from_millis(100)));
+    ensure_issued(&flip(&adapter, Numbers(3, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(3, 0, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_ipv6_addresses_are_steered_too() {
+    for targets in [["2001:db8:1::1", "2001:db8:2::1"], ["east.example.net", "West.example.com."]] {
+        let stage = Stage::start().await;
+        let adapter = stage.adapter_with(&stage.config(targets));
+        for (epoch, to) in [(1, "east"), (2, "west"), (3, "east")] {
+            ensure_issued(&flip(&adapter, Numbers(epoch, 0, 1), to).await);
+            let seen = until_seen(&adapter, to, Numbers(epoch, 0, 1)).await;
+            assert_eq!(seen.drift, None, "{targets:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_lowers_the_agreement() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(1, 0, 1)).await;
+    stage.aws.stop_server(stage.zone.servers[0]);
+    let seen = facts(&adapter).await;
+    assert_eq!((seen.points_to, seen.agree, seen.servers), (Some("east".into()), 3, 4));
+    for server in &stage.zone.servers[1..] {
+        stage.aws.stop_server(*server);
+    }
+    let Seen::Unknown(why) = adapter.observe(Duration::from_secs(2)).await else { panic!("nobody answers") };
+    assert!(why.contains(NAME), "{why}");
+}
