@@ -1,0 +1,69 @@
+//! What reached the fake, in order of arrival.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One request that reached the fake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// As the credential scope names it: `route53`. Empty if the request names none.
+    pub service: String,
+    /// `ListResourceRecordSets`; `Unknown` for a request that no operation reads.
+    pub operation: String,
+    /// Whose access key it bears. Empty for an unknown one.
+    pub account: String,
+    /// The region of the credential scope.
+    pub region: String,
+    /// Whether the operation changes anything when it succeeds.
+    pub is_mutation: bool,
+    /// HTTP status of the answer; 0 while there is none, and for good if it was lost.
+    pub status: u16,
+    /// The error code that was answered, `NoSuchHostedZone`.
+    pub code: Option<String>,
+}
+
+/// Finds a call again when its answer is known.
+#[derive(Clone, Copy)]
+pub(crate) struct CallNumber(u64);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    calls: BTreeMap<u64, Call>,
+}
+
+/// Every call since the last time it was cleared.
+#[derive(Default)]
+pub(crate) struct CallLog {
+    state: Mutex<State>,
+}
+
+impl CallLog {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn arrive(&self, call: Call) -> CallNumber {
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.calls.insert(number, call);
+        CallNumber(number)
+    }
+
+    /// Notes the answer; a call that was cleared meanwhile stays forgotten.
+    pub(crate) fn answered(&self, number: CallNumber, status: u16, code: Option<String>) {
+        if let Some(call) = self.lock().calls.get_mut(&number.0) {
+            call.status = status;
+            call.code = code;
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<Call> {
+        self.lock().calls.values().cloned().collect()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().calls.clear();
+    }
+}

@@ -1,0 +1,154 @@
+//! The handle that tests hold.
+
+use crate::calls::Call;
+use crate::dns::{Answering, NameServers, Transport};
+use crate::faults::{Fault, FaultId};
+use crate::http;
+use crate::name::DomainName;
+use crate::route53::{BatchErrorForm, answer_question};
+use crate::shared::Shared;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How many name servers a zone has, as a delegation set of Route 53 does.
+const NAME_SERVERS_OF_A_ZONE: usize = 4;
+
+/// A fake of AWS. Clones are handles of the same one, and its servers end when the last is dropped.
+#[derive(Clone)]
+pub struct FakeAws {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    name_servers: NameServers,
+    address: SocketAddr,
+    /// Ends the tasks.
+    _end: DropGuard,
+}
+
+/// A hosted zone, with the name servers that answer for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Zone {
+    /// As Route 53 writes it without the prefix: `Z` and 13 upper-case letters and digits.
+    pub id: String,
+    /// Each answers by UDP and by TCP; four of them.
+    pub servers: Vec<SocketAddr>,
+}
+
+impl FakeAws {
+    /// Starts the endpoint on a free port of 127.0.0.1, inside of a tokio runtime.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let ended = CancellationToken::new();
+        let shared = Arc::new(Shared::new(ended.clone()));
+        let name_servers = NameServers::new(ended.clone());
+        tokio::spawn(http::serve(listener, Arc::clone(&shared)));
+        Ok(Self { inner: Arc::new(Inner { shared, name_servers, address, _end: ended.drop_guard() }) })
+    }
+
+    /// Where an SDK sends the requests to every service: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.inner.address)
+    }
+
+    /// From now on requests that this access key signs are of this account.
+    pub fn add_account(&self, access_key: &str, account: &str) {
+        self.inner.shared.add_account(access_key, account);
+    }
+
+    /// Creates a public hosted zone with its SOA and NS records, and starts its four name servers. A batch of
+    /// changes is in sync, and visible in DNS, `insync_after` after it was accepted.
+    pub async fn create_zone(&self, account: &str, name: &str, insync_after: Duration) -> io::Result<Zone> {
+        let no_name =
+            || io::Error::new(io::ErrorKind::InvalidInput, "failed to read the domain name of a zone");
+        let name = DomainName::parse(name).ok_or_else(no_name)?;
+        let id = self.inner.shared.route53.create_zone(account, name, insync_after);
+        let answering = self.answering_for(&id);
+        let mut servers = Vec::with_capacity(NAME_SERVERS_OF_A_ZONE);
+        for _ in 0..NAME_SERVERS_OF_A_ZONE {
+            servers.push(self.inner.name_servers.start(Arc::clone(&answering)).await?);
+        }
+        Ok(Zone { id, servers })
+    }
+
+    fn answering_for(&self, zone: &str) -> Answering {
+        let (route53, zone) = (Arc::clone(&self.inner.shared.route53), zone.to_owned());
+        Arc::new(move |question: &[u8], transport: Transport| {
+            answer_question(question, &route53.view(&zone)?, transport)
+        })
+    }
+
+    /// Writes a simple record set behind the API's back, as a person does in the console: it is listed, and visible
+    /// in DNS, at once. Values are not checked; one that is none of its type is not answered in DNS.
+    ///
+    /// # Panics
+    /// If there is no such zone, or `name` is no domain name.
+    pub fn put_record(&self, zone: &str, name: &str, kind: &str, ttl: u32, values: &[&str]) {
+        let name = DomainName::parse(name).expect("a record is put at a domain name");
+        let put = self.inner.shared.route53.put(zone, name, kind, ttl, values);
+        put.expect("a record is put into a zone that was created");
+    }
+
+    /// Removes the record sets of this name and type behind the API's back, at once.
+    ///
+    /// # Panics
+    /// If there is no such zone, or `name` is no domain name.
+    pub fn remove_record(&self, zone: &str, name: &str, kind: &str) {
+        let name = DomainName::parse(name).expect("a record is removed from a domain name");
+        let removed = self.inner.shared.route53.remove(zone, &name, kind);
+        removed.expect("a record is removed from a zone that was created");
+    }
+
+    /// Chooses the form of `InvalidChangeBatch` errors.
+    pub fn set_batch_error_form(&self, form: BatchErrorForm) {
+        self.inner.shared.route53.set_batch_error_form(form);
+    }
+
+    /// What was called since the start, or since it was last cleared, in order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.inner.shared.calls.list()
+    }
+
+    /// Forgets the calls so far.
+    pub fn clear_calls(&self) {
+        self.inner.shared.calls.clear();
+    }
+
+    /// Makes something go wrong with the calls that match, from now on, until it is removed or used up. Several
+    /// faults strike in the order in which they were added: delays add up, and the first that ends the call wins.
+    pub fn fault(&self, fault: Fault) -> FaultId {
+        self.inner.shared.faults.add(fault)
+    }
+
+    /// Removes one fault; calls that it has struck already stay as they are.
+    pub fn remove_fault(&self, id: FaultId) {
+        self.inner.shared.faults.remove(id);
+    }
+
+    /// Removes every fault; calls that were struck already stay as they are.
+    pub fn clear_faults(&self) {
+        self.inner.shared.faults.clear();
+    }
+
+    /// Lets this much time pass for the services at once: batches become visible, and states grow old. Delays of
+    /// faults, which pass for the client too, are not shortened.
+    pub fn skip(&self, time: Duration) {
+        self.inner.shared.clock.skip(time);
+    }
+
+    /// Stops a name server: it answers nothing from now on, and its port is closed soon after.
+    pub fn stop_server(&self, address: SocketAddr) {
+        self.inner.name_servers.stop(address);
+    }
+
+    /// Starts a name server again on its port.
+    pub async fn start_server(&self, address: SocketAddr) -> io::Result<()> {
+        self.inner.name_servers.restart(address).await
+    }
+}

@@ -1,0 +1,138 @@
+//! What a test makes go wrong, and what that means for one call.
+
+use crate::service::{Operation, Refusal};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Something that goes wrong with the calls it matches.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The operation that it strikes, as `ChangeResourceRecordSets`; every one if `None`.
+    pub operation: Option<String>,
+    /// How many calls it strikes; all of them, until it is removed, if `None`.
+    pub times: Option<u32>,
+    /// What goes wrong.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug)]
+pub enum FaultKind {
+    /// This error is answered, and nothing takes effect.
+    Answer {
+        /// HTTP status, from 100 to 999; the connection is closed for any other.
+        status: u16,
+        /// As `Throttling`.
+        code: String,
+        /// As `Rate exceeded`.
+        message: String,
+    },
+    /// The call takes effect, and the connection is closed without an answer.
+    LoseAnswer,
+    /// The connection is closed without an effect.
+    LoseRequest,
+    /// This much time passes before the effect, which comes even if the client hangs up meanwhile.
+    Delay(Duration),
+    /// There is neither an effect nor an answer, and the connection stays open.
+    Hang,
+    /// A read answers from what was accepted so long ago; calls that change something are not struck.
+    StaleReads(Duration),
+}
+
+/// Finds a fault again, to remove it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FaultId(u64);
+
+/// How a call ends.
+pub(crate) enum Ending {
+    Served,
+    Refused(Refusal),
+    AnswerLost,
+    RequestLost,
+    Hangs,
+}
+
+/// What happens to one call.
+pub(crate) struct Plan {
+    /// Passes before the effect.
+    pub(crate) delay: Duration,
+    /// How old the state is that a read sees.
+    pub(crate) stale: Duration,
+    pub(crate) ending: Ending,
+}
+
+impl Plan {
+    fn add(&mut self, kind: &FaultKind) {
+        match kind {
+            FaultKind::Answer { status, code, message } => {
+                self.ending = Ending::Refused(Refusal::new(*status, code, message.clone()));
+            }
+            FaultKind::LoseAnswer => self.ending = Ending::AnswerLost,
+            FaultKind::LoseRequest => self.ending = Ending::RequestLost,
+            FaultKind::Hang => self.ending = Ending::Hangs,
+            FaultKind::Delay(delay) => self.delay = self.delay.saturating_add(*delay),
+            FaultKind::StaleReads(age) => self.stale = self.stale.max(*age),
+        }
+    }
+}
+
+impl Fault {
+    fn strikes(&self, operation: &Operation) -> bool {
+        let is_named = self.operation.as_ref().is_none_or(|name| name == operation.name);
+        let can_strike = !(operation.is_mutation && matches!(self.kind, FaultKind::StaleReads(_)));
+        is_named && can_strike && self.times != Some(0)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    faults: Vec<(FaultId, Fault)>,
+}
+
+/// The faults that stand.
+#[derive(Default)]
+pub(crate) struct Faults {
+    state: Mutex<State>,
+}
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, fault: Fault) -> FaultId {
+        let mut state = self.lock();
+        let id = FaultId(state.next);
+        state.next += 1;
+        state.faults.push((id, fault));
+        id
+    }
+
+    pub(crate) fn remove(&self, id: FaultId) {
+        self.lock().faults.retain(|(other, _)| *other != id);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Adds up what strikes this call, in the order in which it was asked for. The first fault that ends the call
+    /// is the last that is used up by it.
+    pub(crate) fn plan(&self, operation: &Operation) -> Plan {
+        let mut plan = Plan { delay: Duration::ZERO, stale: Duration::ZERO, ending: Ending::Served };
+        let mut state = self.lock();
+        for (_, fault) in &mut state.faults {
+            if !fault.strikes(operation) {
+                continue;
+            }
+            fault.times = fault.times.map(|times| times.saturating_sub(1));
+            plan.add(&fault.kind);
+            if !matches!(plan.ending, Ending::Served) {
+                break;
+            }
+        }
+        state.faults.retain(|(_, fault)| fault.times != Some(0));
+        plan
+    }
+}

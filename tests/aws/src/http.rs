@@ -1,0 +1,120 @@
+//! The endpoint: takes requests from their connections, has them carried out, and loses what a fault says.
+//!
+//! What this module must never do: answer a call that a fault has taken away, or let a connection outlive the fake.
+
+use crate::calls::Call;
+use crate::faults::Ending;
+use crate::request::ApiRequest;
+use crate::service::{Operation, Refusal, Reply, Service, Turn};
+use crate::shared::Shared;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+type Answer = Result<Response<Full<Bytes>>, NoAnswer>;
+
+/// Ends a connection: hyper closes it when its service fails.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to answer: the fake ends, or a fault took the answer away")]
+struct NoAnswer;
+
+/// Serves until the fake ends.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shared.ended.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else { continue };
+        let shared = Arc::clone(&shared);
+        let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+    let request = ApiRequest::new(&head, body);
+    // A task of its own: what was sent takes effect even if its sender hangs up before it does.
+    tokio::spawn(respond_until_the_end(shared, request)).await.unwrap_or(Err(NoAnswer))
+}
+
+async fn respond_until_the_end(shared: Arc<Shared>, request: ApiRequest) -> Answer {
+    let ended = shared.ended.clone();
+    ended.run_until_cancelled(respond(&shared, &request)).await.unwrap_or(Err(NoAnswer))
+}
+
+async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
+    let service = shared.service(&request.scope.service);
+    let operation = service.operation(request).unwrap_or(Operation::UNKNOWN);
+    let account = shared.account(&request.scope.access_key);
+    let number = shared.calls.arrive(call(request, &operation, account.clone()));
+    let plan = shared.faults.plan(&operation);
+    if !plan.delay.is_zero() {
+        tokio::time::sleep(plan.delay).await;
+    }
+    let is_lost = matches!(plan.ending, Ending::AnswerLost);
+    let outcome = match plan.ending {
+        Ending::Hangs => std::future::pending::<Result<Reply, Refusal>>().await,
+        Ending::RequestLost => return Err(NoAnswer),
+        Ending::Refused(refusal) => Err(refusal),
+        Ending::Served | Ending::AnswerLost => {
+            carry_out(shared, service, request, account.as_deref(), plan.stale)
+        }
+    };
+    if is_lost {
+        return Err(NoAnswer);
+    }
+    let request_id = shared.next_request_id();
+    let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
+    let reply = outcome.unwrap_or_else(|refusal| service.refuse(&refusal, &request_id));
+    shared.calls.answered(number, reply.status, code);
+    write_response(reply, &request_id)
+}
+
+fn call(request: &ApiRequest, operation: &Operation, account: Option<String>) -> Call {
+    Call {
+        service: request.scope.service.clone(),
+        operation: operation.name.to_owned(),
+        account: account.unwrap_or_default(),
+        region: request.scope.region.clone(),
+        is_mutation: operation.is_mutation,
+        status: 0,
+        code: None,
+    }
+}
+
+fn carry_out(
+    shared: &Shared,
+    service: &dyn Service,
+    request: &ApiRequest,
+    account: Option<&str>,
+    stale: Duration,
+) -> Result<Reply, Refusal> {
+    let account = account.ok_or_else(Refusal::unknown_key)?;
+    let now = shared.clock.now();
+    // The clock may not reach back that far; no history does either.
+    let seen = now.checked_sub(stale).unwrap_or(shared.clock.started());
+    service.carry_out(request, &Turn { account, now, seen })
+}
+
+fn write_response(reply: Reply, request_id: &str) -> Answer {
+    Response::builder()
+        .status(reply.status)
+        .header("x-amzn-requestid", request_id)
+        .header(CONTENT_TYPE, "text/xml")
+        .body(Full::new(Bytes::from(reply.body)))
+        .map_err(|_| NoAnswer)
+}

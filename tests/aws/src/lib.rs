@@ -1,0 +1,37 @@
+//! A stateful fake of AWS at the wire, for tests in which the real AWS SDK talks to it.
+//!
+//! ```text
+//! SDK ──HTTP──► http ── scope ──► service (route53, ...) ──► state with its history ──► dns ──DNS──► resolver
+//!                │                      ▲                          ▲
+//!             calls, faults             └── who asks, and when     └── put_record: a person in the console
+//! ```
+//!
+//! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
+//! the access key says whose account it is. Errors are worded as the services word them, because what is tested is
+//! how they are understood. Time is the runtime's, and a test can skip some of it: nothing waits for a change to be
+//! in sync.
+//!
+//! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS outside of tests, since
+//! signatures are **not verified** and who names a known access key is believed; accept what it does not understand,
+//! for a test would then pass on what the real service refuses.
+//!
+//! A further service is a module beside `route53`, an implementation of `service::Service` and a line in
+//! `shared::Shared::service`.
+
+mod calls;
+mod clock;
+mod dns;
+mod fake;
+mod faults;
+mod http;
+mod name;
+mod request;
+mod route53;
+mod service;
+mod shared;
+mod xml;
+
+pub use calls::Call;
+pub use fake::{FakeAws, Zone};
+pub use faults::{Fault, FaultId, FaultKind};
+pub use route53::BatchErrorForm;

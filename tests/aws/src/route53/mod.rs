@@ -1,0 +1,141 @@
+//! Route 53, API version 2013-04-01: public hosted zones, and batches of changes to their record sets.
+//!
+//! ```text
+//! batch ──► judged against a copy ──► accepted: listed at once, PENDING ── insync_after ──► INSYNC, and in DNS
+//! person in the console ────────────► listed and in DNS at once
+//! ```
+//!
+//! Routing policies (weights, failover, regions) are kept as what they are to an API client: a part of a record set's
+//! identity and of its equality. The name servers answer the first of several sets.
+//!
+//! What this module must never do: apply a part of a batch; show a batch in DNS before it says that it is in sync;
+//! drop an element of a record set that it does not know.
+
+mod answer;
+mod batch;
+mod history;
+mod listing;
+mod messages;
+mod records;
+mod refusals;
+mod routes;
+mod store;
+mod values;
+
+pub use refusals::BatchErrorForm;
+
+pub(crate) use answer::answer_question;
+
+use crate::clock::Clock;
+use crate::name::DomainName;
+use crate::request::ApiRequest;
+use crate::service::{Operation, Refusal, Reply, Service, Turn};
+use answer::ZoneView;
+use history::Writes;
+use listing::Asked;
+use records::{RecordKey, RecordSet, Routing};
+use refusals::Route53Refusal;
+use routes::Route;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::Store;
+
+/// What a delegation to the fake would name; the last dot is left out, as the service does.
+const NAME_SERVERS: [&str; 4] =
+    ["ns-1.awsdns-00.com", "ns-513.awsdns-00.net", "ns-1025.awsdns-00.org", "ns-1537.awsdns-00.co.uk"];
+
+/// The hosted zones of every account.
+pub(crate) struct Route53 {
+    clock: Arc<Clock>,
+    store: Mutex<Store>,
+}
+
+impl Route53 {
+    pub(crate) fn new(clock: Arc<Clock>) -> Self {
+        Self { clock, store: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Creates a zone with its SOA and NS, and returns its id.
+    pub(crate) fn create_zone(&self, account: &str, name: DomainName, insync_after: Duration) -> String {
+        self.lock().create_zone(account, name, insync_after)
+    }
+
+    /// What readers of DNS see of the zone now.
+    pub(crate) fn view(&self, zone: &str) -> Option<ZoneView> {
+        let now = self.clock.now();
+        let store = self.lock();
+        let zone = store.find_zone(zone)?;
+        Some(ZoneView::new(zone.name.clone(), zone.history.visible_at(now)))
+    }
+
+    /// Writes a simple record set as a person does in the console. `None`: there is no such zone.
+    pub(crate) fn put(
+        &self,
+        zone: &str,
+        name: DomainName,
+        kind: &str,
+        ttl: u32,
+        values: &[&str],
+    ) -> Option<()> {
+        let key = RecordKey { name, kind: kind.to_owned(), identifier: None };
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let set = RecordSet { key: key.clone(), ttl, values, routing: Routing::default() };
+        self.write_behind(zone, vec![(key, Some(set))])
+    }
+
+    /// Removes every record set of this name and type, however it is routed. `None`: there is no such zone.
+    pub(crate) fn remove(&self, zone: &str, name: &DomainName, kind: &str) -> Option<()> {
+        let latest = self.lock().find_zone(zone)?.history.latest();
+        let keys = latest.into_keys().filter(|key| key.name == *name && key.kind == kind);
+        self.write_behind(zone, keys.map(|key| (key, None)).collect())
+    }
+
+    fn write_behind(&self, zone: &str, writes: Writes) -> Option<()> {
+        self.lock().write_behind(zone, writes, self.clock.now())
+    }
+
+    pub(crate) fn set_batch_error_form(&self, form: BatchErrorForm) {
+        self.lock().form = form;
+    }
+
+    fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<String, Route53Refusal> {
+        let mut store = self.lock();
+        match route {
+            Route::GetHostedZone(id) => Ok(messages::write_zone(store.zone(id, turn)?, turn.seen)),
+            Route::ListResourceRecordSets(id) => {
+                let asked = Asked::read(request)?;
+                let records = store.zone(id, turn)?.history.accepted_at(turn.seen);
+                Ok(messages::write_page(&asked.page(&records)))
+            }
+            Route::ChangeResourceRecordSets(id) => {
+                let batch = messages::read_batch(&request.body)?;
+                let submitted_at = self.clock.date(turn.now).to_string();
+                let change = store.accept(id, batch, turn, submitted_at)?;
+                Ok(messages::write_change("ChangeResourceRecordSetsResponse", &change, turn.now))
+            }
+            Route::GetChange(id) => {
+                Ok(messages::write_change("GetChangeResponse", store.change(id, turn)?, turn.seen))
+            }
+        }
+    }
+}
+
+impl Service for Route53 {
+    fn operation(&self, request: &ApiRequest) -> Option<Operation> {
+        Route::read(request).map(|route| route.operation())
+    }
+
+    fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal> {
+        let route = Route::read(request).ok_or_else(Refusal::unknown_operation)?;
+        Ok(Reply::ok(self.answer(&route, request, turn)?))
+    }
+
+    fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
+        let form = self.lock().form;
+        Reply { status: refusal.status, body: refusals::write(refusal, request_id, form) }
+    }
+}
