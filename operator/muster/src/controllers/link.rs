@@ -5,6 +5,7 @@ use super::patience::Patience;
 use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use muster_providers::kubernetes::tell;
 use std::path::Path;
 use std::time::Duration;
 use tower::ServiceBuilder;
@@ -61,7 +62,7 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) ->
 pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(tell(&error)),
         Err(_) => Err(format!("no answer within {DEADLINE:?}")),
     }
 }

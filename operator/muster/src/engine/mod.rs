@@ -76,6 +76,8 @@ pub(crate) struct Engine {
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
     /// Policies that are gone for good and hold nothing any more: nothing is asked about them again.
     left_behind: Mutex<BTreeSet<PolicyName>>,
+    /// Why policies do not come into force although they could: told once, and tried again twice a second.
+    waiting: Mutex<BTreeMap<PolicyName, String>>,
     /// Which generation of each policy was looked at last, by the source's count.
     judged: Mutex<BTreeMap<PolicyName, u64>>,
 }
@@ -97,7 +99,8 @@ impl Engine {
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (told, judged, left_behind) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { shell, assembler, kept, stop, running, problems, told, owners, left_behind, judged }
+        let waiting = Mutex::default();
+        Self { shell, assembler, kept, stop, running, problems, told, owners, left_behind, waiting, judged }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
@@ -200,6 +203,7 @@ impl Engine {
             waiting.push(self.take(name, found, changed.credentials));
         }
         let results: Vec<_> = futures::stream::iter(waiting).buffered(AT_ONCE).collect().await;
+        let mut failed = BTreeMap::new();
         for ((name, found), result) in found.iter().zip(results) {
             match result {
                 Ok(()) => {}
@@ -208,12 +212,13 @@ impl Engine {
                     listing.problems.push(problem(&found.file, Some(name.clone()), "Invalid", message));
                 }
                 Err(NotTaken::Store(error)) => {
-                    tracing::warn!(policy = %name, %error, "failed to bring a policy into force; trying again");
+                    failed.insert(name.clone(), error.to_string());
                     listing.doubtful.insert(name.clone());
                     complete = false;
                 }
             }
         }
+        self.tell_waiting(failed);
         for (name, running) in self.lock().iter() {
             if !found.contains_key(name) && !listing.doubtful.contains(name) {
                 running.offers.send_if_modified(|offer| !std::mem::replace(&mut offer.removed, true));
@@ -438,6 +443,14 @@ impl Engine {
         let owner = find_owner(self.shell.store.as_ref(), name, uid).await?;
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), owner.clone());
         Ok(owner)
+    }
+
+    fn tell_waiting(&self, failed: BTreeMap<PolicyName, String>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, error) in failed.iter().filter(|(name, error)| waiting.get(*name) != Some(*error)) {
+            tracing::warn!(policy = %name, error, "failed to bring a policy into force; trying again");
+        }
+        *waiting = failed;
     }
 
     fn report_problems(&self, listing: Listing) {
