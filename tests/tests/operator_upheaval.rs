@@ -145,15 +145,7 @@ async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<
     let again = operated.until("run", &run, is_in("AwaitingApproval")).await?;
     ensure!(again["status"]["epoch"] == before["status"]["epoch"], "{again:#}");
 
-    operated.restart_operator().await?;
-    let newer = |run: &Value| {
-        if run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
-            is_in("AwaitingApproval")(run)
-        } else {
-            Err(format!("term {}", run["status"]["term"]))
-        }
-    };
-    operated.until("run", &run, newer).await?;
+    let before = restart_in(operated, &run, &before).await?;
 
     operated.cluster.stop_api_server().await;
     // Longer than the lease: the operator has lost it when the server is back.
@@ -162,10 +154,25 @@ async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<
     operated.until("run", &run, is_in("AwaitingApproval")).await?;
 
     person.kubectl(&["delete", "rfp", CHECKOUT, "-n", SHOP]).await?;
+    // What the run holds to stands in no policy any more, and neither do the Secrets that it names.
+    restart_in(operated, &run, &before).await.context("restarted without the policy")?;
     person.approve_shown(&run).await?;
     let ended = operated.until("run", &run, is_in("Completed")).await?;
     ensure!(text(&ended, &["status", "to"]) == "west", "{ended:#}");
     Ok(run)
+}
+
+/// Kills the operator and starts it again; the run waits for approval as before, under a new holder.
+async fn restart_in(operated: &Operated, run: &str, before: &Value) -> anyhow::Result<Value> {
+    operated.restart_operator().await?;
+    let newer = |run: &Value| {
+        if run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
+            is_in("AwaitingApproval")(run)
+        } else {
+            Err(format!("term {}", run["status"]["term"]))
+        }
+    };
+    operated.until("run", run, newer).await
 }
 
 /// A policy that is created again goes on with its journal: nothing is foreign to it.

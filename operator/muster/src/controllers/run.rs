@@ -1,6 +1,7 @@
 //! From start to end of the process.
 
 use super::happenings;
+use super::kept::KeptInJournal;
 use super::last_word::Objects;
 use super::link::{LinkError, connect};
 use super::requests::Requests;
@@ -118,7 +119,7 @@ impl Operator {
         let shell = Arc::new(shell);
         let secrets = Arc::new(ClusterSecrets::new(client.clone()));
         let assembler = assembler(settings, &secrets, client.clone());
-        let kept = Arc::clone(&kubernetes);
+        let kept = Arc::new(KeptInJournal { store: Arc::clone(&kubernetes), secrets: Arc::clone(&secrets) });
         let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler, kept, stop.clone()));
         let api = Api {
             shell: Arc::clone(&shell),

@@ -21,7 +21,7 @@ use crate::api::PassTimes;
 use crate::store::{StoreError, StoreErrorClass};
 use futures::FutureExt;
 use muster_core::decision::Decision;
-use muster_core::ids::PolicyName;
+use muster_core::ids::{PolicyName, RunName};
 use muster_core::journal::Journal;
 use muster_core::time::{Millis, Stamp};
 use std::panic::AssertUnwindSafe;
@@ -57,6 +57,10 @@ enum PassError {
     LastWord(String),
     #[error("a person has stopped the run")]
     Stopped,
+    #[error(
+        "the version of the policy that {0} was claimed with is not to be had; nothing is done for it until it is"
+    )]
+    OtherVersion(RunName),
 }
 
 /// What the rest of the process sees of a policy's task.
@@ -197,6 +201,9 @@ impl PolicyTask {
             self.claims.release(self.shell.store.as_ref(), owner).await.map_err(PassError::Claim)?;
             self.latest.send_replace(None);
             return Ok(Next::Ended);
+        }
+        if let Some(run) = active_run(&loaded.journal).filter(|run| !self.in_force.fits(run)) {
+            return Err(PassError::OtherVersion(run.name.clone()));
         }
         let acting = Arc::clone(self.in_force.acting());
         acting.adopted.set(loaded.journal.state.adopted_from.clone());

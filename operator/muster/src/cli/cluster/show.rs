@@ -244,6 +244,7 @@ fn in_outline(object: &RegionFailoverPolicy, owner: Owner, generation: u64) -> P
         owner,
         generation,
         mode: mode(object, None),
+        written: String::new(),
         objectives: Objectives::default(),
         regions: regions_of(object, None),
         probes: Vec::new(),
