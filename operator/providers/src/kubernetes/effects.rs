@@ -135,13 +135,11 @@ impl Call<'_> {
         });
         let api = self.objects.workloads();
         // An API server applies no Scale to a custom resource ("request to convert CR to an invalid group/version").
-        let (params, patch) = match self.workload.config.kind.group.as_str() {
-            "apps" => (PatchParams::apply(MANAGER).force(), Patch::Apply(&patch)),
-            _ => {
-                let params =
-                    PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-                (params, Patch::Merge(&patch))
-            }
+        let (params, patch) = if self.workload.config.kind.group == "apps" {
+            (PatchParams::apply(MANAGER).force(), Patch::Apply(&patch))
+        } else {
+            let merged = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            (merged, Patch::Merge(&patch))
         };
         let sent = self.send(api.patch_scale(name, &params, &patch)).await?;
         self.version = sent.metadata.resource_version;
