@@ -2,7 +2,7 @@
 
 use super::happenings;
 use super::last_word::Objects;
-use super::link::{LinkError, connect};
+use super::link::{LinkError, Links, connect};
 use super::requests::Requests;
 use super::secrets::ClusterSecrets;
 use super::settings::Settings;
@@ -92,7 +92,8 @@ struct Operator {
 
 impl Operator {
     async fn start(settings: &Settings, stop: CancellationToken) -> Result<Self, OperatorError> {
-        let client = connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+        let links = connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+        let Links { patient: client, plain } = links;
         let clock = Clock::system();
         let token = read_token(settings)?;
         let failed = |source| OperatorError::Listen { listen: settings.listen, source };
@@ -117,7 +118,7 @@ impl Operator {
         shell.last_word = Some(Arc::new(Objects(client.clone())));
         let shell = Arc::new(shell);
         let secrets = Arc::new(ClusterSecrets::new(client.clone()));
-        let assembler = assembler(settings, &secrets, client.clone());
+        let assembler = assembler(settings, &secrets, plain);
         let kept = Arc::clone(&kubernetes);
         let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler, kept, stop.clone()));
         let api = Api {
