@@ -18,7 +18,9 @@ impl Engine {
             Ok(known) => {
                 let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
                 for known in &known {
-                    owners.entry(known.policy.clone()).or_insert_with(|| known.owner.clone());
+                    if let Some(owner) = &known.owner {
+                        owners.entry(known.policy.clone()).or_insert_with(|| owner.clone());
+                    }
                 }
                 drop(owners);
                 Some(known)
@@ -72,6 +74,8 @@ impl Engine {
     /// Brings the kept version of a policy into force, if there is one. False: it is there, and of no use just now.
     async fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) -> bool {
         let name = &known.policy;
+        // Without an owner no effect can be told from a stranger's.
+        let Some(owner) = &known.owner else { return true };
         let source = match self.kept.read(name).await {
             Ok(Some(source)) => source,
             Ok(None) => return true,
@@ -80,7 +84,7 @@ impl Engine {
                 return false;
             }
         };
-        match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
+        match self.assembler.assemble(&Arc::new(source.clone()), owner, 0) {
             Ok(assembled) => {
                 let newest = Arc::new(assembled.setup);
                 let offer = Offer { newest, credentials: 0, removed: !doubtful, kept: None };
@@ -104,6 +108,7 @@ impl Engine {
         let mut complete = true;
         for known in gone {
             let store = &self.shell.store;
+            let Some(owner) = &known.owner else { continue };
             // Another process may have opened a run since the listing.
             match store.load(&known.policy).await {
                 Ok(loaded) if loaded.journal.state.active_run.is_none() => {}
@@ -117,13 +122,13 @@ impl Engine {
                     continue;
                 }
             }
-            let released = match store.claims_of(&known.owner).await {
+            let released = match store.claims_of(owner).await {
                 Ok(keys) if keys.is_empty() => {
                     let mut left_behind = self.left_behind.lock().unwrap_or_else(PoisonError::into_inner);
                     left_behind.insert(known.policy.clone());
                     continue;
                 }
-                Ok(keys) => store.release_claims(&known.owner, &keys).await.map(|()| keys.len()),
+                Ok(keys) => store.release_claims(owner, &keys).await.map(|()| keys.len()),
                 Err(error) => Err(error),
             };
             match released {
