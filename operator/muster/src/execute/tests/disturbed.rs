@@ -162,6 +162,7 @@ async fn a_process_without_the_lease_only_looks_on() {
     let latest = until("it has looked", || onlooker.latest.borrow().clone()).await;
     assert!(latest.problem.as_ref().is_some_and(|why| why.contains("only looks on")));
     assert!(latest.journal.is_some(), "it shows the journal all the same");
+    assert_eq!(latest.failing(), None, "that is no failure");
     assert_eq!((idle.looks(), idle.landed().len()), (0, 0));
 }
 
@@ -241,8 +242,15 @@ async fn nothing_is_promoted_while_nobody_can_say_whether_it_was_aborted() {
     world.change("east", |node| node.running = false);
     until("it was asked again and again", || (said.asked() >= 3).then_some(())).await;
     assert_eq!(world.count("Promote"), 0);
-    let problem = handle.latest.borrow().as_ref().and_then(|latest| latest.problem.clone());
-    assert!(problem.is_some_and(|why| why.contains("whether a person has stopped the run")));
+    let failing = until("it says why", || {
+        let latest = handle.latest.borrow().clone()?;
+        let says = latest.failing()?.contains("whether a person has stopped the run");
+        says.then_some(latest)
+    })
+    .await;
+    assert!(failing.rule.is_some() && !failing.verdicts.is_empty(), "the last good pass stays beside it");
     *said.abort.lock().unwrap() = Ok(false);
     until("the failover completes", || completed(&store, "shop/checkout")).await;
+    let well = handle.latest.borrow().as_ref().is_some_and(|latest| latest.failing().is_none());
+    assert!(well, "a pass went well since");
 }
