@@ -207,6 +207,11 @@ impl Operated {
         self.cluster.kubectl_apply(&self.policy.to_string()).await.map(|_| ())
     }
 
+    /// How the operator reaches the API server.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.link.kubeconfig
+    }
+
     /// A client of the operator's API.
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(Some(&format!("http://{}", self.world.api())), None, &self.world.state())?)
