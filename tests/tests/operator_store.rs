@@ -1,11 +1,14 @@
-//! The API server and what it keeps, lost while a run acts: it is gone for a minute.
+//! The API server and what it keeps, lost while a run acts: it is gone for a minute, or knows nothing of what was done.
 
 use anyhow::{Context as _, anyhow, ensure};
 use muster::api::PolicyStatus;
 use muster::demo::World;
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster_core::journal::{Phase, Run};
-use muster_tests::operated::{Operated, PATIENCE, is_in, serves, text};
+use muster_core::policy::Mode;
+use muster_core::rules::Rule;
+use muster_tests::operated::{Operated, PATIENCE, Person, condition, is_in, serves, text, told};
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -112,4 +115,82 @@ async fn promoted_once(operated: &Operated) -> anyhow::Result<()> {
     let timeline = operated.timeline(&"west".into()).await?;
     ensure!(timeline == "00000002", "promoted once, and not again: {timeline}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_journal_forgot_its_promotion_stands_still_until_a_person_says_so() -> anyhow::Result<()>
+{
+    let policy = PolicyOptions {
+        mode: Mode::Approve,
+        probe_every_ms: 1_000,
+        max_estimated_loss: None,
+        ..PolicyOptions::default()
+    };
+    let operated = Operated::start(binary(), policy).await?;
+    let told = forget_a_promotion(&operated).await.map_err(|error| operated.with_last_words(&error));
+    operated.stop().await?;
+    told
+}
+
+async fn forget_a_promotion(operated: &Operated) -> anyhow::Result<()> {
+    let kim = Person::new(operated, "kim");
+    operated.until("rfp", CHECKOUT, serves("east")).await?;
+    operated.world.kill(&"east".into());
+    let run = operated.run_under_way().await?;
+    operated.until("run", &run, is_in("AwaitingApproval")).await?;
+    let snapshot = operated.cluster.snapshot().await?;
+    kim.approve_shown(&run).await?;
+    run_once(operated, |run| run.clock.promoted.is_some()).await.context("nothing is promoted")?;
+    let before = effects_on_databases(operated)?;
+    operated.cluster.restore(&snapshot).await?;
+
+    operated.until("rfp", CHECKOUT, is_behind).await?;
+    // It waits for the very approval that it had.
+    kim.approve_shown(&run).await?;
+    decided_with_approval(operated).await?;
+    operated.until("rfp", CHECKOUT, is_behind).await?;
+    let after = effects_on_databases(operated)?;
+    ensure!(after == before, "{after:#?} instead of {before:#?}");
+    promoted_once(operated).await?;
+
+    let policy = operated.get("rfp", CHECKOUT).await?;
+    kim.annotate(&format!("muster.dev/ack={}", text(&policy, &["status", "acknowledge"]))).await?;
+    operated.until("run", &run, is_in("Failed")).await.context("the run has ended")?;
+    operated.until("rfp", CHECKOUT, serves("west")).await.context("west is known to take the writes")?;
+    promoted_once(operated).await
+}
+
+/// The policy says that its targets know more than its journal, and what a person has to acknowledge.
+fn is_behind(policy: &Value) -> Result<(), String> {
+    match text(condition(policy, "Ready"), &["reason"]) {
+        "JournalBehindTargets" if !text(policy, &["status", "acknowledge"]).is_empty() => Ok(()),
+        reason => Err(format!("{reason} {}", told(policy))),
+    }
+}
+
+/// Waits for a pass that knew of an approval, and did nothing all the same.
+async fn decided_with_approval(operated: &Operated) -> anyhow::Result<()> {
+    let approved = |status: &PolicyStatus| match &status.journal.run {
+        Some(run) if run.approval.is_some() => Ok(()),
+        run => Err(format!("{:?}", run.as_ref().map(|run| (run.phase, &run.message)))),
+    };
+    operated.controller.wait_until(PATIENCE, approved).await.context("the approval is not taken")?;
+    let since = Instant::now();
+    let decided = |status: &PolicyStatus| match &status.decision {
+        Some(made) if made.rule == Rule::JournalBehindTargets && made.age.to_std() < since.elapsed() => {
+            Ok(())
+        }
+        other => Err(format!("{other:?}")),
+    };
+    operated.controller.wait_until(PATIENCE, decided).await.map(|_| ())
+}
+
+/// What was begun at a database or at its machines, by the operator's own log.
+fn effects_on_databases(operated: &Operated) -> anyhow::Result<Vec<String>> {
+    let log = std::fs::read_to_string(operated.world.controller_log())?;
+    let is_one = |line: &&str| {
+        let begins = line.contains("effect starts");
+        begins && ["fence", "promote", "open"].iter().any(|verb| line.contains(&format!("action={verb} ")))
+    };
+    Ok(log.lines().filter(is_one).map(str::to_owned).collect())
 }
