@@ -1,12 +1,15 @@
-//! With whose rights the operator works: those of the chart's ServiceAccount, and no others.
+//! With whose rights the operator works: in its own cluster those of the chart's ServiceAccount and no others, in a
+//! region's cluster those of a kubeconfig that changes while it runs.
 
 use anyhow::{Context as _, bail, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
+use muster_core::ids::RegionName;
 use muster_core::policy::Mode;
 use muster_tests::chart;
 use muster_tests::cluster::Cluster;
-use muster_tests::operated::{Operated, OperatorLink, Person, is_in, serves, text};
+use muster_tests::operated::{OPERATOR, Operated, OperatorLink, Person, condition, is_in, serves, text};
 use muster_tests::patience;
+use serde_json::Value;
 use std::path::Path;
 
 /// Of the policy, and of the installation.
@@ -110,4 +113,38 @@ fn nothing_was_forbidden(operated: &Operated) -> anyhow::Result<()> {
     let refused: Vec<&str> = log.lines().filter(|line| line.to_lowercase().contains("forbidden")).collect();
     ensure!(refused.is_empty(), "{} refusals:\n{}", refused.len(), refused.join("\n"));
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_kubeconfig_of_a_region_is_taken_up_while_the_operator_runs() -> anyhow::Result<()> {
+    let policy = PolicyOptions { probe_every_ms: 1_000, ..PolicyOptions::default() };
+    let operated = Operated::start_regional(binary(), policy).await?;
+    let told = rotate(&operated).await.map_err(|error| operated.with_last_words(&error));
+    operated.stop().await?;
+    told
+}
+
+async fn rotate(operated: &Operated) -> anyhow::Result<()> {
+    let west = RegionName::from("west");
+    let region = operated.regions.get(&west).context("a region of the world")?;
+    operated.until("rfp", CHECKOUT, sees_all_workloads).await.context("at first")?;
+    let process = operated.world.processes().id(OPERATOR);
+
+    let kubeconfig = region.replace_account().await?;
+    operated.until("rfp", CHECKOUT, misses_west).await.context("the old token is void")?;
+    operated.replace_kubeconfig(&west, &kubeconfig).await?;
+    operated.until("rfp", CHECKOUT, sees_all_workloads).await.context("with the new kubeconfig")?;
+    ensure!(operated.world.processes().id(OPERATOR) == process, "the operator was started again");
+    Ok(())
+}
+
+fn sees_all_workloads(policy: &Value) -> Result<(), String> {
+    let scalable = condition(policy, "Scalable");
+    if scalable["status"] == "True" { Ok(()) } else { Err(format!("{scalable:#}")) }
+}
+
+fn misses_west(policy: &Value) -> Result<(), String> {
+    let scalable = condition(policy, "Scalable");
+    let is_told = text(scalable, &["message"]).contains("web in west is not seen");
+    if scalable["status"] == "False" && is_told { Ok(()) } else { Err(format!("{scalable:#}")) }
 }
