@@ -11,6 +11,8 @@ use muster_tests::operated::{OPERATOR, Operated, OperatorLink, Person, condition
 use muster_tests::patience;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Of the policy, and of the installation.
 const SHOP: &str = POLICY.0;
@@ -18,6 +20,8 @@ const CHECKOUT: &str = POLICY.1;
 const MUSTER: &str = "muster";
 /// Of the Secrets of the world's policy, and of no others.
 const SECRETS: &str = "rbac.secretNames={pg,dns,v1,v2}";
+/// Far less than lies between two looks at Secrets.
+const BETWEEN_WRITES: Duration = Duration::from_secs(3);
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_faults"))
@@ -133,8 +137,22 @@ async fn rotate(operated: &Operated) -> anyhow::Result<()> {
     let kubeconfig = region.replace_account().await?;
     operated.until("rfp", CHECKOUT, misses_west).await.context("the old token is void")?;
     operated.replace_kubeconfig(&west, &kubeconfig).await?;
-    operated.until("rfp", CHECKOUT, sees_all_workloads).await.context("with the new kubeconfig")?;
+    let taken_up = tokio::select! {
+        seen = operated.until("rfp", CHECKOUT, sees_all_workloads) => seen.map(|_| ()),
+        failed = keep_writing(operated) => failed,
+    };
+    taken_up.context("with the new kubeconfig")?;
     ensure!(operated.world.processes().id(OPERATOR) == process, "the operator was started again");
+    Ok(())
+}
+
+/// Somebody else writes into the policy's object all the time: no change of it may put off the look at its Secrets.
+async fn keep_writing(operated: &Operated) -> anyhow::Result<()> {
+    let person = Person::new(operated, "kim");
+    for time in 0_u32.. {
+        person.annotate(&format!("example.com/looked={time}")).await?;
+        sleep(BETWEEN_WRITES).await;
+    }
     Ok(())
 }
 
