@@ -198,8 +198,11 @@ pub(super) async fn record(
     ensure_grows(policy, (&old.owner, numbers(old)), (&new.owner, numbers(new)))?;
     // The run that the next one takes the place of is not only here: a crash came between its end and its keeping.
     let replaced = row.journal.run.as_ref().filter(|run| run.phase.is_final());
-    if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch)) {
-        history::keep(store, policy, run).await?;
+    if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch))
+        && let Err(error) = history::try_keep(store, policy, run).await
+    {
+        // A failover does not wait for a quota or a webhook that is in the way of its predecessor's story.
+        tracing::warn!(%policy, run = %run.name, %error, "an ended run may be lost from the history");
     }
     let spec =
         describe(store, next, row.object.spec.changes + 1, token.number(), row.object.spec.in_force.clone())?;
@@ -210,7 +213,7 @@ pub(super) async fn record(
         Err(Failed::Other(error)) => return Err(error),
     };
     if let Some(run) = next.run.as_ref().filter(|run| run.phase.is_final())
-        && let Err(error) = history::keep(store, policy, run).await
+        && let Err(error) = history::try_keep(store, policy, run).await
     {
         // It stays in the journal until then.
         tracing::warn!(%policy, run = %run.name, %error, "an ended run is not in the history yet");
