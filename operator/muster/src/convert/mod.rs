@@ -172,12 +172,12 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
 
 /// Of everything that a run holds to: the mode is live.
 fn digest(spec: &RegionFailoverPolicySpec) -> String {
+    use base64::Engine as _;
     use sha2::{Digest, Sha256};
     let pinned = RegionFailoverPolicySpec { mode: api::Mode::default(), ..spec.clone() };
     // What was read from text can be written as text.
     let text = serde_json::to_string(&pinned).unwrap_or_default();
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
 }
 
 /// `namespace/name`.

@@ -101,7 +101,7 @@ impl Requests {
 async fn next_round(changes: &mut watch::Receiver<u64>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(RESYNC) => {}
-        changed = changes.changed() => if changed.is_err() { return false },
+        alive = changes.changed() => if alive.is_err() { return false },
     }
     // Changes come in crowds, each round is over everything.
     tokio::time::sleep(SETTLE).await;

@@ -169,7 +169,7 @@ mod tests {
     fn a_pause_is_wished_for_until_the_journal_words_it_so() {
         let object = object(&[(PAUSED, "kim: maintenance")]);
         let wish = Wish::Pause { by: by(), reason: "kim: maintenance".to_owned() };
-        assert_eq!(wishes_of(&object, &state()), [wish.clone()]);
+        assert_eq!(wishes_of(&object, &state()), std::slice::from_ref(&wish));
         let other = PolicyState { paused: Some("annotation: ann: another".to_owned()), ..state() };
         assert_eq!(wishes_of(&object, &other), [wish]);
         let paused = PolicyState { paused: Some("annotation: kim: maintenance".to_owned()), ..state() };

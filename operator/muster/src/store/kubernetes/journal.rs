@@ -198,11 +198,13 @@ pub(super) async fn record(
     ensure_grows(policy, (&old.owner, numbers(old)), (&new.owner, numbers(new)))?;
     // The run that the next one takes the place of is not only here: a crash came between its end and its keeping.
     let replaced = row.journal.run.as_ref().filter(|run| run.phase.is_final());
-    if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch))
-        && let Err(error) = history::try_keep(store, policy, run).await
-    {
-        // A failover does not wait for a quota or a webhook that is in the way of its predecessor's story.
-        tracing::warn!(%policy, run = %run.name, %error, "an ended run may be lost from the history");
+    if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch)) {
+        if let Err(error) = history::try_keep(store, policy, run).await {
+            // A failover does not wait for a quota or a webhook that is in the way of its predecessor's story.
+            tracing::warn!(%policy, run = %run.name, %error, "an ended run may be lost from the history");
+        }
+        // That may have taken as long as the lease lasts.
+        lease::ensure_held(store, token).await?;
     }
     let spec =
         describe(store, next, row.object.spec.changes + 1, token.number(), row.object.spec.in_force.clone())?;
@@ -309,7 +311,7 @@ mod tests {
     use kube::core::ObjectList;
     use serde_json::{Value, json};
 
-    fn journal(name: &str, spec: Value) -> Value {
+    fn journal(name: &str, spec: &Value) -> Value {
         json!({
             "apiVersion": "muster.dev/v1alpha1",
             "kind": "FailoverJournal",
@@ -328,7 +330,7 @@ mod tests {
             "apiVersion": "muster.dev/v1alpha1",
             "kind": "FailoverJournalList",
             "metadata": {},
-            "items": [journal("bad", json!({ "owner": "uid-2", "epoch": "many" })), journal("good", good)],
+            "items": [journal("bad", &json!({ "owner": "uid-2", "epoch": "many" })), journal("good", &good)],
         });
         let listed: ObjectList<DeserializeGuard<FailoverJournal>> = serde_json::from_value(listed).unwrap();
         let known: Vec<Known> = listed.items.into_iter().map(know).collect();
