@@ -36,6 +36,7 @@ missing() {
     have knotd || echo knot
     have cc || echo gcc libc6-dev
     [ "$want" = demo ] && return
+    [ "$want" = test ] && { have musl-gcc || echo musl-tools; }
     have kdig || echo knot-dnsutils
     have named || echo bind9
     { have nsupdate && have dig; } || echo bind9-dnsutils

@@ -69,6 +69,9 @@ begin=$(date +%s)
 count_tests
 echo "tests: $(($(date +%s) - begin)) s"
 
+title "the static binary (builds all dependencies for musl: about 3 minutes)"
+check static scripts/check-static.sh
+
 # `make faults` wants a quiet machine and takes several minutes: a target of its own.
 for suite in model; do
     title "suite $suite"

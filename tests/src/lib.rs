@@ -2,6 +2,7 @@
 
 pub mod acto;
 pub mod bench;
+pub mod chart;
 pub mod cluster;
 pub mod crash;
 pub mod demo_cluster;
@@ -9,6 +10,7 @@ pub mod faults;
 mod figures;
 pub mod model;
 pub mod operated;
+pub mod patience;
 mod program;
 pub mod sieve;
 

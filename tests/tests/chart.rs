@@ -15,7 +15,7 @@ use stage::{NAMESPACE, POLICY, SHOP, Stage, helm, render, root, text};
 use std::process::Command;
 
 /// Every value of the chart, away from its default, alone or with what it needs.
-const SWITCHED: [&[&str]; 29] = [
+const SWITCHED: [&[&str]; 31] = [
     &[],
     &["image.repository=registry.example.com/muster", "image.tag=1.2.3", "image.pullPolicy=Always"],
     &["image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
@@ -37,6 +37,8 @@ const SWITCHED: [&[&str]; 29] = [
     &["roles.create=false"],
     &["admission.enabled=false"],
     &["service.type=LoadBalancer", "service.port=80", "service.annotations.example\\.com/internal=yes"],
+    &["apiTokenSecret.name=muster-api", "apiTokenSecret.key=api.token"],
+    &["apiTokenSecret.name=muster-api", "archive.kind=None"],
     &["networkPolicy.enabled=false"],
     &["networkPolicy.from[0].ipBlock.cidr=192.0.2.0/24", "networkPolicy.from[1].podSelector.matchLabels.a=b"],
     &["podDisruptionBudget.enabled=false"],
@@ -64,7 +66,7 @@ const SWITCHED: [&[&str]; 29] = [
 ];
 
 /// Nonsense, and the place that the refusal names.
-const NONSENSE: [(&str, &str); 19] = [
+const NONSENSE: [(&str, &str); 20] = [
     ("replica=3", "replica"),
     ("replicas=-1", "replicas"),
     ("replicas=two", "replicas"),
@@ -78,6 +80,7 @@ const NONSENSE: [(&str, &str); 19] = [
     ("archive.kind=PersistentVolumeClaim", "claimName"),
     ("archive.sizeLimit=much", "sizeLimit"),
     ("service.port=70000", "port"),
+    ("apiTokenSecret.key=", "key"),
     ("networkPolicy.from[0].host=example.com", "host"),
     ("admission.enabled=maybe", "enabled"),
     ("rbac.secretNames={pg,pg}", "secretNames"),

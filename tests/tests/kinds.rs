@@ -324,6 +324,7 @@ async fn the_largest_policy_is_taken(server: &Server) -> anyhow::Result<String> 
         ("probes", 32),
         ("data", 8),
         ("traffic", 8),
+        ("compute", 8),
         ("fence", 8),
         ("hooks", 16),
     ] {

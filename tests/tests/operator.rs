@@ -2,21 +2,13 @@
 
 use anyhow::{Context, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
-use muster_tests::operated::{Operated, PATIENCE};
+use muster_tests::operated::{Operated, PATIENCE, condition, text};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The `muster` of this build.
 fn binary() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_faults")).to_owned()
-}
-
-fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
-    let mut at = object;
-    for field in path {
-        at = &at[*field];
-    }
-    at.as_str().unwrap_or_default()
 }
 
 fn ended(run: &Value) -> Result<(), String> {
@@ -26,11 +18,6 @@ fn ended(run: &Value) -> Result<(), String> {
             Err(format!("{phase}: {} {}", text(run, &["status", "step"]), text(run, &["status", "message"])))
         }
     }
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let conditions = object["status"]["conditions"].as_array();
-    conditions.and_then(|all| all.iter().find(|c| c["type"] == kind)).unwrap_or(&Value::Null)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,75 +1,124 @@
-//! Two operators: the one that acts dies in the middle of a run, and the other one goes on with it.
+//! Two operators: the one that acts dies in the middle of a run, or is asked to end, and the other one goes on with it.
 
 use anyhow::{Context as _, ensure};
-use muster::demo::policy::{POLICY, PolicyOptions};
+use jiff::{SignedDuration, Timestamp};
+use muster::demo::policy::PolicyOptions;
 use muster_core::policy::Mode;
-use muster_tests::operated::{OPERATOR, Operated, SECOND};
-use serde_json::{Value, json};
+use muster_tests::operated::{OPERATOR, Operated, PATIENCE, Person, SECOND, is_in, text};
+use muster_tests::patience;
+use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
-fn text<'a>(object: &'a Value, path: &str) -> &'a str {
-    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+/// As in a cluster: the one that stands by looks each 0.8 s, and takes over from one that is silent after 10 s.
+const LONG_LEASE: [&str; 2] = ["--lease-ms", "10000"];
+/// Far less than what is left of such a lease, whenever it was renewed.
+const HAND_OVER: SignedDuration = SignedDuration::from_secs(2);
+/// Between two looks at the lease.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_faults"))
 }
 
-/// The phase of a run is this.
-fn is_in(phase: &str) -> impl Fn(&Value) -> Result<(), String> + '_ {
-    move |run| match text(run, "/status/phase") {
-        found if found == phase => Ok(()),
-        other => Err(format!("{other}: {}", text(run, "/status/message"))),
+fn policy() -> PolicyOptions {
+    PolicyOptions {
+        mode: Mode::Approve,
+        probe_every_ms: 1_000,
+        max_estimated_loss: None,
+        ..PolicyOptions::default()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_one_that_stands_by_takes_a_run_over_when_the_leader_dies() -> anyhow::Result<()> {
-    let policy = PolicyOptions {
-        mode: Mode::Approve,
-        probe_every_ms: 1_000,
-        max_estimated_loss: None,
-        ..PolicyOptions::default()
-    };
-    let operated = Operated::start_pair(Path::new(env!("CARGO_BIN_EXE_faults")), policy).await?;
-    let told = story(&operated).await.map_err(|error| operated.with_last_words(&error));
+    let operated = Operated::start_pair(binary(), policy()).await?;
+    let told = leader_dies(&operated).await.map_err(|error| operated.with_last_words(&error));
     operated.stop().await?;
     told
 }
 
-async fn holder(operated: &Operated) -> anyhow::Result<String> {
-    let words = ["get", "lease", "muster", "-n", "muster", "-o", "jsonpath={.spec.holderIdentity}"];
-    operated.cluster.kubectl(&words).await
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_asked_to_end_hands_its_run_over_long_before_its_lease_is_over() -> anyhow::Result<()>
+{
+    let operated = Operated::start_pair_with(binary(), policy(), &LONG_LEASE).await?;
+    let told = leader_is_asked_to_end(&operated).await.map_err(|error| operated.with_last_words(&error));
+    operated.stop().await?;
+    told
 }
 
-async fn story(operated: &Operated) -> anyhow::Result<()> {
-    let leader = holder(operated).await?;
-    operated.world.kill(&"east".into());
-    let opened = |policy: &Value| match text(policy, "/status/activeRun/name") {
-        "" => Err(text(policy, "/status/phase").to_owned()),
-        _ => Ok(()),
-    };
-    let policy = operated.until("rfp", POLICY.1, opened).await?;
-    let run = text(&policy, "/status/activeRun/name").to_owned();
-    let before = operated.until("run", &run, is_in("AwaitingApproval")).await?;
-
+async fn leader_dies(operated: &Operated) -> anyhow::Result<()> {
+    let leader = lease(operated).await?;
+    let waiting = in_mid_run(operated).await?;
     operated.world.kill_process(OPERATOR);
+    goes_on(operated, &waiting).await?;
+    let next = lease(operated).await?;
+    ensure!(holder(&next) != holder(&leader), "{leader:#} still acts: {next:#}");
+    ensure!(operated.world.processes().is_running(SECOND), "the other one runs");
+    Ok(())
+}
+
+async fn leader_is_asked_to_end(operated: &Operated) -> anyhow::Result<()> {
+    let leader = lease(operated).await?;
+    let waiting = in_mid_run(operated).await?;
+    let asked = Timestamp::now();
+    operated.world.processes().signal(OPERATOR, Signal::SIGTERM);
+    let next = lease_of_another(operated, holder(&leader)).await?;
+    // Seen within the first seconds after it was taken, it was not renewed yet.
+    let taken: Timestamp = text(&next, &["spec", "renewTime"]).parse().context("the lease has a time")?;
+    let took = taken.duration_since(asked);
+    ensure!(took < HAND_OVER, "taken over {took:?} after the leader was asked to end: {next:#}");
+    patience::until("the leader has ended", || async {
+        ensure!(!operated.world.processes().is_running(OPERATOR), "{OPERATOR} runs");
+        Ok(())
+    })
+    .await?;
+    goes_on(operated, &waiting).await
+}
+
+async fn lease(operated: &Operated) -> anyhow::Result<Value> {
+    let lease = operated.cluster.kubectl(&["get", "lease", "muster", "-n", "muster", "-o", "json"]).await?;
+    Ok(serde_json::from_str(&lease)?)
+}
+
+fn holder(lease: &Value) -> &str {
+    text(lease, &["spec", "holderIdentity"])
+}
+
+/// The lease as soon as somebody else holds it. One that was given back is held by nobody.
+async fn lease_of_another(operated: &Operated, leader: &str) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let lease = lease(operated).await?;
+        if !holder(&lease).is_empty() && holder(&lease) != leader {
+            return Ok(lease);
+        }
+        ensure!(Instant::now() < deadline, "nobody takes the lease of {leader}: {lease:#}");
+        sleep(LOOK).await;
+    }
+}
+
+/// A failover that waits for a person.
+async fn in_mid_run(operated: &Operated) -> anyhow::Result<Value> {
+    operated.world.kill(&"east".into());
+    let run = operated.run_under_way().await?;
+    operated.until("run", &run, is_in("AwaitingApproval")).await
+}
+
+/// Another process takes the run over, and it comes to its end once a person approves.
+async fn goes_on(operated: &Operated, before: &Value) -> anyhow::Result<()> {
+    let run = text(before, &["metadata", "name"]);
     let taken_over = |now: &Value| {
         let terms = (now["status"]["term"].as_i64(), before["status"]["term"].as_i64());
         if terms.0 > terms.1 { is_in("AwaitingApproval")(now) } else { Err(format!("term {terms:?}")) }
     };
-    let waiting = operated.until("run", &run, taken_over).await.context("nobody takes the run over")?;
-    ensure!(holder(operated).await? != leader, "{leader} still acts");
-    ensure!(operated.world.processes().is_running(SECOND), "the other one runs");
-
-    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-    let hash = text(&waiting, "/status/planHash");
-    let approval = json!({"spec": {"approval":
-        {"planHash": hash, "by": "kim", "validUntil": until.to_string(), "maxLoss": "10m"}}});
-    let patch = ["patch", "run", &run, "-n", POLICY.0, "--type=merge", "-p", &approval.to_string()];
-    operated.cluster.kubectl(&patch).await?;
-    let ended = operated.until("run", &run, is_in("Completed")).await?;
-    ensure!(text(&ended, "/status/to") == "west", "{ended:#}");
-    let promoted = operated.world.admin(&"west".into()).await?;
-    // The control file knows the timeline only after the first checkpoint, which may take a while.
-    let row = promoted.query_one("select pg_walfile_name(pg_current_wal_lsn())", &[]).await?;
-    let log = row.try_get::<_, String>(0)?;
-    ensure!(log.starts_with("00000002"), "promoted once, and not again: {log}");
+    operated.until("run", run, taken_over).await.context("nobody takes the run over")?;
+    Person::new(operated, "kim").approve_shown(run).await?;
+    let ended = operated.until("run", run, is_in("Completed")).await?;
+    ensure!(text(&ended, &["status", "to"]) == "west", "{ended:#}");
+    let timeline = operated.timeline(&"west".into()).await?;
+    ensure!(timeline == "00000002", "promoted once, and not again: {timeline}");
     Ok(())
 }

@@ -4,83 +4,12 @@
 use anyhow::{Context, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster_core::policy::Mode;
-use muster_tests::operated::Operated;
+use muster_tests::operated::{Operated, Person, condition, is_in, serves, text, told};
 use serde_json::{Value, json};
 use std::path::Path;
 
 const SHOP: &str = POLICY.0;
 const CHECKOUT: &str = POLICY.1;
-
-fn text<'a>(object: &'a Value, path: &[&str]) -> &'a str {
-    path.iter().fold(object, |at, field| &at[*field]).as_str().unwrap_or_default()
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
-    let conditions = object["status"]["conditions"].as_array();
-    conditions.and_then(|all| all.iter().find(|c| c["type"] == kind)).unwrap_or(&Value::Null)
-}
-
-fn told(object: &Value) -> String {
-    let status = &object["status"];
-    format!("{} {} {}", status["phase"], status["step"], status["message"])
-}
-
-/// The phase of a policy or a run is this.
-fn is_in(phase: &str) -> impl Fn(&Value) -> Result<(), String> + '_ {
-    move |object| if text(object, &["status", "phase"]) == phase { Ok(()) } else { Err(told(object)) }
-}
-
-fn serves(region: &str) -> impl Fn(&Value) -> Result<(), String> + '_ {
-    move |policy| {
-        let (phase, active) = (text(policy, &["status", "phase"]), text(policy, &["status", "activeRegion"]));
-        let whole = condition(policy, "Protected")["status"] == "True";
-        if phase == "Watching" && active == region && whole {
-            Ok(())
-        } else {
-            Err(format!("{phase} {active} {:#}", policy["status"]["conditions"]))
-        }
-    }
-}
-
-/// What a person does with kubectl.
-struct Person<'a>(&'a Operated);
-
-impl Person<'_> {
-    async fn kubectl(&self, words: &[&str]) -> anyhow::Result<String> {
-        self.0.cluster.kubectl(words).await
-    }
-
-    async fn patch_run(&self, run: &str, patch: &Value) -> anyhow::Result<()> {
-        self.kubectl(&["patch", "run", run, "-n", SHOP, "--type=merge", "-p", &patch.to_string()])
-            .await
-            .map(|_| ())
-    }
-
-    async fn ask(&self, name: &str, kind: &str) -> anyhow::Result<()> {
-        let run = json!({
-            "apiVersion": "muster.dev/v1alpha1", "kind": "FailoverRun", "metadata": {"name": name, "namespace": SHOP},
-            "spec": {"policy": CHECKOUT, "kind": kind, "reason": "a test", "by": "kim"},
-        });
-        self.0.cluster.kubectl_apply(&run.to_string()).await.map(|_| ())
-    }
-
-    async fn approve(&self, run: &str, plan_hash: &str) -> anyhow::Result<()> {
-        let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-        let approval =
-            json!({"planHash": plan_hash, "by": "kim", "validUntil": until.to_string(), "maxLoss": "10m"});
-        self.patch_run(run, &json!({"spec": {"approval": approval}})).await
-    }
-
-    /// Approves the plan that the run shows.
-    async fn approve_shown(&self, run: &str) -> anyhow::Result<()> {
-        let waiting = self.0.until("run", run, is_in("AwaitingApproval")).await?;
-        self.approve(run, text(&waiting, &["status", "planHash"])).await
-    }
-
-    async fn annotate(&self, what: &str) -> anyhow::Result<()> {
-        self.kubectl(&["annotate", "rfp", CHECKOUT, "-n", SHOP, "--overwrite", what]).await.map(|_| ())
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_survives_what_befalls_its_objects_and_processes() -> anyhow::Result<()> {
@@ -98,7 +27,7 @@ async fn a_run_survives_what_befalls_its_objects_and_processes() -> anyhow::Resu
 }
 
 async fn story(operated: &Operated) -> anyhow::Result<()> {
-    let person = Person(operated);
+    let person = Person::new(operated, "kim");
     operated.until("rfp", CHECKOUT, serves("east")).await?;
     wishes_are_taken_in(operated, &person).await.context("wishes")?;
     let run = in_mid_run(operated, &person).await.context("in mid-run")?;
@@ -133,27 +62,14 @@ async fn wishes_are_taken_in(operated: &Operated, person: &Person<'_>) -> anyhow
 /// A failover that waits for a person: its objects are deleted, its operator is killed, its API server is gone.
 async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<String> {
     operated.world.kill(&"east".into());
-    let opened = |p: &Value| match text(p, &["status", "activeRun", "name"]) {
-        "" => Err(told(p)),
-        _ => Ok(()),
-    };
-    let policy = operated.until("rfp", CHECKOUT, opened).await?;
-    let run = text(&policy, &["status", "activeRun", "name"]).to_owned();
+    let run = operated.run_under_way().await?;
     let before = operated.until("run", &run, is_in("AwaitingApproval")).await?;
 
     person.kubectl(&["delete", "run", &run, "-n", SHOP]).await?;
     let again = operated.until("run", &run, is_in("AwaitingApproval")).await?;
     ensure!(again["status"]["epoch"] == before["status"]["epoch"], "{again:#}");
 
-    operated.restart_operator().await?;
-    let newer = |run: &Value| {
-        if run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
-            is_in("AwaitingApproval")(run)
-        } else {
-            Err(format!("term {}", run["status"]["term"]))
-        }
-    };
-    operated.until("run", &run, newer).await?;
+    let before = restart_in(operated, &run, &before).await?;
 
     operated.cluster.stop_api_server().await;
     // Longer than the lease: the operator has lost it when the server is back.
@@ -162,10 +78,25 @@ async fn in_mid_run(operated: &Operated, person: &Person<'_>) -> anyhow::Result<
     operated.until("run", &run, is_in("AwaitingApproval")).await?;
 
     person.kubectl(&["delete", "rfp", CHECKOUT, "-n", SHOP]).await?;
+    // What the run holds to stands in no policy any more, and neither do the Secrets that it names.
+    restart_in(operated, &run, &before).await.context("restarted without the policy")?;
     person.approve_shown(&run).await?;
     let ended = operated.until("run", &run, is_in("Completed")).await?;
     ensure!(text(&ended, &["status", "to"]) == "west", "{ended:#}");
     Ok(run)
+}
+
+/// Kills the operator and starts it again; the run waits for approval as before, under a new holder.
+async fn restart_in(operated: &Operated, run: &str, before: &Value) -> anyhow::Result<Value> {
+    operated.restart_operator().await?;
+    let newer = |run: &Value| {
+        if run["status"]["term"].as_i64() > before["status"]["term"].as_i64() {
+            is_in("AwaitingApproval")(run)
+        } else {
+            Err(format!("term {}", run["status"]["term"]))
+        }
+    };
+    operated.until("run", run, newer).await
 }
 
 /// A policy that is created again goes on with its journal: nothing is foreign to it.

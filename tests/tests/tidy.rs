@@ -89,6 +89,7 @@ fn the_scripts_are_valid_shell() {
         "scripts/build.sh",
         "scripts/build-kubernetes.sh",
         "scripts/render-config.sh",
+        "scripts/check-static.sh",
         "scripts/test.sh",
         ".ci/run",
     ] {

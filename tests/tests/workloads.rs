@@ -46,6 +46,42 @@ spec:
     spec: {containers: [{name: queue, image: example.test/queue}]}
 ";
 
+/// A kind that nobody here knows, but for its scale; as others install them.
+const ROLLOUT_KIND: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: rollouts.example.test}
+spec:
+  group: example.test
+  names: {kind: Rollout, plural: rollouts}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+    subresources:
+      status: {}
+      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas, labelSelectorPath: .status.selector}
+";
+
+const ROLLOUT: &str = "
+apiVersion: example.test/v1
+kind: Rollout
+metadata: {name: roll}
+spec: {replicas: 1}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: roll}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: roll}}
+  template:
+    metadata: {labels: {app: roll}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: roll, image: example.test/roll}]}
+";
+
 const AUTOSCALER: &str = "
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -156,6 +192,7 @@ async fn workloads_are_scaled_marked_and_given_back() {
     stage.cluster.kubectl_apply(SHOP).await.expect("the shop is taken");
     it_is_scaled_up_and_given_back(&stage).await;
     a_stale_and_a_foreign_effect_are_refused(&stage).await;
+    a_kind_that_is_known_by_its_scale_alone_is_scaled_too(&stage).await;
     an_autoscaler_gets_a_higher_minimum_and_its_own_back(&stage).await;
     who_applies_the_replicas_is_named_until_it_is_taken_over(&stage).await;
     a_fence_is_on_until_the_last_pod_is_gone(&stage).await;
@@ -183,6 +220,46 @@ async fn it_is_scaled_up_and_given_back(stage: &Stage) {
     until(&queue, |f| (f.wanted, f.ready) == (3, 3)).await;
     assert_eq!(queue.restore(&east(), Some(0), &by("us", 12)).await, Outcome::Issued(None));
     until(&queue, |f| (f.wanted, f.ready) == (0, 0)).await;
+}
+
+/// What the kind's own controller does: it makes pods, and counts them.
+async fn control_rollout(stage: &Stage) {
+    let replicas = stage.field("rollout/roll", ".spec.replicas").await;
+    stage.cluster.kubectl(&["scale", "rs/roll", "--replicas", &replicas]).await.expect("its pods");
+    let status = format!(r#"{{"status":{{"replicas":{replicas},"selector":"app=roll"}}}}"#);
+    let patch = ["patch", "rollout/roll", "--subresource=status", "--type=merge", "-p", &status];
+    stage.cluster.kubectl(&patch).await.expect("its status");
+}
+
+async fn a_kind_that_is_known_by_its_scale_alone_is_scaled_too(stage: &Stage) {
+    stage.cluster.kubectl_apply(ROLLOUT_KIND).await.expect("the kind is taken");
+    let served = ["wait", "--for=condition=Established", "crd/rollouts.example.test", "--timeout=30s"];
+    stage.cluster.kubectl(&served).await.expect("the kind is served");
+    stage.cluster.kubectl_apply(ROLLOUT).await.expect("the rollout is taken");
+    let roll = stage.workload(("example.test", "v1", "Rollout"), "roll", None);
+    let blind = roll.observe(&east(), LOOK).await;
+    assert!(matches!(&blind, Seen::Unknown(why) if why.contains("no selector")), "{blind:?}");
+    control_rollout(stage).await;
+    assert_eq!(until(&roll, |f| f.ready == 1).await.wanted, 1);
+    assert_eq!(roll.scale(&east(), 3, &by("us", 30)).await, Outcome::Issued(None));
+    assert_eq!(seen(&roll).await.wanted, 3);
+    let fence = ScaleFence::new(vec![Arc::clone(&roll)]);
+    control_rollout(stage).await;
+    until(&roll, |f| (f.wanted, f.ready, f.before) == (3, 3, Some(1))).await;
+    assert_eq!(fence.fence(&east(), &by("us", 31)).await, Outcome::Issued(None));
+    stage.cluster.kubectl(&["scale", "rs/roll", "--replicas", "0"]).await.expect("its pods");
+    until(&roll, |f| (f.wanted, f.ready) == (0, 0)).await;
+    let gone = ["wait", "--for=delete", "pod", "-l", "app=roll", "--timeout=30s"];
+    stage.cluster.kubectl(&gone).await.expect("no pod is left");
+    assert_eq!(status(&fence).await.state, PowerState::On, "its controller has not heard of the zero");
+    control_rollout(stage).await;
+    let deadline = Instant::now() + PATIENCE;
+    while status(&fence).await.state != PowerState::Off {
+        assert!(Instant::now() < deadline, "pods are left");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(roll.restore(&east(), None, &by("us", 32)).await, Outcome::Issued(None));
+    assert_eq!((seen(&roll).await.wanted, seen(&roll).await.before), (1, None));
 }
 
 async fn a_stale_and_a_foreign_effect_are_refused(stage: &Stage) {

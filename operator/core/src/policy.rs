@@ -280,6 +280,10 @@ pub struct Policy {
     pub owner: Owner,
     /// Grows with each edit of the spec.
     pub generation: u64,
+    /// A digest of the spec as written, without the mode. Addresses, node names and hooks' URLs stand in no other field, and
+    /// a run holds to them as to the rest. Empty: not known.
+    #[serde(default)]
+    pub written: String,
     /// How far Muster goes by itself. Live during a run.
     pub mode: Mode,
     /// For reports.

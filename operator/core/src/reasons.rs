@@ -30,6 +30,7 @@ pub const ALL: &[&str] = &[
     "NotVerified",
     "ObserversSuffice",
     "OutcastWrites",
+    "PassFails",
     "Paused",
     "PeakUnknown",
     "PrimaryUnhealthy",

@@ -86,8 +86,11 @@ pub(super) fn plain(object: &Value, name: &str, place: &str) -> Value {
     drop_fields(&mut status, &["lastTransitionTime", "observedGeneration"]);
     let text = status.to_string();
     let text = text.replace(&format!("127.{place}."), &format!("127.{PLACE}."));
+    // A message may show no more than a name's first label.
+    let label = place.split('.').next().unwrap_or(place);
     let text = text
         .replace(&format!("n{place}."), &format!("n{PLACE}."))
+        .replace(&format!("n{label}."), &format!("n{PLACE}."))
         .replace(&format!("shop/{name}"), "shop/NAME");
     serde_json::from_str(&text).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// No part takes longer, whatever hangs.
-const LONGEST: Duration = Duration::from_mins(8);
+const LONGEST: Duration = Duration::from_mins(12);
 
 fn main() -> ExitCode {
     if let Some(code) = muster_tests::as_muster() {

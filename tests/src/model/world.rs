@@ -195,6 +195,7 @@ fn policy(capability: Capability) -> Policy {
         owner: "owner".into(),
         generation: 1,
         mode: Mode::Automatic,
+        written: String::new(),
         objectives: Objectives::default(),
         regions: (0..3).map(region).collect(),
         probes: vec![ProbePlan {

@@ -8,8 +8,10 @@
 //! With [`Operated::start_regional`] each region has a cluster of its own, and the order services are pods of it.
 
 mod door;
+mod person;
 mod regions;
 
+pub use person::{Person, condition, is_in, serves, text, told};
 pub use regions::Region;
 
 use crate::cluster::{Cluster, Options};
@@ -103,6 +105,19 @@ impl Operated {
         Self::start_as(binary, policy, Shape::Pair, link_of).await
     }
 
+    /// As [`Self::start_pair`], with further words of both operators' command lines.
+    pub async fn start_pair_with(
+        binary: &Path,
+        policy: PolicyOptions,
+        args: &[&str],
+    ) -> anyhow::Result<Self> {
+        let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
+        let link = async |cluster: &Cluster| -> anyhow::Result<OperatorLink> {
+            Ok(OperatorLink { args, ..link_of(cluster).await? })
+        };
+        Self::start_as(binary, policy, Shape::Pair, link).await
+    }
+
     /// As [`Self::start`], with an operator that reaches the API server in a way of the caller's.
     pub async fn start_linked(
         binary: &Path,
@@ -192,6 +207,11 @@ impl Operated {
         self.cluster.kubectl_apply(&self.policy.to_string()).await.map(|_| ())
     }
 
+    /// How the operator reaches the API server.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.link.kubeconfig
+    }
+
     /// A client of the operator's API.
     pub fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(Some(&format!("http://{}", self.world.api())), None, &self.world.state())?)
@@ -241,12 +261,16 @@ impl Operated {
         }
     }
 
-    /// The error with what the operator said last.
+    /// The error with what each operator said last.
     pub fn with_last_words(&self, error: &anyhow::Error) -> anyhow::Error {
-        let said = std::fs::read_to_string(self.world.controller_log()).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().rev().take(60).collect();
-        let last: Vec<&str> = lines.into_iter().rev().collect();
-        anyhow::anyhow!("{error:#}\n  the operator's last words:\n  {}", last.join("\n  "))
+        let mut told = format!("{error:#}");
+        for name in [OPERATOR, SECOND] {
+            let Ok(said) = std::fs::read_to_string(log_of(&self.world, name)) else { continue };
+            let lines: Vec<&str> = said.lines().rev().take(60).collect();
+            let last: Vec<&str> = lines.into_iter().rev().collect();
+            told = format!("{told}\n  the last words of {name}:\n  {}", last.join("\n  "));
+        }
+        anyhow::anyhow!(told)
     }
 
     /// Ends all of it.
@@ -294,9 +318,11 @@ fn start_operator_as(
         text(&world.state().join("token")),
         "--name".to_owned(),
         name.to_owned(),
-        "--lease-ms".to_owned(),
-        "3000".to_owned(),
     ];
+    // Said twice, it would be refused.
+    if !link.args.iter().any(|word| word == "--lease-ms") {
+        args.extend(["--lease-ms", "3000"].map(str::to_owned));
+    }
     args.extend(link.args.iter().cloned());
     world.processes().spawn(&Launch {
         name: name.to_owned(),
@@ -305,9 +331,13 @@ fn start_operator_as(
         args,
         folder: world.dir().to_path_buf(),
         identity: None,
-        log: if name == OPERATOR { world.controller_log() } else { world.dir().join(format!("{name}.log")) },
+        log: log_of(world, name),
     })?;
     Ok(())
+}
+
+fn log_of(world: &World, name: &str) -> PathBuf {
+    if name == OPERATOR { world.controller_log() } else { world.dir().join(format!("{name}.log")) }
 }
 
 fn read_policy(world: &World) -> anyhow::Result<Value> {

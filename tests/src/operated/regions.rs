@@ -1,7 +1,7 @@
 //! The regions' own clusters: each runs the shop as a Deployment, and an agent in the place of kubelets runs an order
 //! service for each pod that is ready.
 
-use super::LOOK;
+use super::{LOOK, Operated};
 use crate::cluster::{Cluster, Options};
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -58,6 +58,17 @@ impl Region {
         Ok(std::fs::read_to_string(path)?)
     }
 
+    /// Deletes the account of the kubeconfig in use, whose token is void soon after, and answers a kubeconfig of another
+    /// user, with a certificate, who may do the same.
+    pub async fn replace_account(&self) -> anyhow::Result<String> {
+        const NEXT: &str = "muster-next";
+        let user = format!("--user={NEXT}");
+        let bind = ["-n", POLICY.0, "create", "rolebinding", NEXT, "--role=muster-workloads", &user];
+        self.cluster.kubectl(&bind).await?;
+        self.cluster.kubectl(&["-n", POLICY.0, "delete", "serviceaccount", "muster"]).await?;
+        Ok(std::fs::read_to_string(self.cluster.kubeconfig_for(NEXT, &[])?)?)
+    }
+
     /// Replicas of the shop: asked for and ready.
     pub async fn replicas(&self) -> anyhow::Result<(u64, u64)> {
         let deployment = ["get", "deployment", SHOP, "-n", POLICY.0, "-o", "json"];
@@ -77,6 +88,17 @@ impl Region {
             anyhow::ensure!(tokio::time::Instant::now() < deadline, "{seen:?} replicas instead of {wanted}");
             sleep(LOOK).await;
         }
+    }
+}
+
+impl Operated {
+    /// Puts another kubeconfig of a region into the Secret that the policy names.
+    pub async fn replace_kubeconfig(&self, region: &RegionName, kubeconfig: &str) -> anyhow::Result<()> {
+        let mut data = serde_json::Map::new();
+        data.insert(region.to_string(), kubeconfig.into());
+        let patch = json!({"stringData": data}).to_string();
+        let words = ["-n", POLICY.0, "patch", "secret", CLUSTERS, "--type=merge", "-p", &patch];
+        self.cluster.kubectl(&words).await.map(|_| ())
     }
 }
 

@@ -1,6 +1,9 @@
 //! A cluster with the chart in it, and operators that run beside it.
 
-use anyhow::{Context as _, bail, ensure};
+pub(crate) use muster_tests::chart::{helm, render, root};
+pub(crate) use muster_tests::patience::until;
+
+use anyhow::{Context as _, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use muster::clock::Clock;
@@ -8,12 +11,10 @@ use muster::store::kubernetes::{KubernetesStore, ObjectName, Options as StoreOpt
 use muster::store::{Acquired, Store as _};
 use muster_core::ids::{HolderId, Owner, PolicyName};
 use muster_core::time::Millis;
-use muster_tests::cluster::{Cluster, Options, Tools};
+use muster_tests::cluster::{Cluster, Options};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use std::process::Stdio;
 
 /// Of the installation.
 pub(crate) const NAMESPACE: &str = "muster";
@@ -21,34 +22,6 @@ pub(crate) const NAMESPACE: &str = "muster";
 pub(crate) const SHOP: &str = "shop";
 /// The example's name.
 pub(crate) const POLICY: &str = "checkout";
-/// Patience with anything that must come.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(200);
-
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Runs helm without the settings of the person who runs the tests.
-pub(crate) fn helm(args: &[&str], sets: &[&str]) -> anyhow::Result<String> {
-    let home = tempfile::tempdir()?;
-    let mut command = Command::new(Tools::find()?.program("helm"));
-    command.args(args).env_clear().env("HOME", home.path()).stdin(Stdio::null());
-    for set in sets {
-        command.args(["--set", set]);
-    }
-    let output = command.output().context("helm does not start")?;
-    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    ensure!(output.status.success(), "helm {args:?} {sets:?}: {}", String::from_utf8_lossy(&said));
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The chart's objects, without the kinds.
-pub(crate) fn render(namespace: &str, sets: &[&str]) -> anyhow::Result<String> {
-    let chart = root().join("charts/muster").display().to_string();
-    helm(&["template", "muster", &chart, "--namespace", namespace], sets)
-}
 
 /// A client that repeats no call by itself, as the operator's.
 pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
@@ -69,23 +42,6 @@ pub(crate) async fn apply(cluster: &Cluster, yaml: &str, flags: &[&str]) -> anyh
     std::fs::write(file.path(), yaml)?;
     let path = file.path().display().to_string();
     cluster.kubectl(&[&["apply", "-f", &path], flags].concat()).await
-}
-
-/// Waits until `look` is content; its last error says what is missing.
-pub(crate) async fn until<F: Future<Output = anyhow::Result<()>>>(
-    what: &str,
-    look: impl Fn() -> F,
-) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match look().await {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() >= deadline => {
-                bail!("{what}: not within {} s: {error:#}", PATIENCE.as_secs())
-            }
-            Err(_) => sleep(LOOK).await,
-        }
-    }
 }
 
 /// The text at a JSON pointer, or nothing.

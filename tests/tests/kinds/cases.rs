@@ -296,12 +296,24 @@ pub(super) fn largest_policy() -> Value {
             "record": "z", "tsig": {"keyName": "k", "secret": secret},
             "targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}})
     });
+    let compute = many(8, &|i| {
+        json!({"name": name("c", i), "scale": {
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x".repeat(253)}, "service": name("s", i),
+            "to": {"percentOfPeak": 1000, "atLeast": 100_000}, "standbyReplicas": 100_000}})
+    });
+    // All workloads in each of them but two, since a rule looks each of those up.
+    let fence = many(8, &|i| match i {
+        7 => json!({"name": name("f", i), "sql": {"data": name("d", 7)}}),
+        6 => json!({"name": name("f", i), "exec": {"fence": command, "status": command, "unfence": command}}),
+        _ => json!({"name": name("f", i), "scaleToZero": {"compute": many(8, &|c| json!(name("c", c)))}}),
+    });
     json!({
         "apiVersion": "muster.dev/v1alpha1", "kind": "RegionFailoverPolicy",
         "metadata": {"name": "largest", "namespace": NAMESPACE},
         "spec": {
             "mode": "Automatic",
-            "regions": many(8, &|i| json!({"name": name("r", i), "values": texts(32)})),
+            "regions": many(8, &|i| json!({"name": name("r", i), "values": texts(32),
+                "cluster": {"kubeconfigSecret": secret, "namespace": name("n", i)}})),
             "vantages": many(16, &|i| json!({"name": name("v", i), "region": name("r", 7), "tokenSecret": secret})),
             "probes": probes,
             "publicProbe": {"http": {"get": "http://x/", "headers": texts(32), "expect": expect}},
@@ -309,11 +321,8 @@ pub(super) fn largest_policy() -> Value {
                 "anchors": many(8, &|i| json!(format!("tcp://127.0.0.{i}:1")))},
             "data": data,
             "traffic": traffic,
-            "fence": many(8, &|i| if i == 7 {
-                json!({"name": name("f", i), "sql": {"data": name("d", 7)}})
-            } else {
-                json!({"name": name("f", i), "exec": {"fence": command, "status": command, "unfence": command}})
-            }),
+            "compute": compute,
+            "fence": fence,
             "hooks": many(16, &|i| json!({"name": name("h", i), "at": "BeforeFence", "exec": {"command": command, "status": command}})),
             "safety": {"accept": ["NoAck", "Attested"]},
         },

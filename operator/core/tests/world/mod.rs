@@ -39,6 +39,7 @@ pub fn policy() -> Policy {
         owner: "owner-1".into(),
         generation: 1,
         mode: Mode::Automatic,
+        written: String::new(),
         objectives: Objectives::default(),
         regions: vec![region("east"), region("west")],
         probes: vec![

@@ -1,10 +1,11 @@
-//! How the API server is reached. The client's own repetition of calls is off, as it repeats writes that may have been
+//! How the API server is reached. The clients' own repetition of calls is off, as it repeats writes that may have been
 //! carried out.
 
 use super::patience::Patience;
 use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use muster_providers::kubernetes::tell;
 use std::path::Path;
 use std::time::Duration;
 use tower::ServiceBuilder;
@@ -17,6 +18,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const REQUESTS: usize = 1024;
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(3);
+/// A connection on which an answer was waited for in silence for so long is dead. More than a watch lasts; what is no watch
+/// has a deadline of its own, and a shorter one.
+const SILENCE: Duration = Duration::from_secs(75);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -37,31 +41,93 @@ pub enum LinkError {
     Client(#[source] Box<kube::Error>),
 }
 
-/// A client of the API server that the settings name, or that this process finds itself beside.
-pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Client, LinkError> {
-    let mut config = match kubeconfig {
+/// Clients of one API server. They share no connection.
+pub(crate) struct Links {
+    /// Asks again what [`Patience`] lets it: for the journal, statuses and watches, which are conditional or change nothing.
+    pub(super) patient: Client,
+    /// Sends each request once: for targets, where the lease is asked for right before, and not again before a repetition.
+    pub(super) plain: Client,
+}
+
+/// Clients of the API server that the settings name, or that this process finds itself beside.
+pub(crate) async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Links, LinkError> {
+    let mut config = find(kubeconfig, context).await?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Counted from a request on: how long its connection was idle before says nothing.
+    config.reset_reader_on_write = true;
+    let failed = |error: kube::Error| LinkError::Client(Box::new(error));
+    let patience =
+        ServiceBuilder::new().layer(RetryLayer::new(Patience::default())).layer(BufferLayer::new(REQUESTS));
+    let patient = ClientBuilder::try_from(config.clone()).map_err(failed)?.with_layer(&patience).build();
+    let plain = Client::try_from(config).map_err(failed)?;
+    Ok(Links { patient, plain })
+}
+
+async fn find(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, LinkError> {
+    match kubeconfig {
         Some(path) => {
             let failed = |source| LinkError::Kubeconfig { path: path.to_owned(), source };
             let options =
                 KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
             let file = Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &options).await.map_err(failed)?
+            Config::from_custom_kubeconfig(file, &options).await.map_err(failed)
         }
-        None => Config::infer().await.map_err(|error| LinkError::Nowhere(Box::new(error)))?,
-    };
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT);
-    let builder = ClientBuilder::try_from(config).map_err(|error| LinkError::Client(Box::new(error)))?;
-    let patient =
-        ServiceBuilder::new().layer(RetryLayer::new(Patience::default())).layer(BufferLayer::new(REQUESTS));
-    Ok(builder.with_layer(&patient).build())
+        None => Config::infer().await.map_err(|error| LinkError::Nowhere(Box::new(error))),
+    }
 }
 
 /// Waits for a call, at most for its deadline.
 pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(DEADLINE, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(tell(&error)),
         Err(_) => Err(format!("no answer within {DEADLINE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::http::StatusCode;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::net::TcpListener;
+
+    /// A server that refuses everything for its load, and counts what it refused.
+    async fn busy() -> (SocketAddr, Arc<AtomicU32>) {
+        let refused = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&refused);
+        let refuse = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(StatusCode::TOO_MANY_REQUESTS)
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(refuse)).await });
+        (address, refused)
+    }
+
+    #[tokio::test]
+    async fn only_the_patient_client_asks_again() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (address, refused) = busy().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: a, \
+             contexts: [{{name: a, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}], \
+             users: [{{name: u, user: {{token: t}}}}]}}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let links = connect(Some(&file), None).await.unwrap();
+        links.plain.apiserver_version().await.expect_err("it is busy");
+        assert_eq!(refused.swap(0, Ordering::SeqCst), 1);
+        links.patient.apiserver_version().await.expect_err("it is still busy");
+        assert_eq!(refused.load(Ordering::SeqCst), 4, "the request and three repetitions");
     }
 }

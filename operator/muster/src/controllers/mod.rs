@@ -6,7 +6,7 @@
 //!                         +--> requests --wish--> store    +--> tell --> statuses, FailoverRun, Events
 //! ```
 //! - `settings`, `run`: the process. `link`: how it reaches the API server; `patience`: what it asks again.
-//! - `view`, `source`, `secrets`: what is there, kept up by watches; an object that does not parse stops nothing.
+//! - `view`, `source`, `kept`, `secrets`: what is there, kept up by watches; an object that does not parse stops nothing.
 //! - `requests`: what people ask for, from `FailoverRun` objects and a policy's annotations, becomes wishes.
 //! - `last_word`: abort and pause read live, right before a run's point of no return.
 //! - `tell`, `statuses`, `happenings`: what happened, written conditionally and only when it changed.
@@ -14,6 +14,7 @@
 //! This module must never act by itself: everything goes through [`crate::execute`].
 
 mod happenings;
+mod kept;
 mod last_word;
 mod link;
 mod patience;

@@ -1,4 +1,7 @@
 //! What is asked of the API server again at once: what it did not carry out, and what may be carried out twice.
+//!
+//! Not between this process and a target: the lease is asked for right before such a request is sent, and a repetition
+//! comes up to three seconds later, without another look at it.
 
 use http::{Method, Request, Response, StatusCode, header};
 use kube::client::Body;
@@ -9,7 +12,7 @@ use tower::retry::Policy;
 
 /// Before the first repetition; doubled for each further one.
 const FIRST: Duration = Duration::from_millis(50);
-/// However long the server asks to wait: the lease is renewed within a few seconds, or lost.
+/// However long the server asks to wait: a renewal of the lease has about two seconds.
 const LONGEST: Duration = Duration::from_secs(1);
 /// Repetitions of one request. The deadline of a call goes on through them.
 const MOST: u32 = 3;

@@ -1,8 +1,9 @@
 //! From start to end of the process.
 
 use super::happenings;
+use super::kept::KeptInJournal;
 use super::last_word::Objects;
-use super::link::{LinkError, connect};
+use super::link::{LinkError, Links, connect};
 use super::requests::Requests;
 use super::secrets::ClusterSecrets;
 use super::settings::Settings;
@@ -93,7 +94,8 @@ struct Operator {
 
 impl Operator {
     async fn start(settings: &Settings, stop: CancellationToken) -> Result<Self, OperatorError> {
-        let client = connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+        let links = connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
+        let Links { patient: client, plain } = links;
         let clock = Clock::system();
         let token = read_token(settings)?;
         let failed = |source| OperatorError::Listen { listen: settings.listen, source };
@@ -118,8 +120,8 @@ impl Operator {
         shell.last_word = Some(Arc::new(Objects(client.clone())));
         let shell = Arc::new(shell);
         let secrets = Arc::new(ClusterSecrets::new(client.clone()));
-        let assembler = assembler(settings, &secrets, client.clone());
-        let kept = Arc::clone(&kubernetes);
+        let assembler = assembler(settings, &secrets, plain);
+        let kept = Arc::new(KeptInJournal { store: Arc::clone(&kubernetes), secrets: Arc::clone(&secrets) });
         let engine = Arc::new(Engine::new(Arc::clone(&shell), assembler, kept, stop.clone()));
         let api = Api {
             shell: Arc::clone(&shell),

@@ -5,6 +5,7 @@ use crate::convert::{SecretError, SecretSource};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret as SecretObject;
 use kube::{Api, Client};
+use muster_core::ids::PolicyName;
 use muster_core::secret::Secret;
 use muster_crds::RegionFailoverPolicy;
 use serde_json::Value;
@@ -27,6 +28,8 @@ type Values = Result<BTreeMap<String, Vec<u8>>, String>;
 pub(super) struct ClusterSecrets {
     client: Client,
     known: Mutex<BTreeMap<Place, Values>>,
+    /// What the versions that act refer to, by policy: a newer one may name others.
+    held: Mutex<BTreeMap<PolicyName, BTreeSet<Place>>>,
 }
 
 impl fmt::Debug for ClusterSecrets {
@@ -37,18 +40,38 @@ impl fmt::Debug for ClusterSecrets {
 
 impl ClusterSecrets {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self { client, known: Mutex::default(), held: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Values>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gets those of `wanted` that were never asked for, and forgets the others.
+    fn held(&self) -> MutexGuard<'_, BTreeMap<PolicyName, BTreeSet<Place>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gets those of `wanted` that were never asked for, and forgets all others that nobody holds.
     pub(super) async fn ensure(&self, wanted: &BTreeSet<Place>) {
+        let held: BTreeSet<Place> = self.held().values().flatten().cloned().collect();
+        self.lock().retain(|place, _| wanted.contains(place) || held.contains(place));
+        self.fetch_missing(wanted).await;
+    }
+
+    /// Keeps at hand what the version of a policy that acts refers to, instead of what the one before it did.
+    pub(super) async fn hold(&self, policy: &PolicyName, places: BTreeSet<Place>) {
+        self.held().insert(policy.clone(), places.clone());
+        self.fetch_missing(&places).await;
+    }
+
+    /// The policy is gone.
+    pub(super) fn let_go(&self, policy: &PolicyName) {
+        self.held().remove(policy);
+    }
+
+    async fn fetch_missing(&self, wanted: &BTreeSet<Place>) {
         let missing: Vec<Place> = {
-            let mut known = self.lock();
-            known.retain(|place, _| wanted.contains(place));
+            let known = self.lock();
             wanted.iter().filter(|place| !known.contains_key(*place)).cloned().collect()
         };
         self.fetch(missing).await;

@@ -2,17 +2,16 @@
 
 use super::secrets::{ClusterSecrets, named_by};
 use super::view::{Known, Unreadable, View};
-use crate::engine::source::{Changed, Found, Keeps, Listing, PolicySource, problem};
-use crate::store::KubernetesStore;
-use async_trait::async_trait;
+use crate::engine::source::{Changed, Found, Listing, PolicySource, problem};
 use kube::core::ObjectMeta;
 use muster_core::ids::{Owner, PolicyName};
-use muster_crds::{RegionFailoverPolicy, load_policy_file};
+use muster_crds::RegionFailoverPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Between two looks whether Secrets have other values now.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
@@ -58,6 +57,9 @@ impl Feeder {
     pub(super) async fn feed(self) {
         let mut changes = self.view.policies.changes();
         let mut offered = None;
+        // Of its own: changes come at any time, and must not put it off.
+        let mut renewals = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changes.borrow_and_update();
             let present = self.view.policies.all().map(|policies| (prints(&policies), policies));
@@ -82,7 +84,7 @@ impl Feeder {
                     // Changes come in crowds, each look is at everything.
                     tokio::time::sleep(SETTLE).await;
                 }
-                () = tokio::time::sleep(RENEW_EVERY) => {
+                _ = renewals.tick() => {
                     if self.secrets.renew().await {
                         tracing::info!("Secrets have other values now");
                         self.offered.credentials.fetch_add(1, Ordering::Release);
@@ -140,10 +142,6 @@ impl PolicySource for ClusterSource {
         Arc::clone(&self.offered.wakes)
     }
 
-    fn look_anew(&mut self) {
-        self.seen = None;
-    }
-
     fn listing(&self, in_force: &BTreeMap<PolicyName, String>) -> Listing {
         let mut listing = Listing::default();
         let policies = self.offered.policies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,33 +172,5 @@ impl PolicySource for ClusterSource {
             }
         }
         listing
-    }
-}
-
-/// The journal's object keeps the version that acts.
-#[async_trait]
-impl Keeps for KubernetesStore {
-    async fn keep(&self, policy: &PolicyName, document: &str) -> Result<(), String> {
-        self.keep_in_force(policy, document).await.map_err(|error| error.to_string())
-    }
-
-    /// The journal outlives its policy.
-    async fn forget(&self, _policy: &PolicyName) {}
-
-    async fn read(&self, policy: &PolicyName) -> Option<RegionFailoverPolicy> {
-        let text = match self.in_force(policy).await {
-            Ok(text) => text?,
-            Err(error) => {
-                tracing::warn!(%policy, %error, "failed to read the policy as it acted last");
-                return None;
-            }
-        };
-        match load_policy_file(&text) {
-            Ok(policies) => policies.into_iter().next(),
-            Err(problems) => {
-                tracing::warn!(%policy, problems = problems.len(), "a kept policy cannot be read any more");
-                None
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::requests::ack_token;
 use crate::api::FileProblem;
 use crate::execute::Latest;
+use crate::execute::task::PASS_FAILS;
 use crate::store::kubernetes::story::{self, clip, count, moment};
 use muster_core::health::VerdictKind;
 use muster_core::journal::{Journal, Run};
@@ -11,6 +12,9 @@ use muster_crds::policy::{ActiveRun, Blocker, RegionFailoverPolicyStatus, Region
 use muster_crds::text::Moment;
 use muster_crds::{Condition, ConditionStatus};
 use std::collections::BTreeMap;
+
+/// Whether the policy guards anything: as the journal says, while passes go well.
+const READY: &str = "Ready";
 
 /// What is known beside the newest pass.
 #[derive(Clone, Debug)]
@@ -30,12 +34,21 @@ pub(super) fn status_of(
     present: &RegionFailoverPolicyStatus,
 ) -> RegionFailoverPolicyStatus {
     let mut conditions = vec![accepted(around)];
+    let failing = latest.and_then(Latest::failing);
     let Some((latest, journal)) = latest.and_then(|latest| Some((latest, latest.journal.as_ref()?))) else {
+        conditions.extend(failing.map(|why| fails(why, around.generation, around.now)));
         let conditions = settle(conditions, &present.conditions);
         return RegionFailoverPolicyStatus { conditions, ..present.clone() };
     };
     let acting = generation_of(latest, around);
     conditions.extend(of_journal(journal, acting));
+    match failing {
+        Some(why) => {
+            conditions.retain(|condition| condition.r#type != READY);
+            conditions.push(fails(why, acting, around.now));
+        }
+        None => date_recovery(&mut conditions, &present.conditions, around.now),
+    }
     let run = journal.run.as_ref().filter(|run| !run.phase.is_final());
     let state = &journal.state;
     RegionFailoverPolicyStatus {
@@ -101,6 +114,27 @@ fn of_journal(journal: &Journal, generation: i64) -> impl Iterator<Item = Condit
     })
 }
 
+/// Nothing is decided and nothing is done: what the journal says of readiness was true when the last pass went well.
+fn fails(why: &str, generation: i64, now: Stamp) -> Condition {
+    Condition {
+        r#type: READY.to_owned(),
+        status: ConditionStatus::False,
+        reason: PASS_FAILS.to_owned(),
+        message: clip(why),
+        last_transition_time: moment(now),
+        observed_generation: generation,
+    }
+}
+
+/// The journal knows nothing of passes that failed: what it dates may be from before them.
+fn date_recovery(conditions: &mut [Condition], present: &[Condition], now: Stamp) {
+    if present.iter().any(|condition| condition.reason == PASS_FAILS) {
+        for ready in conditions.iter_mut().filter(|condition| condition.r#type == READY) {
+            ready.last_transition_time = moment(now);
+        }
+    }
+}
+
 /// A condition's time is when its status changed, whatever else did.
 fn settle(mut conditions: Vec<Condition>, present: &[Condition]) -> Vec<Condition> {
     let known: BTreeMap<&str, (&ConditionStatus, &Moment)> =
@@ -160,4 +194,106 @@ fn blocked_of(latest: &Latest, present: &RegionFailoverPolicyStatus) -> Vec<Bloc
         }
     }
     blocked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::execute::fakes::{World, policy, setup};
+    use muster_core::health::Verdict;
+    use muster_core::journal::{self, PolicyState};
+    use muster_core::rules::Rule;
+    use muster_core::time::{BootId, Tick, Wall};
+    use muster_core::{decision, ids::RegionName};
+    use std::sync::Arc;
+
+    const FORBIDDEN: &str = "failed to record: forbidden";
+
+    fn at(seconds: i64) -> Stamp {
+        Stamp { boot: BootId(1), tick: Tick(0), wall: Wall(seconds * 1_000) }
+    }
+
+    /// A policy that guards its application since second 10, with something that blocks.
+    fn latest(problem: Option<&str>) -> Latest {
+        let policy = policy("shop/checkout");
+        let mut state = PolicyState::new(policy.owner.clone());
+        state.active_region = Some("east".into());
+        let ready = journal::Condition {
+            ok: true,
+            reason: "Ready".to_owned(),
+            message: "watching".to_owned(),
+            since: at(10),
+        };
+        state.conditions.insert(READY.to_owned(), ready);
+        let healthy = Verdict {
+            kind: VerdictKind::Healthy,
+            views: BTreeMap::new(),
+            first_failure: None,
+            saw: String::new(),
+        };
+        Latest {
+            at: at(20),
+            acting: Arc::new(setup(policy, &World::new(Clock::system()))),
+            journal: Some(Journal { state, run: None, requests: Vec::new() }),
+            rule: Some((Rule::Stable, "all is well".to_owned())),
+            blocked: vec![decision::Blocker {
+                name: "EstimatedLoss".to_owned(),
+                saw: "42 s".to_owned(),
+                needs: "at most 30 s".to_owned(),
+            }],
+            verdicts: BTreeMap::from([(RegionName::from("east"), healthy)]),
+            problem: problem.map(str::to_owned),
+            deferred: None,
+        }
+    }
+
+    fn told(
+        latest: &Latest,
+        seconds: i64,
+        present: &RegionFailoverPolicyStatus,
+    ) -> RegionFailoverPolicyStatus {
+        status_of(Some(latest), &Around { generation: 3, problems: &[], now: at(seconds) }, present)
+    }
+
+    fn ready(status: &RegionFailoverPolicyStatus) -> (ConditionStatus, &str, &str, Moment) {
+        let ready: Vec<&Condition> = status.conditions.iter().filter(|c| c.r#type == READY).collect();
+        let [ready] = ready[..] else { panic!("{:?}", status.conditions) };
+        (ready.status, ready.reason.as_str(), ready.message.as_str(), ready.last_transition_time.clone())
+    }
+
+    #[test]
+    fn passes_that_fail_show_beside_what_was_seen_last_until_one_goes_well() {
+        let well = told(&latest(None), 30, &RegionFailoverPolicyStatus::default());
+        assert_eq!(ready(&well), (ConditionStatus::True, "Ready", "watching", moment(at(10))));
+
+        let failing = told(&latest(Some(FORBIDDEN)), 40, &well);
+        assert_eq!(ready(&failing), (ConditionStatus::False, PASS_FAILS, FORBIDDEN, moment(at(40))));
+        let seen = |status: &RegionFailoverPolicyStatus| {
+            (status.phase.clone(), status.step.clone(), status.regions.clone(), status.blocked.clone())
+        };
+        assert_eq!(seen(&failing), seen(&well));
+        assert_eq!(told(&latest(Some(FORBIDDEN)), 50, &failing), failing, "nothing is written at each pass");
+
+        let again = told(&latest(None), 60, &failing);
+        assert_eq!(ready(&again), (ConditionStatus::True, "Ready", "watching", moment(at(60))));
+        assert_eq!(told(&latest(None), 70, &again), again);
+    }
+
+    #[test]
+    fn a_journal_that_was_never_read_shows_too() {
+        let unread = Latest { journal: None, ..latest(Some("failed to load the journal")) };
+        let status = told(&unread, 40, &RegionFailoverPolicyStatus::default());
+        assert_eq!(ready(&status).1, PASS_FAILS);
+        assert_eq!(status.phase, None);
+    }
+
+    #[test]
+    fn that_another_process_acted_a_moment_ago_is_no_failure() {
+        let well = told(&latest(None), 30, &RegionFailoverPolicyStatus::default());
+        for said in ["", ", and failed to read the journal: no answer"] {
+            let onlooker = format!("this process does not hold the lease; it only looks on{said}");
+            assert_eq!(told(&latest(Some(&onlooker)), 40, &well), well, "{said}");
+        }
+    }
 }

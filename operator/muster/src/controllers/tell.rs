@@ -183,6 +183,9 @@ impl Teller {
             return Ok(());
         }
         let _turn = self.writers.acquire().await.map_err(|error| error.to_string())?;
+        if !self.shell.lease.is_held() {
+            return Ok(());
+        }
         let (namespace, short) = split(name);
         let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.clone(), namespace);
         for _ in 0..TRIES {
@@ -190,6 +193,10 @@ impl Teller {
             let Some(there) = within(api.get_opt(short)).await? else { return Ok(()) };
             *object = Arc::new(there);
             let Some(next) = news(object) else { return Ok(()) };
+            // The turn and the look took their time: a successor's newer words are not written over.
+            if !self.shell.lease.is_held() {
+                return Ok(());
+            }
             let told = RegionFailoverPolicy { status: Some(next), ..RegionFailoverPolicy::clone(object) };
             let params = PostParams::default();
             let written = within(async {
@@ -228,7 +235,11 @@ impl Teller {
         if seen.is_some_and(|present| says(&present) == present) {
             return Ok(());
         }
-        crate::store::kubernetes::write_status(&self.store, name, run, says)
+        // Asked between the look at the object and the write: a successor's newer words are not written over.
+        let still_says = |present: &FailoverRunStatus| {
+            if self.shell.lease.is_held() { says(present) } else { present.clone() }
+        };
+        crate::store::kubernetes::write_status(&self.store, name, run, still_says)
             .await
             .map(|_| ())
             .map_err(|error| error.to_string())

@@ -1,7 +1,7 @@
 //! What the API server shows, kept up by watches. An object that this version cannot parse is remembered as such.
 
 use crate::store::kubernetes::split;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
 use kube::runtime::watcher::{self, Event};
@@ -17,8 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A watch that ended by itself is not begun again at once.
+/// A watch that broke is not begun again at once.
 const AFTER_END: Duration = Duration::from_secs(1);
+/// A listing that is not whole by then begins anew: nothing else bounds it.
+const LISTED_WITHIN: Duration = Duration::from_secs(30);
+/// The API server ends a watch after so many seconds, and it goes on from where it was, without a listing. One that is
+/// silent for 5 s longer is dead, and begun again too. Less than the link's own `SILENCE`.
+const WATCH_SECS: u32 = 60;
 
 /// `namespace/name` of any object.
 pub(super) type Key = String;
@@ -124,40 +129,74 @@ where
     }
 
     async fn follow_once(&self, api: Api<DeserializeGuard<K>>) {
-        let mut listed = BTreeSet::new();
-        let events = watch_objects(api, watcher::Config::default()).default_backoff();
+        let config = watcher::Config::default().timeout(WATCH_SECS);
+        let events = watch_objects(api, config).default_backoff();
         let mut events = pin!(events.map_err(|error| error.to_string()));
-        while let Some(event) = events.next().await {
+        let ended = match tokio::time::timeout(LISTED_WITHIN, self.take_listing(&mut events)).await {
+            Ok(Ok(())) => self.take_changes(&mut events).await,
+            Ok(Err(error)) => error,
+            Err(_) => format!("no whole listing within {LISTED_WITHIN:?}"),
+        };
+        // Begun anew from a listing: after a restored etcd the version to go on from may lie in the future.
+        tracing::warn!(kind = %K::kind(&()), error = ended, "failed to watch; listing again");
+    }
+
+    /// Takes the first listing in. Until it is whole, nothing that is missing from it is gone.
+    async fn take_listing(&self, events: &mut (impl Events<K> + Unpin)) -> Result<(), String> {
+        let mut listed = BTreeSet::new();
+        while let Some(event) = events.try_next().await? {
             match event {
-                Ok(Event::Init) => listed = BTreeSet::new(),
-                Ok(Event::InitApply(object)) => {
+                Event::Init => listed.clear(),
+                Event::InitApply(object) | Event::Apply(object) => {
                     listed.insert(self.put(object));
                 }
-                Ok(Event::InitDone) => {
+                Event::Delete(object) => {
+                    listed.remove(&self.remove(object));
+                }
+                Event::InitDone => {
                     let mut objects = self.lock();
                     objects.by_key.retain(|key, _| listed.contains(key));
                     objects.complete = true;
                     drop(objects);
                     self.changed();
-                }
-                Ok(Event::Apply(object)) => {
-                    self.put(object);
-                    self.changed();
-                }
-                Ok(Event::Delete(object)) => {
-                    let (key, _) = judge(object);
-                    self.lock().by_key.remove(&key);
-                    self.changed();
-                }
-                Err(error) => {
-                    // Begun anew from a listing: after a restored etcd the version to go on from may lie in the future.
-                    tracing::warn!(kind = %K::kind(&()), error, "failed to watch; listing again");
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Err("the watch ended".to_owned())
+    }
+
+    /// Takes changes in until the watch breaks; says why it did.
+    async fn take_changes(&self, events: &mut (impl Events<K> + Unpin)) -> String {
+        loop {
+            match events.try_next().await {
+                Ok(Some(Event::Apply(object))) => {
+                    self.put(object);
+                }
+                Ok(Some(Event::Delete(object))) => {
+                    self.remove(object);
+                }
+                Ok(Some(Event::Init | Event::InitApply(_) | Event::InitDone)) => {
+                    return "it was listed again".to_owned();
+                }
+                Ok(None) => return "the watch ended".to_owned(),
+                Err(error) => return error,
+            }
+            self.changed();
+        }
+    }
+
+    fn remove(&self, object: DeserializeGuard<K>) -> Key {
+        let (key, _) = judge(object);
+        self.lock().by_key.remove(&key);
+        key
     }
 }
+
+/// What a watch tells of a kind.
+trait Events<K>: Stream<Item = Result<Event<DeserializeGuard<K>>, String>> {}
+
+impl<K, S: Stream<Item = Result<Event<DeserializeGuard<K>>, String>>> Events<K> for S {}
 
 fn judge<K: Resource>(object: DeserializeGuard<K>) -> (Key, Known<K>) {
     match object.0 {
@@ -209,5 +248,64 @@ impl View {
             Some(Known::Good(policy)) => Some(policy),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    type Told = Result<Event<DeserializeGuard<ConfigMap>>, String>;
+
+    fn named(name: &str) -> DeserializeGuard<ConfigMap> {
+        let (name, namespace) = (Some(name.to_owned()), Some("shop".to_owned()));
+        let metadata = ObjectMeta { name, namespace, ..ObjectMeta::default() };
+        DeserializeGuard(Ok(ConfigMap { metadata, ..ConfigMap::default() }))
+    }
+
+    fn listing(names: &[&str]) -> Vec<Told> {
+        let objects = names.iter().map(|name| Ok(Event::InitApply(named(name))));
+        std::iter::once(Ok(Event::Init)).chain(objects).collect()
+    }
+
+    fn keys(kind: &Kind<ConfigMap>) -> Option<Vec<Key>> {
+        kind.all().map(|all| all.into_keys().collect())
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_listing_takes_something_away() {
+        let kind = Kind::<ConfigMap>::default();
+        let mut whole = listing(&["a", "b"]);
+        whole.push(Ok(Event::InitDone));
+        kind.take_listing(&mut stream::iter(whole)).await.expect("it is whole");
+        assert_eq!(keys(&kind), Some(vec!["shop/a".to_owned(), "shop/b".to_owned()]));
+
+        let broken = kind.take_listing(&mut stream::iter(listing(&["b", "c"]))).await;
+        assert!(broken.is_err());
+        assert_eq!(keys(&kind).map(|keys| keys.len()), Some(3), "a may be on a page that never came");
+
+        let mut whole = listing(&["b", "c"]);
+        whole.push(Ok(Event::InitDone));
+        kind.take_listing(&mut stream::iter(whole)).await.expect("it is whole");
+        assert_eq!(keys(&kind), Some(vec!["shop/b".to_owned(), "shop/c".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn changes_are_taken_in_until_the_watch_breaks() {
+        let kind = Kind::<ConfigMap>::default();
+        let mut seen = kind.changes();
+        let events: Vec<Told> = vec![
+            Ok(Event::Apply(named("a"))),
+            Ok(Event::Apply(named("b"))),
+            Ok(Event::Delete(named("a"))),
+            Err("too old".to_owned()),
+            Ok(Event::Apply(named("c"))),
+        ];
+        assert_eq!(kind.take_changes(&mut stream::iter(events)).await, "too old");
+        assert_eq!(*seen.borrow_and_update(), 3);
+        assert!(kind.get("shop/b").is_some());
+        assert!(kind.get("shop/a").is_none() && kind.get("shop/c").is_none());
     }
 }

@@ -36,7 +36,7 @@ use findings::Findings;
 use muster_core::ids::{ItemName, Owner, PolicyName, RegionName};
 use muster_core::policy::{Mode, Objectives, Policy, ProofClass, Safety, WithoutFence};
 use muster_core::time::Millis;
-use muster_crds::policy::{self as api, RegionFailoverPolicy};
+use muster_crds::policy::{self as api, RegionFailoverPolicy, RegionFailoverPolicySpec};
 use muster_crds::{Duration, LoadedPolicy, Problem};
 use muster_probes::ProbingSpec;
 use muster_providers::hook::{FenceHookConfig, HookConfig};
@@ -139,6 +139,7 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
         owner: with.owner.clone(),
         generation: with.generation,
         mode: mode_of(spec.mode),
+        written: digest(spec),
         objectives: objectives_of(spec.objectives.as_ref()),
         regions: spec.regions.iter().map(|r| RegionName::new(r.name.as_str())).collect(),
         probes,
@@ -169,6 +170,16 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
     Ok(Converted { policy: converted, adapters, warnings: findings.into_sorted() })
 }
 
+/// Of everything that a run holds to: the mode is live.
+fn digest(spec: &RegionFailoverPolicySpec) -> String {
+    use base64::Engine as _;
+    use sha2::{Digest, Sha256};
+    let pinned = RegionFailoverPolicySpec { mode: api::Mode::default(), ..spec.clone() };
+    // What was read from text can be written as text.
+    let text = serde_json::to_string(&pinned).unwrap_or_default();
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
+}
+
 /// `namespace/name`.
 pub fn full_name(policy: &RegionFailoverPolicy) -> PolicyName {
     let name = policy.metadata.name.as_deref().unwrap_or_default();
@@ -180,7 +191,7 @@ fn namespace_of(policy: &RegionFailoverPolicy) -> String {
 }
 
 fn vantages_of(
-    spec: &api::RegionFailoverPolicySpec,
+    spec: &RegionFailoverPolicySpec,
     resolver: &Resolver<'_>,
     findings: &mut Findings,
 ) -> Vec<VantageConfig> {

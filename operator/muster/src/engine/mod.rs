@@ -7,6 +7,7 @@
 //!               +--> probing -------+
 //! ```
 //! - [`source`]: where policies come from, and where the version that acts is kept.
+//! - `restore`: what acted before a restart. `retry`: when what could not be done is tried again.
 //! - [`probing`], [`peaks`], [`reports`]: what is seen of regions from here and from elsewhere.
 //! - [`status`]: what is shown of it.
 //!
@@ -15,18 +16,21 @@
 mod peaks;
 pub(crate) mod probing;
 pub(crate) mod reports;
+mod restore;
+mod retry;
 pub(crate) mod source;
 pub(crate) mod status;
 
 use crate::api::FileProblem;
 use crate::assemble::{Assembler, name_all};
 use crate::execute::{Offer, PolicyHandle, PolicyTask, Setup, Shell};
-use crate::store::{Archive, Known, Store, StoreError};
+use crate::store::{Archive, Store, StoreError};
 use futures::StreamExt;
 use muster_core::decision::Event;
 use muster_core::ids::{HolderId, Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
 use probing::Beats;
+use retry::Retry;
 use source::{Changed, Found, Keeps, Listing, PolicySource, problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +41,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks at the source.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// More policies than this that are new here are looked up together.
+const FEW: usize = 8;
 /// Policies that come into force at once: each waits for the journal, behind the records of those that run already.
 /// Less than the journal's queue, so that these records wait no longer for it.
 const AT_ONCE: usize = 16;
@@ -76,6 +82,8 @@ pub(crate) struct Engine {
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
     /// Policies that are gone for good and hold nothing any more: nothing is asked about them again.
     left_behind: Mutex<BTreeSet<PolicyName>>,
+    /// Why policies do not come into force although they could: told once, and tried again twice a second.
+    waiting: Mutex<BTreeMap<PolicyName, String>>,
     /// Which generation of each policy was looked at last, by the source's count.
     judged: Mutex<BTreeMap<PolicyName, u64>>,
 }
@@ -86,6 +94,8 @@ enum NotTaken {
     Invalid(String),
     /// The journal did not answer; tried again.
     Store(StoreError),
+    /// A run holds to a version that is not to be had; tried again.
+    VersionMissing(String),
 }
 
 impl Engine {
@@ -97,7 +107,8 @@ impl Engine {
     ) -> Self {
         let (running, problems, owners) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (told, judged, left_behind) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { shell, assembler, kept, stop, running, problems, told, owners, left_behind, judged }
+        let waiting = Mutex::default();
+        Self { shell, assembler, kept, stop, running, problems, told, owners, left_behind, waiting, judged }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PolicyName, Running>> {
@@ -148,6 +159,8 @@ impl Engine {
     /// Follows the source until `stop`.
     pub(crate) async fn follow(&self, mut source: impl PolicySource) {
         let mut acted = false;
+        let mut retry = Retry::default();
+        let mut first = true;
         let wakes = source.wakes();
         loop {
             let looked = tokio::task::spawn_blocking(move || {
@@ -163,9 +176,11 @@ impl Engine {
             // What only the process that acts may do was left undone before.
             let acts = self.shell.lease.is_held();
             let begins = !std::mem::replace(&mut acted, acts) && acts;
-            let anew = changed != Changed::default() || ended || begins;
-            if anew && !self.take_over(&source, changed).await {
-                source.look_anew();
+            let thorough = std::mem::take(&mut first) || ended || begins || retry.is_due();
+            if changed != Changed::default() || thorough {
+                // What was left undone is not forgotten over a change of something else.
+                let thorough = thorough || retry.is_open();
+                retry.after(self.take_over(&source, changed, thorough).await);
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -188,18 +203,22 @@ impl Engine {
         !ended.is_empty()
     }
 
-    /// Brings the source's policies into force. False: try again, the journal did not answer.
-    async fn take_over(&self, source: &impl PolicySource, changed: Changed) -> bool {
+    /// Brings the source's policies into force; a `thorough` one also those that only the journal knows. False: try again,
+    /// something could not be done.
+    async fn take_over(&self, source: &impl PolicySource, changed: Changed, thorough: bool) -> bool {
         let in_force = self.lock().iter().map(|(name, r)| (name.clone(), r.file.clone())).collect();
         let mut listing = source.listing(&in_force);
-        let known = self.know_owners().await;
-        let mut complete = known.is_some();
+        let mut complete = !listing.obscure;
         let found = std::mem::take(&mut listing.found);
+        let thorough = thorough || !listing.doubtful.is_empty() || self.count_unknown(&found) > FEW;
+        let known = if thorough { self.know_owners().await } else { Some(Vec::new()) };
+        complete &= known.is_some();
         let mut waiting = Vec::with_capacity(found.len());
         for (name, found) in &found {
             waiting.push(self.take(name, found, changed.credentials));
         }
         let results: Vec<_> = futures::stream::iter(waiting).buffered(AT_ONCE).collect().await;
+        let mut failed = BTreeMap::new();
         for ((name, found), result) in found.iter().zip(results) {
             match result {
                 Ok(()) => {}
@@ -208,12 +227,19 @@ impl Engine {
                     listing.problems.push(problem(&found.file, Some(name.clone()), "Invalid", message));
                 }
                 Err(NotTaken::Store(error)) => {
-                    tracing::warn!(policy = %name, %error, "failed to bring a policy into force; trying again");
+                    failed.insert(name.clone(), error.to_string());
                     listing.doubtful.insert(name.clone());
+                    complete = false;
+                }
+                Err(NotTaken::VersionMissing(message)) => {
+                    failed.insert(name.clone(), message.clone());
+                    let missing = problem(&found.file, Some(name.clone()), "VersionMissing", message);
+                    listing.problems.push(missing);
                     complete = false;
                 }
             }
         }
+        self.tell_waiting(failed);
         for (name, running) in self.lock().iter() {
             if !found.contains_key(name) && !listing.doubtful.contains(name) {
                 running.offers.send_if_modified(|offer| !std::mem::replace(&mut offer.removed, true));
@@ -234,113 +260,6 @@ impl Engine {
             return Ok(());
         }
         self.bring_into_force(name, found, source, credentials).await
-    }
-
-    /// All policies of the journal, in one look; a thousand of them would wait for a look at each. `None`: it did not
-    /// answer.
-    async fn know_owners(&self) -> Option<Vec<Known>> {
-        match self.shell.store.policies().await {
-            Ok(known) => {
-                let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-                for known in &known {
-                    owners.entry(known.policy.clone()).or_insert_with(|| known.owner.clone());
-                }
-                drop(owners);
-                Some(known)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to list the journal's policies; trying again");
-                None
-            }
-        }
-    }
-
-    /// Policies that are not running although they did before a restart: their file is bad now, or a run of
-    /// theirs is active. Those that are gone for good give up what they hold.
-    async fn restore_kept(
-        &self,
-        known: Vec<Known>,
-        listing: &mut Listing,
-        found: &BTreeMap<PolicyName, Found>,
-    ) -> bool {
-        let mut gone = Vec::new();
-        for known in known {
-            let name = &known.policy;
-            let doubtful = listing.doubtful.contains(name);
-            if self.is_left_behind(name, doubtful || found.contains_key(name)) {
-                continue;
-            }
-            if self.lock().contains_key(name) || (found.contains_key(name) && !doubtful) {
-                continue;
-            }
-            if known.in_run.is_none() {
-                tracing::warn!(policy = %name, "failed to see whether a policy without a file is in a run: its journal cannot be read");
-            }
-            if doubtful || known.in_run == Some(true) {
-                self.bring_back(&known, doubtful, listing).await;
-            } else if known.in_run == Some(false) && !listing.obscure {
-                gone.push(known);
-            }
-        }
-        self.release_left_behind(&gone).await
-    }
-
-    /// Whether nothing is left to do for a policy that is gone; one that `is_back` is another matter again.
-    fn is_left_behind(&self, name: &PolicyName, is_back: bool) -> bool {
-        let mut left_behind = self.left_behind.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_back {
-            left_behind.remove(name);
-        }
-        left_behind.contains(name)
-    }
-
-    /// Brings the kept version of a policy into force, if there is one.
-    async fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) {
-        let name = &known.policy;
-        let Some(source) = self.kept.read(name).await else { return };
-        match self.assembler.assemble(&Arc::new(source.clone()), &known.owner, 0) {
-            Ok(assembled) => {
-                let newest = Arc::new(assembled.setup);
-                let offer = Offer { newest, credentials: 0, removed: !doubtful, kept: None };
-                self.start(name, "(kept)", Arc::new(source), offer);
-            }
-            Err(problems) => {
-                let message = format!("its kept version is of no use either: {}", name_all(&problems));
-                listing.problems.push(problem("(kept)", Some(name.clone()), "Invalid", message));
-            }
-        }
-    }
-
-    /// Gives up what policies hold that were removed or renamed while nobody looked: whoever names the same targets
-    /// now would wait for ever. Only the process that acts does so. False: try again.
-    async fn release_left_behind(&self, gone: &[Known]) -> bool {
-        if gone.is_empty() || !self.shell.lease.is_held() {
-            return true;
-        }
-        let mut complete = true;
-        for known in gone {
-            let store = &self.shell.store;
-            let released = match store.claims_of(&known.owner).await {
-                Ok(keys) if keys.is_empty() => {
-                    let mut left_behind = self.left_behind.lock().unwrap_or_else(PoisonError::into_inner);
-                    left_behind.insert(known.policy.clone());
-                    continue;
-                }
-                Ok(keys) => store.release_claims(&known.owner, &keys).await.map(|()| keys.len()),
-                Err(error) => Err(error),
-            };
-            match released {
-                Ok(claims) => {
-                    tracing::info!(policy = %known.policy, claims, "a policy without a file gives up what it held");
-                    self.kept.forget(&known.policy).await;
-                }
-                Err(error) => {
-                    tracing::warn!(policy = %known.policy, %error, "failed to give up a removed policy's claims");
-                    complete = false;
-                }
-            }
-        }
-        complete
     }
 
     async fn bring_into_force(
@@ -365,7 +284,7 @@ impl Engine {
         if self.offer_again(name, found, (&source, &newest), credentials) {
             return Ok(());
         }
-        let kept = self.kept_setup(name, &owner, &source).await;
+        let kept = self.kept_setup(name, &owner, &source).await?;
         self.start(name, file, source, Offer { newest, credentials: 0, removed: false, kept });
         Ok(())
     }
@@ -391,23 +310,6 @@ impl Engine {
         true
     }
 
-    /// The version that acted before a restart, if it is another one.
-    async fn kept_setup(
-        &self,
-        name: &PolicyName,
-        owner: &Owner,
-        newest: &RegionFailoverPolicy,
-    ) -> Option<Arc<Setup>> {
-        let kept = self.kept.read(name).await.filter(|kept| kept.spec != newest.spec)?;
-        match self.assembler.assemble(&Arc::new(kept), owner, 0) {
-            Ok(assembled) => Some(Arc::new(assembled.setup)),
-            Err(problems) => {
-                tracing::warn!(policy = %name, problems = name_all(&problems), "a kept policy is of no use any more");
-                None
-            }
-        }
-    }
-
     fn start(&self, name: &PolicyName, file: &str, source: Arc<RegionFailoverPolicy>, offer: Offer) {
         tracing::info!(policy = %name, file, mode = ?offer.newest.policy.mode, "policy comes into force");
         let (offers, seen) = watch::channel(offer);
@@ -428,6 +330,11 @@ impl Engine {
         self.lock().insert(name.clone(), running);
     }
 
+    fn count_unknown(&self, found: &BTreeMap<PolicyName, Found>) -> usize {
+        let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        found.keys().filter(|name| !owners.contains_key(*name)).count()
+    }
+
     /// The owner that effects carry: the UID of the policy that the journal was begun for. A policy that was removed and
     /// created again goes on with its journal, and so with its numbers.
     async fn owner_of(&self, name: &PolicyName, uid: Option<&Owner>) -> Result<Owner, StoreError> {
@@ -438,6 +345,14 @@ impl Engine {
         let owner = find_owner(self.shell.store.as_ref(), name, uid).await?;
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), owner.clone());
         Ok(owner)
+    }
+
+    fn tell_waiting(&self, failed: BTreeMap<PolicyName, String>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, error) in failed.iter().filter(|(name, error)| waiting.get(*name) != Some(*error)) {
+            tracing::warn!(policy = %name, error, "failed to bring a policy into force; trying again");
+        }
+        *waiting = failed;
     }
 
     fn report_problems(&self, listing: Listing) {

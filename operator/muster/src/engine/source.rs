@@ -3,7 +3,7 @@
 use crate::api::FileProblem;
 use async_trait::async_trait;
 use muster_core::ids::{Owner, PolicyName};
-use muster_crds::RegionFailoverPolicy;
+use muster_crds::{RegionFailoverPolicy, load_policy_file};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -50,8 +50,6 @@ pub(crate) trait PolicySource: Send + Sync + 'static {
     fn wakes(&self) -> Arc<Notify> {
         Arc::default()
     }
-    /// The next look reports a change, whatever it finds.
-    fn look_anew(&mut self);
     /// Where each policy comes from; `in_force` says where it came from before.
     fn listing(&self, in_force: &BTreeMap<PolicyName, String>) -> Listing;
 }
@@ -64,8 +62,19 @@ pub(crate) trait Keeps: fmt::Debug + Send + Sync {
     async fn keep(&self, policy: &PolicyName, document: &str) -> Result<(), String>;
     /// The policy is gone for good.
     async fn forget(&self, policy: &PolicyName);
-    /// The kept copy, if there is a whole one.
-    async fn read(&self, policy: &PolicyName) -> Option<RegionFailoverPolicy>;
+    /// The kept copy, with what it refers to at hand; `None` if there is none. An error says that nobody knows just now.
+    async fn read(&self, policy: &PolicyName) -> Result<Option<RegionFailoverPolicy>, String>;
+}
+
+/// A kept policy's text. One that this version cannot read stays so: `None`, and a word in the log.
+pub(crate) fn parse_kept(policy: &PolicyName, text: &str) -> Option<RegionFailoverPolicy> {
+    match load_policy_file(text) {
+        Ok(policies) => policies.into_iter().next(),
+        Err(problems) => {
+            tracing::warn!(%policy, problems = problems.len(), "a kept policy cannot be read any more");
+            None
+        }
+    }
 }
 
 /// What is said of a policy that is not in force as written.

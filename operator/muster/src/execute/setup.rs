@@ -108,6 +108,12 @@ impl InForce {
         changed
     }
 
+    /// Whether the version that acts is the one that the active run was claimed with: another one would look at other
+    /// servers than it plans for, and prove what nobody asked for.
+    pub(super) fn fits(&self, run: &Run) -> bool {
+        same_spec(&run.policy, &self.acting.policy)
+    }
+
     /// What waits for the end of the active run, for people.
     pub(super) fn deferred(offer: &Offer, active: Option<&Run>) -> Option<String> {
         let run = active?;
@@ -121,6 +127,11 @@ impl InForce {
 
 /// Equal but for what is live during a run.
 fn same_spec(a: &Policy, b: &Policy) -> bool {
-    let plain = |p: &Policy| Policy { mode: Mode::Observe, generation: 0, ..p.clone() };
+    // A run that an earlier version claimed has no digest.
+    let unknown = a.written.is_empty() || b.written.is_empty();
+    let plain = |p: &Policy| {
+        let written = if unknown { String::new() } else { p.written.clone() };
+        Policy { mode: Mode::Observe, generation: 0, written, ..p.clone() }
+    };
     plain(a) == plain(b)
 }

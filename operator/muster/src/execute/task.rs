@@ -21,9 +21,10 @@ use crate::api::PassTimes;
 use crate::store::{StoreError, StoreErrorClass};
 use futures::FutureExt;
 use muster_core::decision::Decision;
-use muster_core::ids::PolicyName;
+use muster_core::ids::{PolicyName, RunName};
 use muster_core::journal::Journal;
-use muster_core::time::{Millis, Stamp};
+use muster_core::policy::Policy;
+use muster_core::time::{Millis, Stamp, Tick};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,17 @@ const MOST_IN_A_ROW: u32 = 32;
 /// At the end of a task, frames for replay are waited for so long.
 const END_OF_FRAMES: Duration = Duration::from_millis(500);
 
+/// Failed passes in a row that nobody is told of: what goes wrong once is mostly mended by the next pass.
+const FAILS_UNTOLD: u32 = 1;
+/// The reason of a policy that is not ready because its passes fail.
+pub const PASS_FAILS: &str = "PassFails";
+/// What a process says that follows another one's journal; all that it has to say besides stands behind it.
+const LOOKS_ON: &str = "this process does not hold the lease; it only looks on";
+/// How old the journal may be that another process acts on, while nothing is under way.
+const LOOKED_ON_AGE: Millis = Millis(10_000);
+/// Once the lease was held for so long, [`load`] lets no journal be older than that.
+const MEMORY: Millis = Millis(15_000);
+
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
 enum PassError {
@@ -57,6 +69,10 @@ enum PassError {
     LastWord(String),
     #[error("a person has stopped the run")]
     Stopped,
+    #[error(
+        "the version of the policy that {0} was claimed with is not to be had; nothing is done for it until it is"
+    )]
+    OtherVersion(RunName),
 }
 
 /// What the rest of the process sees of a policy's task.
@@ -72,6 +88,13 @@ pub struct PolicyHandle {
     pub acting: watch::Receiver<Arc<Setup>>,
 }
 
+impl Latest {
+    /// Why this process's passes fail; `None` while they go well, and while another process makes them.
+    pub fn failing(&self) -> Option<&str> {
+        self.problem.as_deref().filter(|problem| !problem.starts_with(LOOKS_ON))
+    }
+}
+
 /// The task of one policy.
 #[derive(Debug)]
 pub struct PolicyTask {
@@ -85,8 +108,12 @@ pub struct PolicyTask {
     frames: Frames,
     /// Open while this process holds the lease.
     eyes: Option<Eyes>,
+    /// Number of the lease that this process holds, and since when passes were made under it.
+    holding: Option<(u64, Tick)>,
     /// Passes since the last one that wrote nothing or started an effect.
     in_a_row: u32,
+    /// Passes since the last one that went well.
+    failed: u32,
 }
 
 /// How a pass went on.
@@ -115,8 +142,22 @@ impl PolicyTask {
         let in_force = InForce::new(&first);
         let claims = Claims::default();
         let frames = Frames::start(Arc::clone(&shell.store));
+        let (eyes, holding, in_a_row, failed) = (None, None, 0, 0);
         (
-            Self { shell, offers, board, latest, acting, in_force, claims, frames, eyes: None, in_a_row: 0 },
+            Self {
+                shell,
+                offers,
+                board,
+                latest,
+                acting,
+                in_force,
+                claims,
+                frames,
+                eyes,
+                holding,
+                in_a_row,
+                failed,
+            },
             handle,
         )
     }
@@ -157,7 +198,7 @@ impl PolicyTask {
             Ok(Err(error)) => self.after_error(&name, &error),
             Err(_) => {
                 tracing::error!(policy = %name, "a pass panicked; the next one starts anew");
-                self.tell_problem("the last pass panicked; see the log".to_owned());
+                self.tell_failure("the last pass panicked; see the log".to_owned());
                 Next::Pause(RESYNC)
             }
         }
@@ -180,7 +221,7 @@ impl PolicyTask {
             return Next::Wait(RESYNC);
         }
         tracing::warn!(policy = %name, %error, "pass ended early");
-        self.tell_problem(error.to_string());
+        self.tell_failure(error.to_string());
         Next::Pause(AFTER_ERROR)
     }
 
@@ -191,12 +232,15 @@ impl PolicyTask {
             return Ok(self.look_on(&offer).await);
         }
         let mut lap = Lap::start();
-        let loaded = load::load(&self.shell, &offer.newest.policy).await?;
+        let loaded = Box::pin(self.load_journal(&offer.newest.policy)).await?;
         if self.settle(&offer, &loaded) {
             let owner = &self.in_force.acting().policy.owner;
             self.claims.release(self.shell.store.as_ref(), owner).await.map_err(PassError::Claim)?;
             self.latest.send_replace(None);
             return Ok(Next::Ended);
+        }
+        if let Some(run) = active_run(&loaded.journal).filter(|run| !self.in_force.fits(run)) {
+            return Err(PassError::OtherVersion(run.name.clone()));
         }
         let acting = Arc::clone(self.in_force.acting());
         acting.adopted.set(loaded.journal.state.adopted_from.clone());
@@ -220,6 +264,25 @@ impl PolicyTask {
         let wait = self.wait_after(recorded.value(), recorded.was_written());
         report::report(&self.shell, &self.frames, &recorded, inputs, took).await;
         Ok(Next::Wait(wait))
+    }
+
+    /// The journal to start from. What this process remembers from looking on may be from before the former holder's last
+    /// record, so nothing counts that it read before it held this lease.
+    async fn load_journal(&mut self, policy: &Policy) -> Result<Loaded, LoadError> {
+        let lease = self.shell.lease.token().ok_or(LoadError::NoLease)?;
+        let (store, now) = (&self.shell.store, self.shell.clock.now().tick);
+        let since = self.holding.filter(|(number, _)| *number == lease.number()).map(|(_, since)| since);
+        self.holding = Some((lease.number(), since.unwrap_or(now)));
+        let found = match since.and_then(|since| now.since(since)) {
+            None => store.load(&policy.name).await,
+            Some(held) if held < MEMORY => store.load_in_calm(&policy.name, held).await,
+            Some(_) => return load::load(&self.shell, policy).await,
+        };
+        match found {
+            Ok(found) => Ok(Loaded { version: found.version, journal: found.journal, lease }),
+            Err(StoreError::UnknownPolicy { .. }) => load::load(&self.shell, policy).await,
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Before a point of no return: what a person has said by now is taken in first, and the pass begins anew.
@@ -253,6 +316,8 @@ impl PolicyTask {
     fn stand_back(&mut self) {
         self.eyes = None;
         self.claims = Claims::default();
+        self.holding = None;
+        self.failed = 0;
     }
 
     /// Settles which version acts. True when the policy is gone and nothing of it is under way.
@@ -284,7 +349,7 @@ impl PolicyTask {
 
     /// Another process acts: only follow its journal, for status pages.
     async fn look_on(&mut self, offer: &Offer) -> Next {
-        match self.shell.store.load(&offer.newest.policy.name).await {
+        match self.glance(offer).await {
             Ok(found) => {
                 let active = active_run(&found.journal);
                 if offer.removed && active.is_none() {
@@ -293,16 +358,22 @@ impl PolicyTask {
                 if self.in_force.settle(offer, active) {
                     self.announce();
                 }
-                let mut latest = self.blank(offer, Some(found.journal));
-                latest.problem = Some("this process does not hold the lease; it only looks on".to_owned());
-                self.latest.send_replace(Some(Arc::new(latest)));
+                self.tell_looks_on(offer, Some(found.journal), None);
             }
             Err(StoreError::UnknownPolicy { .. }) => {
-                self.tell_problem("no process has acted for this policy yet".to_owned());
+                self.tell_looks_on(offer, None, Some("no process has acted for this policy yet"));
             }
-            Err(error) => self.tell_problem(error.to_string()),
+            Err(error) => self.tell_looks_on(offer, None, Some(&error.to_string())),
         }
         Next::Wait(RESYNC)
+    }
+
+    /// A thousand policies that are only looked at must not cost the store as many reads a second. Only what an edit or a
+    /// removal hangs on is never taken from memory: a run may hold to the version from before it.
+    async fn glance(&self, offer: &Offer) -> Result<crate::store::Loaded, StoreError> {
+        let (store, name) = (&self.shell.store, &offer.newest.policy.name);
+        let settled = !offer.removed && Arc::ptr_eq(&offer.newest, self.in_force.acting());
+        if settled { store.load_in_calm(name, LOOKED_ON_AGE).await } else { store.load(name).await }
     }
 
     /// How long until the next pass, if nothing happens before.
@@ -330,7 +401,8 @@ impl PolicyTask {
         }
     }
 
-    fn tell(&self, offer: &Offer, decision: &Decision, at: Stamp) {
+    fn tell(&mut self, offer: &Offer, decision: &Decision, at: Stamp) {
+        self.failed = 0;
         let mut latest = self.blank(offer, Some(decision.next.clone()));
         latest.at = at;
         latest.rule = Some((decision.rule, decision.message.clone()));
@@ -339,11 +411,32 @@ impl PolicyTask {
         self.latest.send_replace(Some(Arc::new(latest)));
     }
 
-    fn tell_problem(&self, problem: String) {
+    /// Why there is no newer decision, beside the last one and what was seen for it.
+    fn tell_failure(&mut self, problem: String) {
+        self.failed = self.failed.saturating_add(1);
+        if self.failed <= FAILS_UNTOLD {
+            return;
+        }
         let offer = self.offers.borrow().clone();
-        let journal = self.latest.borrow().as_ref().and_then(|latest| latest.journal.clone());
-        let mut latest = self.blank(&offer, journal);
+        let last = self.latest.borrow().clone();
+        let mut latest = self.blank(&offer, last.as_ref().and_then(|last| last.journal.clone()));
+        if let Some(last) = last {
+            latest.at = last.at;
+            latest.rule.clone_from(&last.rule);
+            latest.blocked.clone_from(&last.blocked);
+            latest.verdicts.clone_from(&last.verdicts);
+        }
         latest.problem = Some(problem);
+        self.latest.send_replace(Some(Arc::new(latest)));
+    }
+
+    /// Without a journal the last one that was seen stays.
+    fn tell_looks_on(&self, offer: &Offer, journal: Option<Journal>, why: Option<&str>) {
+        let last = self.latest.borrow().clone();
+        let journal = journal.or_else(|| last.and_then(|last| last.journal.clone()));
+        let mut latest = self.blank(offer, journal);
+        latest.problem =
+            Some(why.map_or_else(|| LOOKS_ON.to_owned(), |why| format!("{LOOKS_ON}, and {why}")));
         self.latest.send_replace(Some(Arc::new(latest)));
     }
 }

@@ -61,6 +61,7 @@ struct Gauges {
     may_be_writable: Numbers,
     verdict: Numbers,
     rule: Numbers,
+    pass_failing: Numbers,
     blocked: Numbers,
     condition: Numbers,
     run: Numbers,
@@ -99,6 +100,11 @@ impl Gauges {
                 "1 for the verdict on a region: Healthy, Unhealthy or Unknown.",
             ),
             rule: Numbers::register(registry, "policy_rule", "1 for the rule that decided the newest pass."),
+            pass_failing: Numbers::register(
+                registry,
+                "policy_pass_failing",
+                "1 while passes fail: nothing is decided and nothing is done; the other figures are of the last good one.",
+            ),
             blocked: Numbers::register(
                 registry,
                 "policy_blocked",
@@ -148,6 +154,7 @@ impl Gauges {
         }
         let latest = shown.handle.latest.borrow().clone();
         let Some(latest) = latest else { return };
+        self.pass_failing.set([policy()], f64::from(u8::from(latest.failing().is_some())));
         for blocker in &latest.blocked {
             self.blocked.set([policy(), ("name", blocker.name.clone())], 1.0);
         }

@@ -100,10 +100,6 @@ impl PolicySource for Folder {
         Changed { policies: policies || first, credentials: renewed }
     }
 
-    fn look_anew(&mut self) {
-        self.looked = false;
-    }
-
     fn listing(&self, in_force: &BTreeMap<PolicyName, String>) -> Listing {
         let mut listing = Listing::default();
         if let Some(message) = &self.problem {

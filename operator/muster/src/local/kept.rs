@@ -1,10 +1,10 @@
 //! STATE/in-force: each policy as it acted last. After a restart a bad or missing file does not take it out of
 //! force, and an active run finds the version that it was claimed with.
 
-use crate::engine::source::Keeps;
+use crate::engine::source::{Keeps, parse_kept};
 use async_trait::async_trait;
 use muster_core::ids::PolicyName;
-use muster_crds::{RegionFailoverPolicy, load_policy_file};
+use muster_crds::RegionFailoverPolicy;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -51,14 +51,13 @@ impl Keeps for Kept {
         }
     }
 
-    async fn read(&self, policy: &PolicyName) -> Option<RegionFailoverPolicy> {
-        let text = std::fs::read_to_string(self.path(policy)).ok()?;
-        match load_policy_file(&text) {
-            Ok(policies) => policies.into_iter().next(),
-            Err(problems) => {
-                tracing::warn!(%policy, problems = problems.len(), "a kept policy cannot be read any more");
-                None
-            }
-        }
+    async fn read(&self, policy: &PolicyName) -> Result<Option<RegionFailoverPolicy>, String> {
+        let path = self.path(policy);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("failed to read {}: {error}", path.display())),
+        };
+        Ok(parse_kept(policy, &text))
     }
 }

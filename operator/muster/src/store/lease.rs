@@ -139,7 +139,8 @@ impl<T: PartialEq> LeaseSight<T> {
 pub struct LeaseSettings {
     /// For how long the holder may rely on a renewal; a killed holder is replaced after it.
     pub duration: Millis,
-    /// Between two renewals; at most a third of `duration`, so that two may fail.
+    /// From the start of a renewal that went through to the next one; at most a fifth of `duration`, so that two of
+    /// them may hang: each ends at its deadline, and the third comes with a fifth of `duration` to spare.
     pub renew_every: Millis,
     /// Between two looks at another's lease.
     pub look_every: Millis,
@@ -147,7 +148,7 @@ pub struct LeaseSettings {
 
 impl Default for LeaseSettings {
     fn default() -> Self {
-        Self { duration: Millis(3_000), renew_every: Millis(1_000), look_every: Millis(250) }
+        Self { duration: Millis(3_000), renew_every: Millis(600), look_every: Millis(250) }
     }
 }
 
@@ -166,6 +167,16 @@ impl LeaseSettings {
             renew_every: scaled(usual.renew_every),
             look_every: scaled(usual.look_every),
         }
+    }
+
+    /// Of one renewal: a connection that died in silence shows by nothing else.
+    const fn renew_within(&self) -> Millis {
+        Millis(self.duration.0 / 4)
+    }
+
+    /// From a renewal that failed to the next try.
+    const fn retry_after(&self) -> Millis {
+        Millis(self.duration.0 / 20)
     }
 }
 
@@ -275,25 +286,33 @@ impl Keeping {
     }
 
     async fn hold(&self, token: &LeaseToken) -> Ended {
+        let mut pause = self.until_due(token);
         loop {
-            if self.rest(self.settings.renew_every).await == Ended::Asked {
+            if self.rest(pause).await == Ended::Asked {
                 return Ended::Asked;
             }
-            let within = token.remaining().to_std();
-            match tokio::time::timeout(within, self.store.renew(token)).await {
-                Ok(Ok(())) => {}
+            let within = token.remaining().min(self.settings.renew_within());
+            pause = self.settings.retry_after();
+            match tokio::time::timeout(within.to_std(), self.store.renew(token)).await {
+                Ok(Ok(())) => pause = self.until_due(token),
                 Ok(Err(error @ StoreError::LeaseLost { .. })) => {
                     tracing::warn!(holder = %self.holder, number = token.number(), %error, "lease lost");
                     return Ended::Lost;
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
-                Err(_) => tracing::warn!("failed to renew the lease in time"),
+                Err(_) => tracing::warn!(within_ms = within.0, "failed to renew the lease in time"),
             }
             if !token.is_live() {
                 tracing::warn!(holder = %self.holder, number = token.number(), "lease ran out");
                 return Ended::Lost;
             }
         }
+    }
+
+    /// Counted from when the last renewal began, as the token's right is: a slow answer leaves less time, not more.
+    fn until_due(&self, token: &LeaseToken) -> Millis {
+        let age = token.duration().0.saturating_sub(token.remaining().0);
+        Millis(self.settings.renew_every.0.saturating_sub(age))
     }
 
     async fn rest(&self, long: Millis) -> Ended {
@@ -313,16 +332,4 @@ enum Ended {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_old_answer_is_no_sign_of_life() {
-        let sight = LeaseSight::default();
-        assert_eq!(sight.unchanged_for(1, Tick(100)), Millis(0));
-        assert_eq!(sight.unchanged_for(2, Tick(200)), Millis(0), "a change");
-        assert_eq!(sight.unchanged_for(1, Tick(300)), Millis(100), "read from a server that lags behind");
-        assert_eq!(sight.unchanged_for(2, Tick(400)), Millis(200));
-        assert_eq!(sight.unchanged_for(3, Tick(500)), Millis(0), "another change");
-    }
-}
+mod tests;

@@ -66,8 +66,8 @@ impl fmt::Display for Version {
 pub struct Known {
     /// Its name.
     pub policy: PolicyName,
-    /// Its UID.
-    pub owner: Owner,
+    /// Its UID. `None`: its journal cannot be read, and nothing else says whose it is.
+    pub owner: Option<Owner>,
     /// Where its journal stands.
     pub version: Version,
     /// Whether a run is active. `None`: its journal cannot be read.
@@ -200,6 +200,7 @@ pub trait Store: Send + Sync {
     /// The frames of a run, oldest first.
     async fn frames(&self, policy: &PolicyName, run: &RunName) -> Result<Vec<Value>, StoreError>;
 
-    /// Tries a real, durable write. For a new run also makes sure that the room for it is set aside.
+    /// Tries a real, durable write, or what comes nearest to one without a trace. For a new run also makes sure that the
+    /// room for it is set aside.
     async fn check(&self, need: Need) -> Result<(), StoreError>;
 }

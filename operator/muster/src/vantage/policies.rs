@@ -7,6 +7,7 @@ use crate::convert::{Circumstances, Converted, Environment, SecretError, SecretS
 use muster_core::ids::{Owner, VantageName};
 use muster_core::secret::Secret;
 use muster_crds::RegionFailoverPolicy;
+use muster_crds::policy::Mode;
 use muster_probes::ProbingSpec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,9 +46,10 @@ pub(super) fn task_of(
     secrets: &Arc<dyn SecretSource>,
     own_token: Option<&Secret>,
 ) -> Result<Option<Task>, String> {
+    let policy = without_clusters(policy);
     let marked = |mark| {
         let secrets = Lenient { inner: Arc::clone(secrets), mark };
-        convert_with(policy, &secrets).map_err(|problems| crate::assemble::name_all(&problems))
+        convert_with(&policy, &secrets).map_err(|problems| crate::assemble::name_all(&problems))
     };
     // Valid as base64 too; where the two conversions differ, a secret is missing.
     let (one, other) = (marked("unresolved00")?, marked("unresolved11")?);
@@ -76,6 +78,20 @@ pub(super) fn task_of(
     Ok(Some(Task { probing, token, left_out }))
 }
 
+/// The policy without what needs the regions' clusters: nothing of it is probed, and their credentials are none of a
+/// vantage's. A mode that would miss what is left out is lowered; no probe depends on it.
+fn without_clusters(policy: &RegionFailoverPolicy) -> RegionFailoverPolicy {
+    let mut policy = policy.clone();
+    let spec = &mut policy.spec;
+    for region in &mut spec.regions {
+        region.cluster = None;
+    }
+    spec.compute.clear();
+    spec.fence.retain(|fence| fence.scale_to_zero.is_none());
+    spec.mode = Mode::Observe;
+    policy
+}
+
 fn convert_with(
     policy: &RegionFailoverPolicy,
     secrets: &dyn SecretSource,
@@ -88,4 +104,51 @@ fn convert_with(
         program_env: BTreeMap::new(),
     };
     convert(policy, &with)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::FolderSecrets;
+    use muster_crds::load_policy_file;
+
+    const PLAIN: &str = include_str!("../local/tests/checkout.yaml");
+
+    fn task(text: &str) -> Task {
+        let policy = load_policy_file(text).expect("a policy").remove(0);
+        let token = ("MUSTER_SECRET_V1_TOKEN".to_owned(), "token-of-the-first-vantage".to_owned());
+        let secrets: Arc<dyn SecretSource> = Arc::new(FolderSecrets::new(None, [token]));
+        task_of(&policy, &"v1".into(), &secrets, None).expect("it can be probed").expect("it names v1")
+    }
+
+    /// With a cluster in each region, a workload, and no fence but one that needs them.
+    fn with_clusters() -> String {
+        let mut text = PLAIN.to_owned();
+        for (old, new) in [
+            ("mode: Observe", "mode: Automatic"),
+            (
+                "{name: east, values",
+                "{name: east, cluster: {kubeconfigSecret: {name: clusters, key: east}}, values",
+            ),
+            ("{name: west, values", "{name: west, cluster: {inCluster: {}}, values"),
+            (
+                "  - {name: deny-logins, sql: {data: orders}, timeout: 5s, attempts: 2}\n",
+                "  - {name: pods, scaleToZero: {compute: [web]}, timeout: 45s}\n  compute:\n  - {name: web, scale: {target: \
+                 {apiVersion: apps/v1, kind: Deployment, name: web}, to: {replicas: 2}}}\n",
+            ),
+            ("safety: {", "safety: {accept: [Attested], "),
+        ] {
+            assert_eq!(text.matches(old).count(), 1, "{old}");
+            text = text.replace(old, new);
+        }
+        text
+    }
+
+    #[test]
+    fn a_vantage_needs_no_cluster_of_the_policy_and_probes_the_same() {
+        let (plain, task) = (task(PLAIN), task(&with_clusters()));
+        assert_eq!(task.probing, plain.probing);
+        assert_eq!(task.probing.probes.len(), 2);
+        assert_eq!((task.token, task.left_out), (plain.token, Vec::new()));
+    }
 }

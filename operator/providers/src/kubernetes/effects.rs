@@ -134,7 +134,13 @@ impl Call<'_> {
             "metadata": { "name": name, "resourceVersion": self.version }, "spec": { "replicas": replicas },
         });
         let api = self.objects.workloads();
-        let (params, patch) = (PatchParams::apply(MANAGER).force(), Patch::Apply(&patch));
+        // An API server applies no Scale to a custom resource ("request to convert CR to an invalid group/version").
+        let (params, patch) = if self.workload.config.kind.group == "apps" {
+            (PatchParams::apply(MANAGER).force(), Patch::Apply(&patch))
+        } else {
+            let merged = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+            (merged, Patch::Merge(&patch))
+        };
         let sent = self.send(api.patch_scale(name, &params, &patch)).await?;
         self.version = sent.metadata.resource_version;
         Ok(())

@@ -93,28 +93,21 @@ impl Cluster {
             ["policies", namespace, name, "runs"] => answer(&self.runs(&full_name(namespace, name)).await?),
             ["runs", run] => answer(&self.run(run, path.parameter("policy")).await?),
             ["runs", _, "frames"] => Err(unsupported(
-                "the recorded decisions stay with the operator",
-                "`muster replay FILE` reads a saved one; `muster replay RUN --server URL --token-file FILE` asks the \
-                 operator's own API (kubectl port-forward).",
+                "the recorded decisions stay with the operator, in the memory of the pod that led the run",
+                &format!("`muster replay FILE` reads a saved one. {}", ask_operator("muster replay RUN")),
             )),
             ["health"] => Err(unsupported(
                 "the operator's version is not in the API server",
-                "Look at its Deployment, or at its own API with --server URL (kubectl port-forward).",
+                &format!("Look at its Deployment's image. {}", ask_operator("muster version")),
             )),
-            _ => Err(unsupported(
-                "a cluster has no answer to this",
-                "Ask the operator's own API with --server URL.",
-            )),
+            _ => Err(unsupported("a cluster has no answer to this", OTHERWISE)),
         }
     }
 
     /// Answers a change of the local API, once the operator said what it made of it.
     pub(super) async fn post(&self, path: &ApiPath<'_>, body: Value) -> Done<Value> {
         let ["policies", namespace, name, verb] = *path.segments() else {
-            return Err(unsupported(
-                "a cluster takes no such change",
-                "Ask the operator's own API with --server URL.",
-            ));
+            return Err(unsupported("a cluster takes no such change", OTHERWISE));
         };
         let policy = full_name(namespace, name);
         let accepted = match verb {
@@ -127,8 +120,7 @@ impl Cluster {
             "resume" => self.resume(&policy, request(body)?).await,
             _ => Err(unsupported(
                 "probes run where the operator runs, and only there",
-                "`muster status` shows the verdicts; `muster probe --server URL --token-file FILE` asks the operator's \
-                 own API (kubectl port-forward).",
+                &format!("`muster status` shows the verdicts. {}", ask_operator("muster probe")),
             )),
         };
         answer(&accepted?)
@@ -157,6 +149,36 @@ fn request<T: DeserializeOwned>(body: Value) -> Done<T> {
     serde_json::from_value(body).map_err(|e| Failure::failed(format!("cannot read the request: {e}")))
 }
 
+const OTHERWISE: &str = "docs/kubernetes.md says how to ask the operator's own API.";
+
+/// The way to what only the operator's memory has. Its own API answers whoever shows its token, which nobody knows unless
+/// the operator was given one.
+fn ask_operator(command: &str) -> String {
+    format!(
+        "The operator's own API has it, if the chart's value apiTokenSecret gave it a token:\n  \
+         kubectl -n muster port-forward pod/POD 7420:7420\n  \
+         {command} --server http://127.0.0.1:7420 --token-file FILE\n\
+         POD holds the Lease (kubectl -n muster get lease muster), FILE has the token: see docs/kubernetes.md."
+    )
+}
+
 fn unsupported(what: &str, fix: &str) -> Failure {
     Failure::new(Code::Usage, what).fix(fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_objects_do_not_have_says_how_the_operator_is_asked_for_it() {
+        let advice = ask_operator("muster probe");
+        for part in [
+            "apiTokenSecret",
+            "port-forward",
+            "muster probe --server http://127.0.0.1:7420 --token-file FILE",
+        ] {
+            assert!(advice.contains(part), "{advice}");
+        }
+    }
 }

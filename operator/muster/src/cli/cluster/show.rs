@@ -4,6 +4,7 @@ use super::super::exit::{Code, Done, Failure};
 use crate::api::{DecisionBrief, FactsBrief, FileProblem, PolicyStatus, PolicySummary, Role};
 use crate::convert::{Circumstances, Environment, UnresolvedSecrets, convert, full_name, mode_of};
 use crate::engine::status::summarize_run;
+use crate::execute::task::PASS_FAILS;
 use crate::store::kubernetes::story::count;
 use muster_core::decide::plan_hash_of;
 use muster_core::decision::{Blocker, Explanation, PlanPreview};
@@ -83,7 +84,7 @@ pub(super) fn summary(object: &RegionFailoverPolicy, kept: Option<&Kept>) -> Pol
         },
         paused: state.and_then(|state| state.paused.clone()),
         needs_ack: state.and_then(open_matter),
-        message: rule.map_or_else(|| no_pass(&status), |rule| message_of(rule, run)),
+        message: message(&status, rule, run),
         rule,
         verdicts: verdicts(&status).into_iter().map(|(region, verdict)| (region, verdict.kind)).collect(),
         run: run.map(|run| summarize_run(&name, run)),
@@ -111,6 +112,21 @@ fn rule_of(status: &RegionFailoverPolicyStatus, run: Option<&Run>) -> Option<Rul
         (Phase::Pending, _) => Rule::VerdictOpens,
         _ => Rule::StepAwaited,
     })
+}
+
+/// What the newest pass did, or why none does anything.
+fn message(status: &RegionFailoverPolicyStatus, rule: Option<Rule>, run: Option<&Run>) -> String {
+    match (failing(status), rule) {
+        (Some(why), _) => why.to_owned(),
+        (None, Some(rule)) => message_of(rule, run),
+        (None, None) => no_pass(status),
+    }
+}
+
+/// Why the operator's passes fail, if they do.
+fn failing(status: &RegionFailoverPolicyStatus) -> Option<&str> {
+    let ready = condition(&status.conditions, "Ready")?;
+    (ready.reason == PASS_FAILS).then_some(ready.message.as_str())
 }
 
 fn message_of(rule: Rule, run: Option<&Run>) -> String {
@@ -244,6 +260,7 @@ fn in_outline(object: &RegionFailoverPolicy, owner: Owner, generation: u64) -> P
         owner,
         generation,
         mode: mode(object, None),
+        written: String::new(),
         objectives: Objectives::default(),
         regions: regions_of(object, None),
         probes: Vec::new(),
@@ -274,12 +291,12 @@ pub(super) fn explanation(object: &RegionFailoverPolicy, kept: Option<&Kept>) ->
     let told = status_of(object);
     let run = kept.and_then(Kept::active);
     let Some(rule) = rule_of(&told, run) else {
-        let what = format!("nothing is known of {} yet: {}", full_name(object), no_pass(&told));
+        let what = format!("nothing is known of {} yet: {}", full_name(object), message(&told, None, run));
         return Err(Failure::new(Code::Refused, what).fix("`kubectl describe rfp` shows its conditions."));
     };
     Ok(Explanation {
         rule,
-        message: message_of(rule, run),
+        message: message(&told, Some(rule), run),
         verdicts: verdicts(&told),
         gates: run.map(|run| run.gates.clone()).unwrap_or_default(),
         candidates: Vec::new(),
@@ -313,9 +330,9 @@ pub(super) fn no_plan(object: &RegionFailoverPolicy, kept: Option<&Kept>) -> Fai
              `muster approve`; `muster abort` ends it."
         ),
         Mode::Automatic => format!(
-            "In mode Automatic a run begins as soon as its gates hold. `muster plan --server URL --token-file FILE` \
-             asks the operator's own API (kubectl port-forward); in mode Approve `muster failover {name} \
-             --request-only` makes a run that waits and shows its plan."
+            "In mode Automatic a run begins as soon as its gates hold; in mode Approve `muster failover {name} \
+             --request-only` makes a run that waits and shows its plan. {}",
+            super::ask_operator(&format!("muster plan {name}"))
         ),
         Mode::Observe => "In mode Observe no run begins; set spec.mode to Approve first.".to_owned(),
     };
@@ -497,6 +514,22 @@ mod tests {
         assert_eq!((summary.rule, summary.active_region), (None, None));
         assert!(summary.message.contains("does it run"), "{}", summary.message);
         assert_eq!(explanation(&object, None).unwrap_err().code, Code::Refused);
+    }
+
+    #[test]
+    fn passes_that_fail_are_said_before_what_the_last_good_one_did() {
+        let mut told = watching();
+        let ready = json!({"type": "Ready", "status": "False", "reason": "PassFails",
+            "message": "failed to record: forbidden", "lastTransitionTime": "2025-10-09T08:00:00Z",
+            "observedGeneration": 3});
+        told["conditions"].as_array_mut().expect("conditions").push(ready);
+        let summary = summary(&policy(&told), None);
+        assert_eq!(
+            (summary.rule, summary.message.as_str()),
+            (Some(Rule::Stable), "failed to record: forbidden")
+        );
+        let explained = explanation(&policy(&told), None).unwrap();
+        assert_eq!(explained.message, "failed to record: forbidden");
     }
 
     #[test]

@@ -116,8 +116,8 @@ impl Cluster {
         let withdrawn = match self.patch_run(namespace, name, ONCALL, &abort).await {
             Ok(_) => "It was withdrawn, and starts nothing later; repeat it.".to_owned(),
             Err(failure) => format!(
-                "It stays, and begins once somebody takes it in ({}): `kubectl delete failoverrun {name} -n {namespace}` \
-                 withdraws it.",
+                "It stays, and begins once somebody takes it in ({}): `kubectl patch run {name} -n {namespace} --type=merge \
+                 -p '{abort}'` withdraws it.",
                 failure.what
             ),
         };

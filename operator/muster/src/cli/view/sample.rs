@@ -47,6 +47,7 @@ pub(crate) fn policy() -> Policy {
         owner: "6c1b".into(),
         generation: 3,
         mode: Mode::Automatic,
+        written: String::new(),
         objectives: Objectives { rto: Some(Millis(30_000)), rpo: Some(Millis(5000)) },
         regions: vec!["east".into(), "west".into()],
         probes: vec![probe("place-order"), probe("beat")],

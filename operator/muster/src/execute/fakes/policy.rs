@@ -23,6 +23,7 @@ pub fn policy(name: &str) -> Policy {
         owner: format!("owner-of-{name}").as_str().into(),
         generation: 1,
         mode: Mode::Automatic,
+        written: String::new(),
         objectives: Objectives::default(),
         regions: vec![RegionName::from("east"), RegionName::from("west")],
         probes: vec![probe("order", On::Primary), probe("api", On::Both)],

@@ -99,7 +99,7 @@ impl Store for MemoryStore {
     async fn policies(&self) -> Result<Vec<Known>, StoreError> {
         let known = |(policy, (number, journal)): (&PolicyName, &(u64, Journal))| Known {
             policy: policy.clone(),
-            owner: journal.state.owner.clone(),
+            owner: Some(journal.state.owner.clone()),
             version: version(*number),
             in_run: Some(journal.state.active_run.is_some()),
         };

@@ -116,6 +116,39 @@ async fn another_process_takes_over_in_mid_run_with_a_new_term() {
     assert_eq!((run.holder.as_str(), world.count("Promote")), ("two", 1));
 }
 
+/// An edit that only adapters know of: other servers, under the same plan.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_not_gone_on_with_by_another_version_than_its_own() {
+    let clock = Clock::system();
+    let (store, world) = (Arc::new(MemoryStore::new(clock.clone())), World::new(clock.clone()));
+    let version = |written: &str| Policy { written: written.to_owned(), ..policy("shop/checkout") };
+    let mut first = Process::start("one", &store, &clock).await;
+    let (handle, _offers) = first.run(version("one"), &world);
+    settled(&store, &handle).await;
+    world.set_fault("Promote", Some(Fault::Fails));
+    world.change("east", |node| node.running = false);
+    until("the promotion is recorded", || {
+        store.journal(&"shop/checkout".into())?.run.filter(|run| run.clock.pivot.is_some())
+    })
+    .await;
+    first.tasks.clear();
+    store.orphan_lease();
+    first.keeper = None;
+    world.set_fault("Promote", None);
+
+    let mut second = Process::start("two", &store, &clock).await;
+    let (handle, offers) = second.run(version("two"), &world);
+    until("it says what is missing", || {
+        let latest = handle.latest.borrow().clone()?;
+        latest.problem.as_ref().filter(|why| why.contains("was claimed with")).map(|_| ())
+    })
+    .await;
+    assert_eq!(world.count("Promote"), 0);
+    offers.send_modify(|offer| offer.kept = Some(Arc::new(setup(version("one"), &world))));
+    until("it goes on with its own", || completed(&store, "shop/checkout")).await;
+    assert_eq!(world.count("Promote"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_without_the_lease_only_looks_on() {
     let clock = Clock::system();
@@ -129,6 +162,7 @@ async fn a_process_without_the_lease_only_looks_on() {
     let latest = until("it has looked", || onlooker.latest.borrow().clone()).await;
     assert!(latest.problem.as_ref().is_some_and(|why| why.contains("only looks on")));
     assert!(latest.journal.is_some(), "it shows the journal all the same");
+    assert_eq!(latest.failing(), None, "that is no failure");
     assert_eq!((idle.looks(), idle.landed().len()), (0, 0));
 }
 
@@ -208,8 +242,15 @@ async fn nothing_is_promoted_while_nobody_can_say_whether_it_was_aborted() {
     world.change("east", |node| node.running = false);
     until("it was asked again and again", || (said.asked() >= 3).then_some(())).await;
     assert_eq!(world.count("Promote"), 0);
-    let problem = handle.latest.borrow().as_ref().and_then(|latest| latest.problem.clone());
-    assert!(problem.is_some_and(|why| why.contains("whether a person has stopped the run")));
+    let failing = until("it says why", || {
+        let latest = handle.latest.borrow().clone()?;
+        let says = latest.failing()?.contains("whether a person has stopped the run");
+        says.then_some(latest)
+    })
+    .await;
+    assert!(failing.rule.is_some() && !failing.verdicts.is_empty(), "the last good pass stays beside it");
     *said.abort.lock().unwrap() = Ok(false);
     until("the failover completes", || completed(&store, "shop/checkout")).await;
+    let well = handle.latest.borrow().as_ref().is_some_and(|latest| latest.failing().is_none());
+    assert!(well, "a pass went well since");
 }

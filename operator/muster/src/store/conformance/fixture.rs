@@ -34,6 +34,7 @@ fn pinned() -> Policy {
         owner: owner(),
         generation: 7,
         mode: Mode::Automatic,
+        written: String::new(),
         objectives: Objectives { rto: Some(Millis(30_000)), rpo: None },
         regions: vec![RegionName::new("east"), RegionName::new("west")],
         detection: Detection {

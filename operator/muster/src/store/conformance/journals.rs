@@ -42,8 +42,11 @@ pub(super) async fn a_created_policy_is_listed_and_loaded_by_every_process(
     let other = backing.open().await?;
     for view in [&store, &other] {
         let known = view.policies().await?;
-        let listed = known.first().map(|k| (&k.policy, &k.owner, &k.version));
-        ensure!(known.len() == 1 && listed == Some((&policy(), &owner(), &created.version)), "{known:?}");
+        let listed = known.first().map(|k| (&k.policy, k.owner.as_ref(), &k.version));
+        ensure!(
+            known.len() == 1 && listed == Some((&policy(), Some(&owner()), &created.version)),
+            "{known:?}"
+        );
         ensure!(known.iter().all(|known| known.in_run == Some(false)), "{known:?}");
         ensure!(view.load(&policy()).await? == created);
     }

@@ -5,6 +5,7 @@ use super::{KubernetesStore, Retry, history, lease, split};
 use crate::store::{Known, LeaseToken, Loaded, StoreError, StoreErrorClass, Version, ensure_grows};
 use kube::Api;
 use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::core::DeserializeGuard;
 use muster_core::ids::{Owner, PolicyName};
 use muster_core::journal::{Journal, PolicyState};
 use muster_core::time::Stamp;
@@ -109,9 +110,10 @@ async fn replace(
     written
 }
 
+/// All of them: one that this version cannot parse hides no other.
 pub(super) async fn list(store: &KubernetesStore) -> Result<Vec<Known>, StoreError> {
     const VERB: &str = "list the journals";
-    let api: Api<FailoverJournal> = match &store.options.namespace {
+    let api: Api<DeserializeGuard<FailoverJournal>> = match &store.options.namespace {
         Some(namespace) => Api::namespaced(store.client.clone(), namespace),
         None => Api::all(store.client.clone()),
     };
@@ -120,7 +122,7 @@ pub(super) async fn list(store: &KubernetesStore) -> Result<Vec<Known>, StoreErr
     loop {
         let found = call(VERB, Effect::Read, api.list(&page)).await;
         let found = found.map_err(|failed| failed.unexpected(VERB))?;
-        known.extend(found.items.iter().map(know));
+        known.extend(found.items.into_iter().map(know));
         match found.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
             None => break,
@@ -130,13 +132,17 @@ pub(super) async fn list(store: &KubernetesStore) -> Result<Vec<Known>, StoreErr
     Ok(known)
 }
 
-fn know(object: &FailoverJournal) -> Known {
-    let (namespace, name) = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
+fn know(object: DeserializeGuard<FailoverJournal>) -> Known {
+    let (metadata, spec) = match object.0 {
+        Ok(object) => (object.metadata, Some(object.spec)),
+        Err(invalid) => (invalid.metadata, None),
+    };
+    let (namespace, name) = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
     Known {
-        policy: PolicyName::new(format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())),
-        owner: Owner::new(object.spec.owner.clone()),
-        version: version(object),
-        in_run: Some(object.spec.active_run.is_some()),
+        policy: PolicyName::new(format!("{namespace}/{name}")),
+        in_run: spec.as_ref().map(|spec| spec.active_run.is_some()),
+        owner: spec.map(|spec| Owner::new(spec.owner)),
+        version: Version::new(metadata.resource_version.unwrap_or_default()),
     }
 }
 
@@ -193,7 +199,12 @@ pub(super) async fn record(
     // The run that the next one takes the place of is not only here: a crash came between its end and its keeping.
     let replaced = row.journal.run.as_ref().filter(|run| run.phase.is_final());
     if let Some(run) = replaced.filter(|run| next.run.as_ref().is_none_or(|n| n.epoch != run.epoch)) {
-        history::keep(store, policy, run).await?;
+        if let Err(error) = history::try_keep(store, policy, run).await {
+            // A failover does not wait for a quota or a webhook that is in the way of its predecessor's story.
+            tracing::warn!(%policy, run = %run.name, %error, "an ended run may be lost from the history");
+        }
+        // That may have taken as long as the lease lasts.
+        lease::ensure_held(store, token).await?;
     }
     let spec =
         describe(store, next, row.object.spec.changes + 1, token.number(), row.object.spec.in_force.clone())?;
@@ -204,7 +215,7 @@ pub(super) async fn record(
         Err(Failed::Other(error)) => return Err(error),
     };
     if let Some(run) = next.run.as_ref().filter(|run| run.phase.is_final())
-        && let Err(error) = history::keep(store, policy, run).await
+        && let Err(error) = history::try_keep(store, policy, run).await
     {
         // It stays in the journal until then.
         tracing::warn!(%policy, run = %run.name, %error, "an ended run is not in the history yet");
@@ -291,5 +302,44 @@ pub(super) async fn keep_in_force(
             Err(Failed::Beaten) if retry.once_more() => retry.pause().await,
             Err(failed) => return Err(failed.unexpected("keep the policy in force")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::ObjectList;
+    use serde_json::{Value, json};
+
+    fn journal(name: &str, spec: &Value) -> Value {
+        json!({
+            "apiVersion": "muster.dev/v1alpha1",
+            "kind": "FailoverJournal",
+            "metadata": { "namespace": "shop", "name": name, "resourceVersion": "7" },
+            "spec": spec,
+        })
+    }
+
+    #[test]
+    fn a_journal_that_does_not_parse_hides_no_other_and_names_no_owner() {
+        let good = json!({
+            "owner": "uid-1", "epoch": 1, "term": 0, "activeRun": "first", "changes": 3,
+            "lease": "muster/muster", "leaseNumber": 4, "body": "{}",
+        });
+        let listed = json!({
+            "apiVersion": "muster.dev/v1alpha1",
+            "kind": "FailoverJournalList",
+            "metadata": {},
+            "items": [journal("bad", &json!({ "owner": "uid-2", "epoch": "many" })), journal("good", &good)],
+        });
+        let listed: ObjectList<DeserializeGuard<FailoverJournal>> = serde_json::from_value(listed).unwrap();
+        let known: Vec<Known> = listed.items.into_iter().map(know).collect();
+        let of = |policy: &str, owner: Option<&str>, in_run| Known {
+            policy: PolicyName::new(policy),
+            owner: owner.map(Owner::new),
+            version: Version::new("7"),
+            in_run,
+        };
+        assert_eq!(known, [of("shop/bad", None, None), of("shop/good", Some("uid-1"), Some(true))]);
     }
 }

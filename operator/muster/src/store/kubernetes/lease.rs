@@ -166,7 +166,7 @@ pub(super) async fn renew(store: &KubernetesStore, token: &LeaseToken) -> Result
         return Err(lost(token, format!("number {} ran out before it was renewed", token.number())));
     }
     let mut retry = Retry::default();
-    let mut known = store.remembered_lease(token.number());
+    let mut known = store.take_lease_version(token.number());
     loop {
         let version = if let Some(version) = known.take() {
             version
@@ -188,7 +188,6 @@ pub(super) async fn renew(store: &KubernetesStore, token: &LeaseToken) -> Result
             Ok(lease) => {
                 store.remember_lease(token.number(), Row::of(&lease).version);
                 token.prolong(began);
-                store.note_write();
                 return Ok(());
             }
             // Somebody touched the object: whose it is now stands in it.
@@ -215,7 +214,8 @@ pub(super) async fn give_back(store: &KubernetesStore, token: &LeaseToken) -> Re
     }
 }
 
-/// Asks whether the API server would take a change of the lease; nothing is written.
+/// Asks whether the API server would take a change of the lease; nothing is written. That shows that it answers and
+/// lets this process write here: not that it lets it write journals, and not that etcd has room.
 pub(super) async fn check(store: &KubernetesStore) -> Result<(), StoreError> {
     const VERB: &str = "try a write";
     let params = PostParams { dry_run: true, ..PostParams::default() };

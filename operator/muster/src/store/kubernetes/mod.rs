@@ -45,8 +45,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A write that went through lately shows that the next one can.
+/// A journal's write that went through lately shows that the next one can.
 const RECENT_WRITE: Millis = Millis(5_000);
+/// What a record of a run is decided on is observed anew rather than kept waiting for longer.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// A namespaced object.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -93,6 +95,7 @@ pub struct KubernetesStore {
     sight: LeaseSight<String>,
     /// Number and version of the lease as this process wrote it last.
     lease: Mutex<Option<(u64, String)>>,
+    /// When a journal was written last.
     written: Mutex<Option<Tick>>,
     /// Journals as this process saw or wrote them last, and when.
     known: Mutex<BTreeMap<PolicyName, (Loaded, Tick)>>,
@@ -104,21 +107,33 @@ pub struct KubernetesStore {
 }
 
 /// Records that are under way at once. A thousand together would all miss the deadline that each has alone; the wait for a
-/// turn is before it. Runs do not wait behind policies to which nothing happens.
+/// turn is before it. Runs do not wait behind policies to which nothing happens, and not for long: a pivot must not be
+/// recorded on proofs that have grown old in a queue.
 struct Turns {
     calm: Semaphore,
     runs: Semaphore,
 }
 
 impl Turns {
+    const OF_CALM: usize = 8;
+    const OF_RUNS: usize = 32;
+
     const fn new() -> Self {
-        Self { calm: Semaphore::const_new(8), runs: Semaphore::const_new(16) }
+        Self { calm: Semaphore::const_new(Self::OF_CALM), runs: Semaphore::const_new(Self::OF_RUNS) }
     }
 
-    async fn of(&self, next: &Journal) -> Option<SemaphorePermit<'_>> {
-        let turns = if next.state.active_run.is_some() { &self.runs } else { &self.calm };
-        // They are never closed.
-        turns.acquire().await.ok()
+    async fn of(&self, next: &Journal) -> Result<SemaphorePermit<'_>, StoreError> {
+        let turn = if next.state.active_run.is_some() {
+            tokio::time::timeout(TURN_WITHIN, self.runs.acquire()).await.ok()
+        } else {
+            Some(self.calm.acquire().await)
+        };
+        // They are never closed: without a turn the time was over.
+        turn.and_then(Result::ok).ok_or_else(|| StoreError::Api {
+            verb: "record",
+            why: format!("too many records are under way, none ended within {TURN_WITHIN:?}"),
+            class: StoreErrorClass::Busy,
+        })
     }
 }
 
@@ -154,9 +169,10 @@ impl KubernetesStore {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, version));
     }
 
-    fn remembered_lease(&self, number: u64) -> Option<String> {
-        let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|(known, _)| *known == number).map(|(_, version)| version.clone())
+    /// What was remembered, once: a write under it that is never answered may have changed it.
+    fn take_lease_version(&self, number: u64) -> Option<String> {
+        let held = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
+        held.filter(|(known, _)| *known == number).map(|(_, version)| version)
     }
 
     /// A journal as it was just seen or written.
@@ -180,6 +196,7 @@ impl KubernetesStore {
         (young && calm).then(|| loaded.clone())
     }
 
+    /// A journal was written. The lease is another object, under another permission: its renewals show nothing of journals.
     fn note_write(&self) {
         let now = self.clock.now().tick;
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
@@ -248,7 +265,7 @@ impl Store for KubernetesStore {
         lease: &LeaseToken,
         next: &Journal,
     ) -> Result<Version, StoreError> {
-        let _turn = self.turns.of(next).await;
+        let _turn = self.turns.of(next).await?;
         let recorded = Box::pin(journal::record(self, policy, expected, lease, next)).await;
         // If it failed, somebody else wrote, or nobody knows whether this did.
         self.forget(policy);
@@ -324,8 +341,9 @@ impl Store for KubernetesStore {
         Ok(self.frames.of(policy, run))
     }
 
-    /// The lease's renewals are durable writes of this very process; without a recent one the API server is asked
-    /// whether it would take a change of the lease.
+    /// A recent record is a durable write of this very process. Without one the API server is asked whether it would take
+    /// a change of the lease: a dry run, which shows that it answers and takes writes. That etcd has room shows by the
+    /// lease's renewals: without them this process does not act.
     async fn check(&self, _need: Need) -> Result<(), StoreError> {
         if self.wrote_lately() { Ok(()) } else { lease::check(self).await }
     }
@@ -341,5 +359,27 @@ impl KubernetesStore {
             Err(error) if error.class() == StoreErrorClass::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::journal_with_run;
+    use futures::future::try_join_all;
+    use muster_core::journal::PolicyState;
+
+    #[tokio::test]
+    async fn a_run_without_a_turn_in_time_is_told_to_look_again() {
+        let state = PolicyState::new(Owner::new("uid-1"));
+        let calm = Journal { state, run: None, requests: Vec::new() };
+        let run = journal_with_run(&calm, 1);
+        let turns = Turns::new();
+        let taken = try_join_all((0..Turns::OF_RUNS).map(|_| turns.of(&run))).await.unwrap();
+        let refused = turns.of(&run).await.expect_err("all are taken");
+        assert_eq!(refused.class(), StoreErrorClass::Busy, "{refused}");
+        drop(turns.of(&calm).await.expect("calm policies have turns of their own"));
+        drop(taken);
+        drop(turns.of(&run).await.expect("one is free again"));
     }
 }

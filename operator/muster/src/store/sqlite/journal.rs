@@ -27,7 +27,7 @@ pub(super) fn list(tx: &Transaction<'_>) -> Result<Vec<Known>, Fault> {
         let journal = parse(&policy, &row.get::<_, String>(3)?).ok();
         Ok(Known {
             policy,
-            owner: Owner::new(row.get::<_, String>(1)?),
+            owner: Some(Owner::new(row.get::<_, String>(1)?)),
             version: version(row.get(2)?),
             in_run: journal.map(|journal| journal.state.active_run.is_some()),
         })
