@@ -1,10 +1,11 @@
-//! Two operators: the one that acts dies in the middle of a run, or is asked to end, and the other one goes on with it.
+//! Two operators: the one that acts dies in the middle of a run, or is asked to end, and the other one goes on with it; or
+//! they are of two installations, and one keeps away.
 
 use anyhow::{Context as _, ensure};
 use jiff::{SignedDuration, Timestamp};
-use muster::demo::policy::PolicyOptions;
+use muster::demo::policy::{POLICY, PolicyOptions};
 use muster_core::policy::Mode;
-use muster_tests::operated::{OPERATOR, Operated, PATIENCE, Person, SECOND, is_in, text};
+use muster_tests::operated::{OPERATOR, Operated, PATIENCE, Person, SECOND, condition, is_in, text};
 use muster_tests::patience;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -47,6 +48,41 @@ async fn a_leader_that_is_asked_to_end_hands_its_run_over_long_before_its_lease_
     let told = leader_is_asked_to_end(&operated).await.map_err(|error| operated.with_last_words(&error));
     operated.stop().await?;
     told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_another_installation_keeps_away_and_says_so() -> anyhow::Result<()> {
+    let operated = Operated::start(binary(), policy()).await?;
+    let told = a_stranger_comes(&operated).await.map_err(|error| operated.with_last_words(&error));
+    operated.stop().await?;
+    told
+}
+
+async fn a_stranger_comes(operated: &Operated) -> anyhow::Result<()> {
+    let stranger = operated.start_stranger()?;
+    patience::until("the stranger says that it keeps away", || async {
+        let metrics = operated.metrics_of(stranger).await?;
+        let failing = metrics.lines().filter(|line| line.starts_with("muster_policy_pass_failing{"));
+        let failing: Vec<_> = failing.collect();
+        ensure!(failing.iter().any(|line| line.ends_with(" 1.0")), "{failing:?}");
+        Ok(())
+    })
+    .await?;
+    let policy = operated.get("rfp", POLICY.1).await?;
+    let ready = condition(&policy, "Ready");
+    ensure!(
+        text(ready, &["reason"]) != "PassFails",
+        "the stranger tells of a policy that is not its own: {ready}"
+    );
+    let person = Person::new(operated, "kim");
+    person.ask("planned", "Switchover").await?;
+    person.approve_shown("planned").await?;
+    operated.until("run", "planned", is_in("Completed")).await?;
+    let timeline = operated.timeline(&"west".into()).await?;
+    ensure!(timeline == "00000002", "promoted once, and not again: {timeline}");
+    let journal = operated.get("failoverjournal", POLICY.1).await?;
+    ensure!(text(&journal, &["spec", "lease"]) == "muster/muster", "{:#}", journal["spec"]["lease"]);
+    Ok(())
 }
 
 async fn leader_dies(operated: &Operated) -> anyhow::Result<()> {

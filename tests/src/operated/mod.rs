@@ -217,9 +217,24 @@ impl Operated {
         Ok(Client::new(Some(&format!("http://{}", self.world.api())), None, &self.world.state())?)
     }
 
+    /// Starts an operator of another installation, with a lease of its own; the address of its API.
+    pub fn start_stranger(&self) -> anyhow::Result<SocketAddr> {
+        let listen = free_address()?;
+        let mut link =
+            OperatorLink { kubeconfig: self.link.kubeconfig.clone(), args: self.link.args.clone() };
+        link.args.extend(["--lease-name", "stranger"].map(str::to_owned));
+        start_operator_as(SECOND, listen, &self.world, &self.binary, &link)?;
+        Ok(listen)
+    }
+
     /// What the operator's `/metrics` says.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        let answer = send(self.world.api(), &Call::get("/metrics"), Duration::from_secs(5)).await?;
+        self.metrics_of(self.world.api()).await
+    }
+
+    /// What the `/metrics` of an operator at this address says.
+    pub async fn metrics_of(&self, operator: SocketAddr) -> anyhow::Result<String> {
+        let answer = send(operator, &Call::get("/metrics"), Duration::from_secs(5)).await?;
         anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
         Ok(answer.body.as_str().unwrap_or_default().to_owned())
     }

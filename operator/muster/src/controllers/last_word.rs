@@ -8,11 +8,11 @@ use crate::store::KubernetesStore;
 use crate::store::kubernetes::split;
 use crate::store::kubernetes::story::clip;
 use async_trait::async_trait;
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use muster_core::ids::PolicyName;
 use muster_core::journal::Run;
 use muster_core::wish::Wish;
-use muster_crds::policy::Mode;
 use muster_crds::{FailoverRun, RegionFailoverPolicy};
 use std::fmt;
 
@@ -30,7 +30,9 @@ impl LastWord for Objects {
     async fn stop(&self, policy: &PolicyName, run: &Run) -> Result<Option<Wish>, String> {
         let (namespace, name) = split(policy);
         let runs: Api<FailoverRun> = Api::namespaced(self.0.clone(), namespace);
-        let policies: Api<RegionFailoverPolicy> = Api::namespaced(self.0.clone(), namespace);
+        // As it stands there: one that this version cannot read is paused and stopped all the same.
+        let kind = ApiResource::erase::<RegionFailoverPolicy>(&());
+        let policies: Api<DynamicObject> = Api::namespaced_with(self.0.clone(), namespace, &kind);
         let [own, with_epoch] = KubernetesStore::object_names(run);
         let (own, with_epoch, policy_object) = tokio::try_join!(
             within(runs.get_opt(&own)),
@@ -44,10 +46,10 @@ impl LastWord for Objects {
             let (by, reason) = (abort.by.to_string(), abort.reason.to_string());
             return Ok(Some(Wish::Abort { run: run.name.clone(), by, reason }));
         }
-        if policy_object.as_ref().is_some_and(|object| object.spec.mode == Mode::Observe) {
+        if policy_object.as_ref().is_some_and(|object| object.data["spec"]["mode"] == "Observe") {
             return Err("the policy's mode is Observe by now".to_owned());
         }
-        let paused = policy_object.and_then(|object| said(&object, PAUSED));
+        let paused = policy_object.and_then(|object| said(&object.metadata, PAUSED));
         Ok(paused.map(|why| Wish::Pause { by: "annotation".to_owned(), reason: clip(&why) }))
     }
 }

@@ -144,6 +144,9 @@ impl Teller {
         latest: Option<&Latest>,
         answered: &mut Option<Answered>,
     ) -> Result<(), String> {
+        if self.store.is_of_another_installation(name) {
+            return Ok(());
+        }
         if let Some(latest) = latest {
             self.tell_run(name, latest).await?;
         }

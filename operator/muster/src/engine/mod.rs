@@ -94,6 +94,8 @@ enum NotTaken {
     Invalid(String),
     /// The journal did not answer; tried again.
     Store(StoreError),
+    /// The kept version could not be read; tried again.
+    Unread(String),
     /// A run holds to a version that is not to be had; tried again.
     VersionMissing(String),
 }
@@ -158,7 +160,7 @@ impl Engine {
 
     /// Follows the source until `stop`.
     pub(crate) async fn follow(&self, mut source: impl PolicySource) {
-        let mut acted = false;
+        let mut acted = None;
         let mut retry = Retry::default();
         let mut first = true;
         let wakes = source.wakes();
@@ -174,9 +176,10 @@ impl Engine {
             source = back;
             let ended = self.sweep_ended().await;
             // What only the process that acts may do was left undone before.
-            let acts = self.shell.lease.is_held();
-            let begins = !std::mem::replace(&mut acted, acts) && acts;
+            let acts = self.shell.lease.token().map(|token| token.number());
+            let begins = std::mem::replace(&mut acted, acts) != acts && acts.is_some();
             let thorough = std::mem::take(&mut first) || ended || begins || retry.is_due();
+            self.find_versions().await;
             if changed != Changed::default() || thorough {
                 // What was left undone is not forgotten over a change of something else.
                 let thorough = thorough || retry.is_open();
@@ -198,6 +201,8 @@ impl Engine {
         for name in &ended {
             tracing::info!(policy = %name, "policy is no longer in force");
             self.lock().remove(name);
+            // Whoever comes back under this name may be another policy.
+            self.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
             self.kept.forget(name).await;
         }
         !ended.is_empty()
@@ -228,6 +233,11 @@ impl Engine {
                 }
                 Err(NotTaken::Store(error)) => {
                     failed.insert(name.clone(), error.to_string());
+                    listing.doubtful.insert(name.clone());
+                    complete = false;
+                }
+                Err(NotTaken::Unread(error)) => {
+                    failed.insert(name.clone(), error);
                     listing.doubtful.insert(name.clone());
                     complete = false;
                 }
@@ -284,7 +294,7 @@ impl Engine {
         if self.offer_again(name, found, (&source, &newest), credentials) {
             return Ok(());
         }
-        let kept = self.kept_setup(name, &owner, &source).await?;
+        let kept = self.kept_setup(name, &owner, (&source, &newest)).await?;
         self.start(name, file, source, Offer { newest, credentials: 0, removed: false, kept });
         Ok(())
     }
@@ -327,6 +337,7 @@ impl Engine {
             _keeping: AbortOnDropHandle::new(tokio::spawn(keeping)),
             handle,
         };
+        self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.lock().insert(name.clone(), running);
     }
 
@@ -434,7 +445,8 @@ async fn keep_acting(shell: Arc<Shell>, mut handle: PolicyHandle, kept: Arc<dyn 
     while handle.latest.changed().await.is_ok() {
         let Some(latest) = handle.latest.borrow_and_update().clone() else { continue };
         // Only a version that a pass has settled on: before the first one, the newest may not be what a run holds to.
-        let settled = latest.rule.is_some() && shell.lease.is_held();
+        // After a pass that failed the version that acts may be another one than the rule was found for.
+        let settled = latest.rule.is_some() && latest.problem.is_none() && shell.lease.is_held();
         let Some(document) =
             latest.acting.document.clone().filter(|d| settled && written.as_ref() != Some(d))
         else {

@@ -1,7 +1,7 @@
 //! What acted before a restart: kept versions that runs hold to, and what is left of policies that are gone.
 
 use super::source::{Found, Listing, problem};
-use super::{Engine, NotTaken};
+use super::{Engine, NotTaken, Running};
 use crate::assemble::name_all;
 use crate::execute::{Offer, Setup};
 use crate::store::Known;
@@ -74,11 +74,19 @@ impl Engine {
     /// Brings the kept version of a policy into force, if there is one. False: it is there, and of no use just now.
     async fn bring_back(&self, known: &Known, doubtful: bool, listing: &mut Listing) -> bool {
         let name = &known.policy;
+        let lost = |listing: &mut Listing, why: &str| {
+            let message = format!("a run of it is active, and {why}: nothing is done for it");
+            listing.problems.push(problem("(kept)", Some(known.policy.clone()), "Invalid", message));
+            false
+        };
+        let in_run = known.in_run == Some(true);
         // Without an owner no effect can be told from a stranger's.
-        let Some(owner) = &known.owner else { return true };
+        let Some(owner) = &known.owner else {
+            return !in_run || lost(listing, "its journal names no owner");
+        };
         let source = match self.kept.read(name).await {
             Ok(Some(source)) => source,
-            Ok(None) => return true,
+            Ok(None) => return !in_run || lost(listing, "the version that it holds to was not kept"),
             Err(error) => {
                 tracing::warn!(policy = %name, error, "failed to read the policy as it acted last; trying again");
                 return false;
@@ -151,16 +159,17 @@ impl Engine {
         &self,
         name: &PolicyName,
         owner: &Owner,
-        newest: &RegionFailoverPolicy,
+        (source, newest): (&RegionFailoverPolicy, &Setup),
     ) -> Result<Option<Arc<Setup>>, NotTaken> {
-        let read = self.kept.read(name).await.map_err(NotTaken::VersionMissing)?;
-        let Some(kept) = read.filter(|kept| kept.spec != newest.spec) else { return Ok(None) };
+        let read = self.kept.read(name).await.map_err(NotTaken::Unread)?;
+        let Some(kept) = read.filter(|kept| kept.spec != source.spec) else { return Ok(None) };
         let problems = match self.assembler.assemble(&Arc::new(kept), owner, 0) {
             Ok(assembled) => return Ok(Some(Arc::new(assembled.setup))),
             Err(problems) => name_all(&problems),
         };
-        let loaded = self.shell.store.load(name).await.map_err(NotTaken::Store)?;
-        match loaded.journal.state.active_run {
+        let journal = self.shell.store.load(name).await.map_err(NotTaken::Store)?.journal;
+        let active = journal.run.as_ref().filter(|run| !run.phase.is_final());
+        match active.filter(|run| !newest.fits(run)) {
             None => {
                 tracing::warn!(policy = %name, problems, "a kept policy is of no use any more");
                 Ok(None)
@@ -169,6 +178,29 @@ impl Engine {
                 "{} holds to the version that it was claimed with, which is of no use now: {problems}",
                 run.name
             ))),
+        }
+    }
+
+    /// Looks once more for the versions that active runs hold to: another process may have kept one since this one
+    /// began.
+    pub(super) async fn find_versions(&self) {
+        let misfit = |running: &Running| {
+            let latest = running.handle.latest.borrow().clone()?;
+            let run = latest.journal.as_ref()?.run.as_ref().filter(|run| !run.phase.is_final())?;
+            let offer = running.offers.borrow();
+            let has = offer.kept.as_ref().is_some_and(|kept| kept.fits(run));
+            let wanted = !latest.acting.fits(run) && !offer.newest.fits(run) && !has;
+            wanted.then(|| (Arc::clone(&running.source), Arc::clone(&offer.newest)))
+        };
+        let wanted: Vec<_> =
+            self.lock().iter().filter_map(|(name, running)| Some((name.clone(), misfit(running)?))).collect();
+        for (name, (source, newest)) in wanted {
+            let owner = newest.policy.owner.clone();
+            // What is missing is told by the pass that waits for it.
+            let Ok(Some(kept)) = self.kept_setup(&name, &owner, (&source, &newest)).await else { continue };
+            if let Some(running) = self.lock().get(&name) {
+                running.offers.send_modify(|offer| offer.kept = Some(kept));
+            }
         }
     }
 }

@@ -42,6 +42,13 @@ pub struct Setup {
     pub document: Option<Arc<str>>,
 }
 
+impl Setup {
+    /// Whether this is the version that a run was claimed with, but for what is live.
+    pub(crate) fn fits(&self, run: &Run) -> bool {
+        same_spec(&run.policy, &self.policy)
+    }
+}
+
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").field("policy", &self.policy.name).finish_non_exhaustive()
@@ -111,7 +118,7 @@ impl InForce {
     /// Whether the version that acts is the one that the active run was claimed with: another one would look at other
     /// servers than it plans for, and prove what nobody asked for.
     pub(super) fn fits(&self, run: &Run) -> bool {
-        same_spec(&run.policy, &self.acting.policy)
+        self.acting.fits(run)
     }
 
     /// What waits for the end of the active run, for people.

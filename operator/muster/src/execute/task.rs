@@ -70,7 +70,7 @@ enum PassError {
     #[error("a person has stopped the run")]
     Stopped,
     #[error(
-        "the version of the policy that {0} was claimed with is not to be had; nothing is done for it until it is"
+        "the version of the policy that {0} was claimed with is not to be had: nothing is done for it, and nothing undone, until it is. The policy as it was then stands in its journal (inForce): write it again, with the Secrets that it names"
     )]
     OtherVersion(RunName),
 }

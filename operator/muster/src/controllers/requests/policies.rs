@@ -6,6 +6,7 @@ use super::{RESYNC, Requests, UnderWay, next_round};
 use crate::store::kubernetes::split;
 use crate::store::kubernetes::story::clip;
 use kube::Api;
+use kube::core::ObjectMeta;
 use muster_core::ids::{Owner, PolicyName};
 use muster_core::journal::PolicyState;
 use muster_core::wish::Wish;
@@ -92,7 +93,7 @@ impl Requests {
         let (namespace, name) = split(policy);
         let api: Api<RegionFailoverPolicy> = Api::namespaced(self.client.clone(), namespace);
         let live = within(api.get_opt(name)).await?;
-        Ok(live.is_some_and(|object| said(&object, PAUSED).is_none()))
+        Ok(live.is_some_and(|object| said(&object.metadata, PAUSED).is_none()))
     }
 }
 
@@ -100,17 +101,17 @@ impl Requests {
 fn wishes_of(object: &RegionFailoverPolicy, state: &PolicyState) -> Vec<Wish> {
     let by = BY.to_owned();
     let mut wishes = Vec::new();
-    let paused = said(object, PAUSED);
+    let paused = said(&object.metadata, PAUSED);
     if let Some(why) = paused.as_deref().filter(|why| state.paused.as_ref() != Some(&paused_text(why))) {
         wishes.push(Wish::Pause { by: by.clone(), reason: clip(why) });
     }
     if let Some(owner) =
-        said(object, ADOPT).map(Owner::new).filter(|owner| !state.adopted_from.contains(owner))
+        said(&object.metadata, ADOPT).map(Owner::new).filter(|owner| !state.adopted_from.contains(owner))
     {
         wishes.push(Wish::Adopt { owner, by: by.clone() });
     }
     // An acknowledgement is of what was seen: it names that, and counts for nothing else.
-    if said(object, ACK).is_some_and(|said| ack_token(state).as_ref() == Some(&said)) {
+    if said(&object.metadata, ACK).is_some_and(|said| ack_token(state).as_ref() == Some(&said)) {
         wishes.push(Wish::Ack { by: by.clone() });
     }
     if paused.is_none() && state.paused.is_some() {
@@ -134,8 +135,8 @@ pub(crate) fn ack_token(state: &PolicyState) -> Option<String> {
 }
 
 /// What an annotation of a policy says, if it says something.
-pub(crate) fn said(object: &RegionFailoverPolicy, key: &str) -> Option<String> {
-    let annotations = object.metadata.annotations.as_ref();
+pub(crate) fn said(metadata: &ObjectMeta, key: &str) -> Option<String> {
+    let annotations = metadata.annotations.as_ref();
     annotations.and_then(|all| all.get(key)).filter(|value| !value.trim().is_empty()).cloned()
 }
 

@@ -21,6 +21,7 @@ const LANDS_WITHIN: Millis = Millis::from_secs(60);
 
 const RESTARTED: &str =
     "it was not claimed before Muster was restarted; create it again if it is still wanted";
+const LOST: &str = "it was taken in, and the journal has lost it; create it again if it is still wanted";
 const NOT_A_PERSONS: &str = "only Muster itself opens a run by a verdict";
 const TOO_OLD: &str = "it was made more than 15 minutes ago, and nothing could take it in; create it again if it is \
                        still wanted";
@@ -136,7 +137,9 @@ fn decide(object: &FailoverRun, asked: Option<&Asked>, told: Option<String>, now
         return refuse("RequestRefused", &why);
     }
     match asked.map(|asked| asked.answer.as_ref()) {
-        Some(Some(Ok(()))) => return Next::Wait,
+        // It was taken in, and the journal has it no more: one that was set back.
+        Some(Some(Ok(()))) if may_land(asked, now) => return Next::Wait,
+        Some(Some(Ok(()))) => return refuse("RequestRefused", LOST),
         Some(Some(Err(refusal))) => return Next::Refuse(refusal.clone()),
         None if object.status.as_ref().is_some_and(is_marked) => return refuse("RequestRefused", RESTARTED),
         Some(None) | None => {}

@@ -177,6 +177,9 @@ impl Requests {
             Err(StoreError::UnknownPolicy { .. }) => return Ok(()),
             Err(error) => return Err(error.to_string()),
         };
+        if self.store.is_of_another_installation(&policy) {
+            return Ok(());
+        }
         let own = journal.run.as_ref().filter(|run| KubernetesStore::is_object_of(object, &policy, run));
         if let Some(run) = own {
             return self.consent(object, &policy, run).await;

@@ -77,7 +77,10 @@ fn describe(
 async fn read(store: &KubernetesStore, policy: &PolicyName) -> Result<Row, StoreError> {
     const VERB: &str = "read the journal";
     match call(VERB, Effect::Read, api(store, policy).get(split(policy).1)).await {
-        Ok(object) => Row::parse(policy, object),
+        Ok(object) => {
+            store.note_installation(policy, &object.spec.lease);
+            Row::parse(policy, object)
+        }
         Err(Failed::Missing) => Err(StoreError::UnknownPolicy { policy: policy.clone() }),
         Err(failed) => Err(failed.unexpected(VERB)),
     }
@@ -227,17 +230,25 @@ pub(super) async fn record(
 /// written is not written by an older one.
 async fn ensure_ours(store: &KubernetesStore, row: &Row, number: u64) -> Result<(), StoreError> {
     let spec = &row.object.spec;
-    let own = store.options.lease.to_string();
-    if spec.lease != own {
-        let Some((namespace, name)) = spec.lease.split_once('/') else { return Ok(()) };
-        if lease::exists(store, namespace, name).await? {
-            return Err(StoreError::OtherInstallation { lease: spec.lease.clone(), own });
-        }
-        return Ok(());
+    if spec.lease != store.options.lease.to_string() {
+        return ensure_abandoned(store, &spec.lease).await;
     }
     if u64::try_from(spec.lease_number).is_ok_and(|newest| newest > number) {
         let why = format!("number {number} was followed by {}, which has written here", spec.lease_number);
         return Err(StoreError::LeaseLost { why });
+    }
+    Ok(())
+}
+
+/// Another installation writes where its Lease is there.
+async fn ensure_abandoned(store: &KubernetesStore, lease: &str) -> Result<(), StoreError> {
+    let own = store.options.lease.to_string();
+    if lease == own {
+        return Ok(());
+    }
+    let Some((namespace, name)) = lease.split_once('/') else { return Ok(()) };
+    if lease::exists(store, namespace, name).await? {
+        return Err(StoreError::OtherInstallation { lease: lease.to_owned(), own });
     }
     Ok(())
 }
@@ -251,6 +262,7 @@ pub(super) async fn wish(
     let mut retry = Retry::default();
     loop {
         let row = read(store, policy).await?;
+        ensure_abandoned(store, &row.object.spec.lease).await?;
         let next = wish::take_in(&row.journal, wish, now).map_err(StoreError::Refused)?;
         if next == row.journal {
             return Ok(Loaded { version: row.version(), journal: next });
@@ -289,6 +301,7 @@ pub(super) async fn keep_in_force(
     loop {
         let row = read(store, policy).await?;
         let held = &row.object.spec;
+        ensure_abandoned(store, &held.lease).await?;
         if held.in_force.as_deref() == Some(document) {
             return Ok(());
         }

@@ -97,6 +97,8 @@ pub struct KubernetesStore {
     lease: Mutex<Option<(u64, String)>>,
     /// When a journal was written last.
     written: Mutex<Option<Tick>>,
+    /// Policies whose journals another installation wrote last.
+    foreign: Mutex<BTreeSet<PolicyName>>,
     /// Journals as this process saw or wrote them last, and when.
     known: Mutex<BTreeMap<PolicyName, (Loaded, Tick)>>,
     /// Changes of journals by this process: what was read while one went on may be older than it.
@@ -149,8 +151,8 @@ impl KubernetesStore {
         let frames = Frames::new(options.frames_per_run);
         let (sight, lease, written) = (LeaseSight::default(), Mutex::default(), Mutex::default());
         let (known, changes, desk) = (Mutex::default(), AtomicU64::new(0), claims::Desk::default());
-        let turns = Turns::new();
-        Self { client, options, clock, sight, lease, written, known, changes, frames, desk, turns }
+        let (turns, foreign) = (Turns::new(), Mutex::default());
+        Self { client, options, clock, sight, lease, written, foreign, known, changes, frames, desk, turns }
     }
 
     /// The policy as it acted last, as YAML; `None` if it never did.
@@ -165,6 +167,20 @@ impl KubernetesStore {
         kept
     }
 
+    /// Whether another installation wrote the policy's journal last: then it also tells of it.
+    pub fn is_of_another_installation(&self, policy: &PolicyName) -> bool {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).contains(policy)
+    }
+
+    fn note_installation(&self, policy: &PolicyName, lease: &str) {
+        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if lease == self.options.lease.to_string() {
+            foreign.remove(policy);
+        } else {
+            foreign.insert(policy.clone());
+        }
+    }
+
     fn remember_lease(&self, number: u64, version: String) {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, version));
     }
@@ -176,10 +192,11 @@ impl KubernetesStore {
     }
 
     /// A journal as it was just seen or written.
-    fn know(&self, policy: &PolicyName, loaded: &Loaded) {
-        let now = self.clock.now().tick;
+    fn know(&self, policy: &PolicyName, loaded: &Loaded, at: Tick) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(policy.clone(), (loaded.clone(), now));
+        if known.get(policy).is_none_or(|(_, before)| *before <= at) {
+            known.insert(policy.clone(), (loaded.clone(), at));
+        }
     }
 
     fn forget(&self, policy: &PolicyName) {
@@ -239,10 +256,11 @@ impl Store for KubernetesStore {
     }
 
     async fn load(&self, policy: &PolicyName) -> Result<Loaded, StoreError> {
-        let before = self.changes.load(Ordering::Acquire);
+        // Of before the call: what comes late was true when it was asked for.
+        let (before, at) = (self.changes.load(Ordering::Acquire), self.clock.now().tick);
         let loaded = journal::load(self, policy).await?;
         if self.changes.load(Ordering::Acquire) == before {
-            self.know(policy, &loaded);
+            self.know(policy, &loaded, at);
         }
         Ok(loaded)
     }
@@ -270,7 +288,9 @@ impl Store for KubernetesStore {
         // If it failed, somebody else wrote, or nobody knows whether this did.
         self.forget(policy);
         if let Ok(version) = &recorded {
-            self.know(policy, &Loaded { version: version.clone(), journal: next.clone() });
+            self.note_installation(policy, &self.options.lease.to_string());
+            let loaded = Loaded { version: version.clone(), journal: next.clone() };
+            self.know(policy, &loaded, self.clock.now().tick);
         }
         recorded
     }
