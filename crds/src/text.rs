@@ -176,7 +176,9 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
             "use lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit",
         ),
         SecretKey::PATTERN => ("a key of a Secret", "use letters, digits, `-`, `_` and `.`"),
-        HostedZoneId::PATTERN => ("a hosted zone's id", "write it like Z0123456789ABCDEFGHIJ, without /hostedzone/"),
+        HostedZoneId::PATTERN => {
+            ("a hosted zone's id", "write it like Z0123456789ABCDEFGHIJ, without /hostedzone/")
+        }
         RoleArn::PATTERN => ("a role's ARN", "write it like arn:aws:iam::111122223333:role/muster"),
         HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
         _ => ("a text of the right form", "see the field's description"),

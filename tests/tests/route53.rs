@@ -296,7 +296,10 @@ async fn another_writer_is_seen_and_not_written_over() {
 
     stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.9.9"]);
     let seen = facts(&adapter).await;
-    assert_eq!(seen.drift.as_deref(), Some("another writer: A 127.0.9.9 stands there, A 127.0.2.1 was written"));
+    assert_eq!(
+        seen.drift.as_deref(),
+        Some("another writer: A 127.0.9.9 stands there, A 127.0.2.1 was written")
+    );
     let refused = flip(&adapter, Numbers(2, 0, 1), "east").await;
     assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("127.0.9.9")), "{refused:?}");
 

@@ -287,14 +287,16 @@ pub(super) fn largest_policy() -> Value {
             "application": {"user": "v", "passwordSecret": secret}, "rejoin": {"exec": {"command": command}},
             "nodes": many(8, &|r| json!({"region": name("r", r), "host": "h"}))}})
     });
-    let traffic = many(8, &|i| if i % 2 == 1 {
-        json!({"name": name("t", i), "route53": {"zoneId": "Z1", "zone": "z", "record": "z",
-            "nameServers": many(8, &|_| json!("a")), "roleArn": "arn:aws:iam::111122223333:role/a", "externalIdSecret": secret,
-            "flip": {"record": {"targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}}}})
-    } else {
-        json!({"name": name("t", i), "rfc2136": {"servers": many(8, &|_| json!("127.0.0.1:53")), "zone": "z",
-            "record": "z", "tsig": {"keyName": "k", "secret": secret},
-            "targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}})
+    let traffic = many(8, &|i| {
+        if i % 2 == 1 {
+            json!({"name": name("t", i), "route53": {"zoneId": "Z1", "zone": "z", "record": "z",
+                "nameServers": many(8, &|_| json!("a")), "roleArn": "arn:aws:iam::111122223333:role/a", "externalIdSecret": secret,
+                "flip": {"record": {"targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}}}})
+        } else {
+            json!({"name": name("t", i), "rfc2136": {"servers": many(8, &|_| json!("127.0.0.1:53")), "zone": "z",
+                "record": "z", "tsig": {"keyName": "k", "secret": secret},
+                "targets": many(8, &|r| json!({"region": name("r", r), "address": format!("127.0.0.{r}")}))}})
+        }
     });
     let compute = many(8, &|i| {
         json!({"name": name("c", i), "scale": {

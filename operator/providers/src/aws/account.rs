@@ -71,17 +71,24 @@ impl AwsAccounts {
 }
 
 /// One account, as somebody.
-#[derive(Debug)]
 pub struct Account {
     access: AwsAccess,
     place: Option<AwsPlace>,
     route53: OnceCell<aws_sdk_route53::Client>,
 }
 
+/// Without its clients: they would show what they assume roles by.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
 impl Account {
     /// A client of Route 53. Its control plane is one for all regions of a partition, and the SDK knows where.
     pub(crate) async fn route53(&self) -> &aws_sdk_route53::Client {
-        let made = async { aws_sdk_route53::Client::new(&self.load().await) };
+        // In a box, as below: what the SDK's futures hold is large, and most of the time nobody waits for them.
+        let made = async { aws_sdk_route53::Client::new(&Box::pin(self.load()).await) };
         self.route53.get_or_init(|| made).await
     }
 
@@ -89,7 +96,9 @@ impl Account {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build());
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(CALL).build(),
+            );
         if let Some(place) = &self.place {
             let keys = Credentials::new(
                 place.access_key.clone(),
@@ -103,13 +112,13 @@ impl Account {
                 .region(Region::from_static("us-east-1"))
                 .credentials_provider(keys);
         }
-        let own = loader.load().await;
+        let own = Box::pin(loader.load()).await;
         let Some(role) = &self.access.role_arn else { return own };
         let mut assumed = AssumeRoleProvider::builder(role).session_name(SESSION).configure(&own);
         if let Some(external_id) = &self.access.external_id {
             assumed = assumed.external_id(external_id);
         }
-        let provider = SharedCredentialsProvider::new(assumed.build().await);
+        let provider = SharedCredentialsProvider::new(Box::pin(assumed.build()).await);
         own.into_builder().credentials_provider(provider).build()
     }
 }

@@ -18,7 +18,7 @@ mod wire;
 pub use name::{NameConfig, NameError};
 pub use target::Target;
 
-pub(crate) use data::{Datum, View, Written};
+pub(crate) use data::{Datum, View};
 pub(crate) use decide::Verdict;
 pub(crate) use name::{Flip, SteeredName, parse_name};
 pub(crate) use observe::{ReadError, observe_servers, read_settled};

@@ -176,9 +176,7 @@ impl SteeredName {
     }
 }
 
-fn check_targets(
-    targets: &BTreeMap<RegionName, Target>,
-) -> Result<BTreeMap<RegionName, Datum>, NameError> {
+fn check_targets(targets: &BTreeMap<RegionName, Target>) -> Result<BTreeMap<RegionName, Datum>, NameError> {
     if targets.len() < 2 {
         return Err(NameError::TooFewTargets);
     }

@@ -32,7 +32,11 @@ pub(super) fn make_update(checked: &Checked, before: &View, flip: &Flip<'_>) -> 
     }
     message.add_authority(Record::from_rdata(record.clone(), checked.name.ttl, flip.target.rdata()));
     message.add_authority(delete_all(witness, RecordType::TXT));
-    message.add_authority(Record::from_rdata(witness.clone(), checked.name.ttl, RData::TXT(flip.wanted.to_txt())));
+    message.add_authority(Record::from_rdata(
+        witness.clone(),
+        checked.name.ttl,
+        RData::TXT(flip.wanted.to_txt()),
+    ));
     message
 }
 

@@ -81,8 +81,7 @@ impl Rfc2136 {
     ) -> Result<Outcome, FlipError> {
         let mut connection = Connection::open(self.checked.primary()).await?;
         for _ in 0..ROUNDS {
-            let before =
-                read_settled(&self.checked.name, &mut connection, || Some(self.signing())).await?;
+            let before = read_settled(&self.checked.name, &mut connection, || Some(self.signing())).await?;
             match self.checked.name.judge(&before, &flip.wanted) {
                 Verdict::AlreadyDone => return Ok(Outcome::AlreadyDone),
                 Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),

@@ -41,13 +41,14 @@ impl ServerName {
     pub fn parse(text: &str) -> Option<Self> {
         const DNS: u16 = 53;
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Some(Self { host: address.ip().to_string(), port: address.port() });
+            let (host, port) = (address.ip().to_string(), address.port());
+            return (port != 0).then_some(Self { host, port });
         }
         if text.parse::<std::net::IpAddr>().is_ok() {
             return Some(Self { host: text.to_owned(), port: DNS });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)?),
+            Some((host, port)) => (host, port.parse().ok().filter(|port: &u16| *port != 0)?),
             None => (text, DNS),
         };
         (!host.is_empty() && !host.contains(':')).then(|| Self { host: host.to_owned(), port })
@@ -89,7 +90,7 @@ mod tests {
         assert_eq!(read("127.0.0.1:5353").as_deref(), Some("127.0.0.1:5353"));
         assert_eq!(read("2001:db8::1").as_deref(), Some("[2001:db8::1]:53"));
         assert_eq!(read("[2001:db8::1]:5353").as_deref(), Some("[2001:db8::1]:5353"));
-        for bad in ["", ":53", "ns:0", "ns:x", "a:b:c"] {
+        for bad in ["", ":53", "ns:0", "ns:x", "a:b:c", "127.0.0.1:0"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -83,7 +83,7 @@ impl Route53 {
             let list = client.list_resource_record_sets().hosted_zone_id(&self.zone_id);
             let list = list.start_record_name(wire_name(name)).set_start_record_type(kind).max_items(PAGE);
             let failed = |error| FlipError::Before(CallError::new("route53:ListResourceRecordSets", &error));
-            records.take(list.send().await.map_err(failed)?);
+            records.take(Box::pin(list.send()).await.map_err(failed)?);
         }
         Ok(records)
     }
@@ -94,6 +94,7 @@ impl Route53 {
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Outcome, FlipError> {
+        let mut refused = String::new();
         for _ in 0..ROUNDS {
             let records = self.read().await?;
             let before = match records.view(&self.name) {
@@ -110,25 +111,27 @@ impl Route53 {
             let client = self.account.route53().await;
             let change =
                 client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
+            let failed = |error| CallError::new("route53:ChangeResourceRecordSets", &error);
             let send = async {
                 under_way.store(true, Ordering::Relaxed);
-                change.send().await
+                Box::pin(change.send()).await.map_err(failed)
             };
-            let answer = ctx.send(send).await?;
-            let failed = |error| CallError::new("route53:ChangeResourceRecordSets", &error);
-            match answer.map_err(failed) {
+            match ctx.send(send).await? {
                 Ok(taken) => {
                     let change = taken.change_info().map(|change| change.id().to_owned());
                     return Ok(Outcome::Issued(change));
                 }
                 Err(error) if error.code.as_deref() == Some("InvalidChangeBatch") => {
                     tracing::debug!(record = %self.name.record, why = error.why, "another writer was faster");
+                    refused = error.why;
                 }
                 Err(error) => return Err(FlipError::After(error)),
             }
             under_way.store(false, Ordering::Relaxed);
         }
-        Ok(Outcome::Failed(ErrorClass::Transient, self.name.about("another writer was faster each time")))
+        let why =
+            format!("another writer was faster each time, or something else beside forbids it: {refused}");
+        Ok(Outcome::Failed(ErrorClass::Transient, self.name.about(&why)))
     }
 
     /// Addresses of the authoritative servers, and why some have none.
@@ -157,7 +160,8 @@ const PAGE: i32 = 20;
 impl TrafficControl for Route53 {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts> {
         let began = tokio::time::Instant::now();
-        let (addresses, silent) = self.resolve(deadline).await;
+        // Half of it: a name that is never resolved leaves time to ask the other servers.
+        let (addresses, silent) = self.resolve(deadline / 2).await;
         let left = deadline.saturating_sub(began.elapsed());
         observe_servers(&self.name, &addresses, silent, left).await
     }

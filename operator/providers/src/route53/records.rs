@@ -13,13 +13,16 @@ pub(super) struct Records {
     sets: Vec<ResourceRecordSet>,
     /// Where the next page would begin; `None` at the zone's end.
     next: Option<Name>,
+    /// Whether a page was listed that said where.
     asked: bool,
 }
 
 impl Records {
     pub(super) fn take(&mut self, page: ListResourceRecordSetsOutput) {
-        self.next = page.next_record_name().and_then(parse_listed);
-        self.asked = true;
+        let next = page.next_record_name().map(parse_listed);
+        // One that cannot be read may come before any name.
+        self.asked = next != Some(None);
+        self.next = next.flatten();
         for set in page.resource_record_sets {
             // Two pages may overlap.
             if !self.sets.contains(&set) {
@@ -132,8 +135,8 @@ fn parse_text(value: &str) -> Option<TXT> {
 /// As [`parse_text`] reads it.
 pub(super) fn write_text(txt: &TXT) -> String {
     let quote = |string: &[u8]| {
-        let text = String::from_utf8_lossy(string).replace('\\', "\\\\").replace('"', "\\\"");
-        format!("\"{text}\"")
+        let escaped = String::from_utf8_lossy(string).replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{escaped}\"")
     };
     txt.txt_data.iter().map(|string| quote(string)).collect::<Vec<_>>().join(" ")
 }

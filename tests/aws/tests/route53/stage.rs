@@ -18,7 +18,7 @@ use tokio::time::timeout;
 pub(crate) const KEY: &str = "AKIDONE";
 pub(crate) const ACCOUNT: &str = "111111111111";
 /// From the acceptance of a batch to its being in sync.
-pub(crate) const INSYNC_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const INSYNC_AFTER: Duration = Duration::from_mins(1);
 /// Longer than anything takes here, however slow its surroundings are.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -116,10 +116,8 @@ pub(crate) fn simple(action: &str, name: &str, kind: &str, values: &[&str]) -> S
 
 /// One change, with more elements in front of the TTL.
 pub(crate) fn change_with(action: &str, name: &str, kind: &str, more: &str, values: &[&str]) -> String {
-    let mut records = String::new();
-    for value in values {
-        records.push_str(&format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"));
-    }
+    let record = |value: &&str| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>");
+    let records = values.iter().map(record).collect::<Vec<_>>().concat();
     format!(
         "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type>{more}\
          <TTL>60</TTL><ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change>"

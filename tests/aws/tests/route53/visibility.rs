@@ -94,6 +94,6 @@ async fn a_zone_may_never_get_in_sync() {
     let body = batch(&[simple("CREATE", "shop.example.net", "A", &["192.0.2.1"])]);
     let change = send(&stage.aws, KEY, "POST", &path, &body).await.expect("an answer");
     assert_eq!(change.status, 200, "{}", change.body);
-    stage.aws.skip(Duration::from_secs(86_400));
+    stage.aws.skip(Duration::from_hours(24));
     assert_eq!(stage.status(&change).await, "PENDING");
 }

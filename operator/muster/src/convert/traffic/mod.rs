@@ -132,8 +132,10 @@ impl Steered<'_> {
                 findings.error(&path, message, "use addresses of one kind for all regions");
             }
             if let Some(other) = seen.insert(fold(&target.address), &target.region) {
-                let message =
-                    format!("`{}` is the target of {other} too, so nobody could tell them apart", target.address);
+                let message = format!(
+                    "`{}` is the target of {other} too, so nobody could tell them apart",
+                    target.address
+                );
                 findings.error(&path, message, "give each region an address of its own");
             }
         }

@@ -63,7 +63,11 @@ fn convert_servers(zone: &api::Route53, path: &str, findings: &mut Findings) -> 
         match ServerName::parse(text).filter(|server| is_host(server.host())) {
             None => {
                 let message = format!("`{text}` is not a name server");
-                findings.error(path, message, "write it like ns-1.awsdns-00.com, with a port if it is not 53");
+                findings.error(
+                    path,
+                    message,
+                    "write it like ns-1.awsdns-00.com, with a port if it is not 53",
+                );
             }
             Some(server) if !seen.insert(server.to_string()) => {
                 findings.error(path, format!("{text} is listed twice"), "list each server once");
