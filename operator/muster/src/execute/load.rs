@@ -2,7 +2,7 @@
 
 use super::shell::Shell;
 use crate::store::{LeaseToken, StoreError, Version};
-use muster_core::journal::{Journal, Run};
+use muster_core::journal::Journal;
 use muster_core::policy::Policy;
 use muster_core::time::Millis;
 
@@ -36,9 +36,4 @@ pub(super) async fn load(shell: &Shell, policy: &Policy) -> Result<Loaded, LoadE
         found => found?,
     };
     Ok(Loaded { version: found.version, journal: found.journal, lease })
-}
-
-/// The run that acts, if one does.
-pub(super) fn active_run(journal: &Journal) -> Option<&Run> {
-    journal.run.as_ref().filter(|run| !run.phase.is_final())
 }

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::claims::Claims;
 use super::decide::{self, Decided};
 use super::last_word;
-use super::load::{self, LoadError, Loaded, active_run};
+use super::load::{self, LoadError, Loaded};
 use super::observe::{self, Eyes, Observed};
 use super::record;
 use super::report::{self, Frames, Latest};
@@ -239,7 +239,7 @@ impl PolicyTask {
             self.latest.send_replace(None);
             return Ok(Next::Ended);
         }
-        if let Some(run) = active_run(&loaded.journal).filter(|run| !self.in_force.fits(run)) {
+        if let Some(run) = loaded.journal.active_run().filter(|run| !self.in_force.acting().fits(run)) {
             return Err(PassError::OtherVersion(run.name.clone()));
         }
         let acting = Arc::clone(self.in_force.acting());
@@ -303,7 +303,7 @@ impl PolicyTask {
 
     /// Claims what was seen in this very pass too: nothing is decided on a node whose identity another policy holds.
     async fn hold_claims(&mut self, acting: &Setup, observed: &mut Observed) -> Result<(), PassError> {
-        let run = active_run(&observed.loaded.journal);
+        let run = observed.loaded.journal.active_run();
         let store = self.shell.store.as_ref();
         let held = self.claims.ensure(store, &acting.policy, run, &observed.seen.data).await;
         held.map_err(PassError::Claim)?;
@@ -322,7 +322,7 @@ impl PolicyTask {
 
     /// Settles which version acts. True when the policy is gone and nothing of it is under way.
     fn settle(&mut self, offer: &Offer, loaded: &Loaded) -> bool {
-        let active = active_run(&loaded.journal);
+        let active = loaded.journal.active_run();
         if offer.removed && active.is_none() {
             return true;
         }
@@ -351,7 +351,7 @@ impl PolicyTask {
     async fn look_on(&mut self, offer: &Offer) -> Next {
         match self.glance(offer).await {
             Ok(found) => {
-                let active = active_run(&found.journal);
+                let active = found.journal.active_run();
                 if offer.removed && active.is_none() {
                     return Next::Ended;
                 }
@@ -392,7 +392,7 @@ impl PolicyTask {
         Latest {
             at: self.shell.clock.now(),
             acting: Arc::clone(self.in_force.acting()),
-            deferred: journal.as_ref().and_then(|j| InForce::deferred(offer, active_run(j))),
+            deferred: journal.as_ref().and_then(|j| InForce::deferred(offer, j.active_run())),
             journal,
             rule: None,
             blocked: Vec::new(),
