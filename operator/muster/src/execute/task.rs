@@ -53,8 +53,6 @@ pub const PASS_FAILS: &str = "PassFails";
 const LOOKS_ON: &str = "this process does not hold the lease; it only looks on";
 /// How old the journal may be that another process acts on, while nothing is under way.
 const LOOKED_ON_AGE: Millis = Millis(10_000);
-/// Once the lease was held for so long, [`load`] lets no journal be older than that.
-const MEMORY: Millis = Millis(15_000);
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
@@ -270,19 +268,10 @@ impl PolicyTask {
     /// record, so nothing counts that it read before it held this lease.
     async fn load_journal(&mut self, policy: &Policy) -> Result<Loaded, LoadError> {
         let lease = self.shell.lease.token().ok_or(LoadError::NoLease)?;
-        let (store, now) = (&self.shell.store, self.shell.clock.now().tick);
+        let now = self.shell.clock.now().tick;
         let since = self.holding.filter(|(number, _)| *number == lease.number()).map(|(_, since)| since);
         self.holding = Some((lease.number(), since.unwrap_or(now)));
-        let found = match since.and_then(|since| now.since(since)) {
-            None => store.load(&policy.name).await,
-            Some(held) if held < MEMORY => store.load_in_calm(&policy.name, held).await,
-            Some(_) => return load::load(&self.shell, policy).await,
-        };
-        match found {
-            Ok(found) => Ok(Loaded { version: found.version, journal: found.journal, lease }),
-            Err(StoreError::UnknownPolicy { .. }) => load::load(&self.shell, policy).await,
-            Err(error) => Err(error.into()),
-        }
+        load::load(&self.shell, policy, lease, since.and_then(|since| now.since(since))).await
     }
 
     /// Before a point of no return: what a person has said by now is taken in first, and the pass begins anew.
