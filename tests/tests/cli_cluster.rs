@@ -75,9 +75,8 @@ async fn run(mut command: Command) -> anyhow::Result<Ended> {
 async fn every_verb_works_on_a_cluster_under_the_callers_own_rights() -> anyhow::Result<()> {
     let policy = PolicyOptions { mode: Mode::Approve, probe_every_ms: 1_000, ..PolicyOptions::default() };
     let operated = Operated::start(&binary(), policy).await?;
-    let told = story(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = story(&operated).await;
+    operated.end(told).await
 }
 
 async fn story(operated: &Operated) -> anyhow::Result<()> {

@@ -24,9 +24,8 @@ fn ended(run: &Value) -> Result<(), String> {
 async fn a_region_fails_and_comes_back_under_the_operator() -> anyhow::Result<()> {
     let policy = PolicyOptions { probe_every_ms: 1_000, ..PolicyOptions::default() };
     let operated = Operated::start(&binary(), policy).await?;
-    let told = story(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = story(&operated).await;
+    operated.end(told).await
 }
 
 async fn story(operated: &Operated) -> anyhow::Result<()> {

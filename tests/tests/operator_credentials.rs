@@ -4,10 +4,11 @@
 use anyhow::{Context as _, bail, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster_core::ids::RegionName;
-use muster_core::policy::Mode;
 use muster_tests::chart;
 use muster_tests::cluster::Cluster;
-use muster_tests::operated::{OPERATOR, Operated, OperatorLink, Person, condition, is_in, serves, text};
+use muster_tests::operated::{
+    OPERATOR, Operated, OperatorLink, Person, asking, condition, is_in, serves, text,
+};
 use muster_tests::patience;
 use serde_json::Value;
 use std::path::Path;
@@ -29,17 +30,10 @@ fn binary() -> &'static Path {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_charts_account_may_do_all_that_a_failover_and_the_way_back_take() -> anyhow::Result<()> {
-    let policy = PolicyOptions {
-        mode: Mode::Approve,
-        probe_every_ms: 1_000,
-        cooldown: "1s".to_owned(),
-        max_estimated_loss: None,
-        ..PolicyOptions::default()
-    };
+    let policy = PolicyOptions { cooldown: "1s".to_owned(), ..asking() };
     let operated = Operated::start_linked(binary(), policy, link_by_chart).await?;
-    let told = there_and_back(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = there_and_back(&operated).await;
+    operated.end(told).await
 }
 
 /// Installs the chart, and answers a link with a token of its account.
@@ -123,9 +117,8 @@ fn nothing_was_forbidden(operated: &Operated) -> anyhow::Result<()> {
 async fn a_new_kubeconfig_of_a_region_is_taken_up_while_the_operator_runs() -> anyhow::Result<()> {
     let policy = PolicyOptions { probe_every_ms: 1_000, ..PolicyOptions::default() };
     let operated = Operated::start_regional(binary(), policy).await?;
-    let told = rotate(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = rotate(&operated).await;
+    operated.end(told).await
 }
 
 async fn rotate(operated: &Operated) -> anyhow::Result<()> {

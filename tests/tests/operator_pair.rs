@@ -3,9 +3,8 @@
 
 use anyhow::{Context as _, ensure};
 use jiff::{SignedDuration, Timestamp};
-use muster::demo::policy::{POLICY, PolicyOptions};
-use muster_core::policy::Mode;
-use muster_tests::operated::{OPERATOR, Operated, PATIENCE, Person, SECOND, condition, is_in, text};
+use muster::demo::policy::POLICY;
+use muster_tests::operated::{OPERATOR, Operated, PATIENCE, Person, SECOND, asking, condition, is_in, text};
 use muster_tests::patience;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -24,38 +23,26 @@ fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_faults"))
 }
 
-fn policy() -> PolicyOptions {
-    PolicyOptions {
-        mode: Mode::Approve,
-        probe_every_ms: 1_000,
-        max_estimated_loss: None,
-        ..PolicyOptions::default()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_one_that_stands_by_takes_a_run_over_when_the_leader_dies() -> anyhow::Result<()> {
-    let operated = Operated::start_pair(binary(), policy()).await?;
-    let told = leader_dies(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let operated = Operated::start_pair(binary(), asking()).await?;
+    let told = leader_dies(&operated).await;
+    operated.end(told).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_asked_to_end_hands_its_run_over_long_before_its_lease_is_over() -> anyhow::Result<()>
 {
-    let operated = Operated::start_pair_with(binary(), policy(), &LONG_LEASE).await?;
-    let told = leader_is_asked_to_end(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let operated = Operated::start_pair_with(binary(), asking(), &LONG_LEASE).await?;
+    let told = leader_is_asked_to_end(&operated).await;
+    operated.end(told).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_of_another_installation_keeps_away_and_says_so() -> anyhow::Result<()> {
-    let operated = Operated::start(binary(), policy()).await?;
-    let told = a_stranger_comes(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let operated = Operated::start(binary(), asking()).await?;
+    let told = a_stranger_comes(&operated).await;
+    operated.end(told).await
 }
 
 async fn a_stranger_comes(operated: &Operated) -> anyhow::Result<()> {

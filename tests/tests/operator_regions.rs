@@ -42,9 +42,8 @@ async fn until_rejoined(operated: &Operated, name: &str) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_dies_with_its_cluster_and_the_other_one_runs_its_peak() -> anyhow::Result<()> {
     let operated = start(vec![Fence::Sql, Fence::Power]).await?;
-    let told = lose_a_region(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = lose_a_region(&operated).await;
+    operated.end(told).await
 }
 
 async fn lose_a_region(operated: &Operated) -> anyhow::Result<()> {
@@ -82,9 +81,8 @@ async fn lose_a_region(operated: &Operated) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn workloads_at_zero_fence_a_database_that_only_muster_cannot_reach() -> anyhow::Result<()> {
     let operated = start(vec![Fence::Sql]).await?;
-    let told = fence_by_workloads(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = fence_by_workloads(&operated).await;
+    operated.end(told).await
 }
 
 async fn fence_by_workloads(operated: &Operated) -> anyhow::Result<()> {

@@ -5,9 +5,8 @@ use muster::api::PolicyStatus;
 use muster::demo::World;
 use muster::demo::policy::{POLICY, PolicyOptions};
 use muster_core::journal::{Phase, Run};
-use muster_core::policy::Mode;
 use muster_core::rules::Rule;
-use muster_tests::operated::{Operated, PATIENCE, Person, condition, is_in, serves, text, told};
+use muster_tests::operated::{Operated, PATIENCE, Person, asking, condition, is_in, serves, text, told};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -35,9 +34,7 @@ async fn a_run_goes_on_after_the_api_server_was_gone_for_a_minute() -> anyhow::R
         told = lose_the_api_server(&operated) => told,
         broken = two_writers(&operated.world) => Err(broken),
     };
-    let told = told.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    operated.end(told).await
 }
 
 async fn lose_the_api_server(operated: &Operated) -> anyhow::Result<()> {
@@ -120,16 +117,10 @@ async fn promoted_once(operated: &Operated) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_journal_forgot_its_promotion_stands_still_until_a_person_says_so() -> anyhow::Result<()>
 {
-    let policy = PolicyOptions {
-        mode: Mode::Approve,
-        probe_every_ms: 1_000,
-        max_estimated_loss: None,
-        ..PolicyOptions::default()
-    };
+    let policy = asking();
     let operated = Operated::start(binary(), policy).await?;
-    let told = forget_a_promotion(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = forget_a_promotion(&operated).await;
+    operated.end(told).await
 }
 
 async fn forget_a_promotion(operated: &Operated) -> anyhow::Result<()> {

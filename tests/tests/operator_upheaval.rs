@@ -3,8 +3,7 @@
 
 use anyhow::{Context, ensure};
 use muster::demo::policy::{POLICY, PolicyOptions};
-use muster_core::policy::Mode;
-use muster_tests::operated::{Operated, Person, condition, is_in, serves, text, told};
+use muster_tests::operated::{Operated, Person, asking, condition, is_in, serves, text, told};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -13,17 +12,10 @@ const CHECKOUT: &str = POLICY.1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_survives_what_befalls_its_objects_and_processes() -> anyhow::Result<()> {
-    let policy = PolicyOptions {
-        mode: Mode::Approve,
-        probe_every_ms: 1_000,
-        cooldown: "1s".to_owned(),
-        max_estimated_loss: None,
-        ..PolicyOptions::default()
-    };
+    let policy = PolicyOptions { cooldown: "1s".to_owned(), ..asking() };
     let operated = Operated::start(Path::new(env!("CARGO_BIN_EXE_faults")), policy).await?;
-    let told = story(&operated).await.map_err(|error| operated.with_last_words(&error));
-    operated.stop().await?;
-    told
+    let told = story(&operated).await;
+    operated.end(told).await
 }
 
 async fn story(operated: &Operated) -> anyhow::Result<()> {

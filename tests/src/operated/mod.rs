@@ -24,6 +24,7 @@ use muster::demo::policy::{POLICY, PolicyOptions};
 use muster::demo::processes::Launch;
 use muster::demo::{World, WorldSpec, folders};
 use muster_core::ids::RegionName;
+use muster_core::policy::Mode;
 use muster_crds::{load_policy_file, schema};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -87,6 +88,16 @@ pub async fn install_kinds(cluster: &Cluster) -> anyhow::Result<()> {
     }
     cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).await?;
     Ok(())
+}
+
+/// A policy that asks a person, however much may be lost.
+pub fn asking() -> PolicyOptions {
+    PolicyOptions {
+        mode: Mode::Approve,
+        probe_every_ms: 1_000,
+        max_estimated_loss: None,
+        ..PolicyOptions::default()
+    }
 }
 
 impl Operated {
@@ -286,6 +297,13 @@ impl Operated {
             told = format!("{told}\n  the last words of {name}:\n  {}", last.join("\n  "));
         }
         anyhow::anyhow!(told)
+    }
+
+    /// Ends all of it, and answers what was told of it: an error comes with what the operator said last.
+    pub async fn end(self, told: anyhow::Result<()>) -> anyhow::Result<()> {
+        let told = told.map_err(|error| self.with_last_words(&error));
+        self.stop().await?;
+        told
     }
 
     /// Ends all of it.

@@ -233,3 +233,10 @@ pub struct Journal {
     /// Wishes of people that are not claimed yet, oldest first, bounded.
     pub requests: Vec<RunRequest>,
 }
+
+impl Journal {
+    /// The run that acts, if one does.
+    pub fn active_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !run.phase.is_final())
+    }
+}

@@ -2,10 +2,14 @@
 //! carried out.
 
 use super::patience::Patience;
+use kube::api::PostParams;
 use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
 use muster_providers::kubernetes::tell;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 use tower::ServiceBuilder;
@@ -85,6 +89,21 @@ pub(super) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Re
         Ok(Err(error)) => Err(tell(&error)),
         Err(_) => Err(format!("no answer within {DEADLINE:?}")),
     }
+}
+
+/// Replaces an object's status under the object's version. `None`: somebody else was first.
+pub(super) async fn replace_status<K>(api: &Api<K>, name: &str, object: &K) -> Result<Option<K>, String>
+where
+    K: Clone + DeserializeOwned + Serialize + Debug,
+{
+    within(async {
+        match api.replace_status(name, &PostParams::default(), object).await {
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
+            Err(error) => Err(error),
+        }
+    })
+    .await
 }
 
 #[cfg(test)]

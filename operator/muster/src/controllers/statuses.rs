@@ -49,7 +49,7 @@ pub(super) fn status_of(
         }
         None => date_recovery(&mut conditions, &present.conditions, around.now),
     }
-    let run = journal.run.as_ref().filter(|run| !run.phase.is_final());
+    let run = journal.active_run();
     let state = &journal.state;
     RegionFailoverPolicyStatus {
         observed_generation: Some(acting),

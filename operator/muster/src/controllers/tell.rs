@@ -1,14 +1,13 @@
 //! Tells what happened: the policy's status and its run's, written conditionally, and only when they changed. A task per
 //! policy, so that one that the API server is slow with delays no other.
 
-use super::link::within;
+use super::link::{replace_status, within};
 use super::statuses::{Around, status_of};
 use super::view::{Known, View, key_of};
 use crate::engine::Engine;
 use crate::execute::{Latest, PolicyHandle, Shell};
 use crate::store::KubernetesStore;
 use crate::store::kubernetes::{split, story};
-use kube::api::PostParams;
 use kube::{Api, Client};
 use muster_core::ids::PolicyName;
 use muster_crds::{FailoverRunStatus, RegionFailoverPolicy};
@@ -201,15 +200,7 @@ impl Teller {
                 return Ok(());
             }
             let told = RegionFailoverPolicy { status: Some(next), ..RegionFailoverPolicy::clone(object) };
-            let params = PostParams::default();
-            let written = within(async {
-                match api.replace_status(short, &params, &told).await {
-                    Ok(written) => Ok(Some(written)),
-                    Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
-                    Err(error) => Err(error),
-                }
-            });
-            if let Some(written) = written.await? {
+            if let Some(written) = replace_status(&api, short, &told).await? {
                 *object = Arc::new(written);
                 return Ok(());
             }

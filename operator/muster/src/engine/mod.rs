@@ -82,7 +82,7 @@ pub(crate) struct Engine {
     owners: Mutex<BTreeMap<PolicyName, Owner>>,
     /// Policies that are gone for good and hold nothing any more: nothing is asked about them again.
     left_behind: Mutex<BTreeSet<PolicyName>>,
-    /// Why policies do not come into force although they could: told once, and tried again twice a second.
+    /// Why policies do not come into force although they could: told once.
     waiting: Mutex<BTreeMap<PolicyName, String>>,
     /// Which generation of each policy was looked at last, by the source's count.
     judged: Mutex<BTreeMap<PolicyName, u64>>,
@@ -92,12 +92,16 @@ pub(crate) struct Engine {
 enum NotTaken {
     /// The policy is wrong.
     Invalid(String),
-    /// The journal did not answer; tried again.
-    Store(StoreError),
-    /// The kept version could not be read; tried again.
-    Unread(String),
+    /// The journal did not answer, or the kept version was not to be read; tried again.
+    Unanswered(String),
     /// A run holds to a version that is not to be had; tried again.
     VersionMissing(String),
+}
+
+impl From<StoreError> for NotTaken {
+    fn from(error: StoreError) -> Self {
+        Self::Unanswered(error.to_string())
+    }
 }
 
 impl Engine {
@@ -231,12 +235,7 @@ impl Engine {
                     listing.doubtful.insert(name.clone());
                     listing.problems.push(problem(&found.file, Some(name.clone()), "Invalid", message));
                 }
-                Err(NotTaken::Store(error)) => {
-                    failed.insert(name.clone(), error.to_string());
-                    listing.doubtful.insert(name.clone());
-                    complete = false;
-                }
-                Err(NotTaken::Unread(error)) => {
+                Err(NotTaken::Unanswered(error)) => {
                     failed.insert(name.clone(), error);
                     listing.doubtful.insert(name.clone());
                     complete = false;
@@ -280,7 +279,7 @@ impl Engine {
         credentials: bool,
     ) -> Result<(), NotTaken> {
         let file = found.file.as_str();
-        let owner = self.owner_of(name, found.uid.as_ref()).await.map_err(NotTaken::Store)?;
+        let owner = self.owner_of(name, found.uid.as_ref()).await?;
         let counted = || self.lock().get(name).map_or(1, |r| r.offers.borrow().newest.policy.generation + 1);
         let generation = found.generation.unwrap_or_else(counted);
         let assembled = self

@@ -118,17 +118,16 @@ impl Engine {
             let store = &self.shell.store;
             let Some(owner) = &known.owner else { continue };
             // Another process may have opened a run since the listing.
-            match store.load(&known.policy).await {
-                Ok(loaded) if loaded.journal.state.active_run.is_none() => {}
-                Ok(_) => {
-                    complete = false;
-                    continue;
-                }
+            let may_be_in_run = match store.load(&known.policy).await {
+                Ok(loaded) => loaded.journal.state.active_run.is_some(),
                 Err(error) => {
                     tracing::warn!(policy = %known.policy, %error, "failed to see whether a removed policy is in a run");
-                    complete = false;
-                    continue;
+                    true
                 }
+            };
+            if may_be_in_run {
+                complete = false;
+                continue;
             }
             let released = match store.claims_of(owner).await {
                 Ok(keys) if keys.is_empty() => {
@@ -161,15 +160,14 @@ impl Engine {
         owner: &Owner,
         (source, newest): (&RegionFailoverPolicy, &Setup),
     ) -> Result<Option<Arc<Setup>>, NotTaken> {
-        let read = self.kept.read(name).await.map_err(NotTaken::Unread)?;
+        let read = self.kept.read(name).await.map_err(NotTaken::Unanswered)?;
         let Some(kept) = read.filter(|kept| kept.spec != source.spec) else { return Ok(None) };
         let problems = match self.assembler.assemble(&Arc::new(kept), owner, 0) {
             Ok(assembled) => return Ok(Some(Arc::new(assembled.setup))),
             Err(problems) => name_all(&problems),
         };
-        let journal = self.shell.store.load(name).await.map_err(NotTaken::Store)?.journal;
-        let active = journal.run.as_ref().filter(|run| !run.phase.is_final());
-        match active.filter(|run| !newest.fits(run)) {
+        let journal = self.shell.store.load(name).await?.journal;
+        match journal.active_run().filter(|run| !newest.fits(run)) {
             None => {
                 tracing::warn!(policy = %name, problems, "a kept policy is of no use any more");
                 Ok(None)
@@ -186,7 +184,7 @@ impl Engine {
     pub(super) async fn find_versions(&self) {
         let misfit = |running: &Running| {
             let latest = running.handle.latest.borrow().clone()?;
-            let run = latest.journal.as_ref()?.run.as_ref().filter(|run| !run.phase.is_final())?;
+            let run = latest.journal.as_ref()?.active_run()?;
             let offer = running.offers.borrow();
             let has = offer.kept.as_ref().is_some_and(|kept| kept.fits(run));
             let wanted = !latest.acting.fits(run) && !offer.newest.fits(run) && !has;

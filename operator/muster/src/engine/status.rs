@@ -24,7 +24,7 @@ pub(crate) fn summarize(shown: &Shown) -> PolicySummary {
     let setup = shown.handle.acting.borrow().clone();
     let journal = latest.as_ref().and_then(|l| l.journal.as_ref());
     let state = journal.map(|j| &j.state);
-    let active = journal.and_then(|j| j.run.as_ref()).filter(|run| !run.phase.is_final());
+    let active = journal.and_then(|j| j.active_run());
     PolicySummary {
         name: shown.handle.name.clone(),
         mode: setup.policy.mode,

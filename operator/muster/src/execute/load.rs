@@ -2,7 +2,7 @@
 
 use super::shell::Shell;
 use crate::store::{LeaseToken, StoreError, Version};
-use muster_core::journal::{Journal, Run};
+use muster_core::journal::Journal;
 use muster_core::policy::Policy;
 use muster_core::time::Millis;
 
@@ -28,17 +28,21 @@ pub(super) enum LoadError {
     Store(#[from] StoreError),
 }
 
-/// Loads the journal, under the lease. A policy that was never seen here gets an empty one.
-pub(super) async fn load(shell: &Shell, policy: &Policy) -> Result<Loaded, LoadError> {
-    let lease = shell.lease.token().ok_or(LoadError::NoLease)?;
-    let found = match shell.store.load_in_calm(&policy.name, CALM_AGE).await {
+/// Loads the journal, under the lease. A policy that was never seen here gets an empty one. In calm, one that was read no
+/// longer ago than `held` will do, within [`CALM_AGE`]; `None`: it is read anew.
+pub(super) async fn load(
+    shell: &Shell,
+    policy: &Policy,
+    lease: LeaseToken,
+    held: Option<Millis>,
+) -> Result<Loaded, LoadError> {
+    let found = match held {
+        Some(held) => shell.store.load_in_calm(&policy.name, held.min(CALM_AGE)).await,
+        None => shell.store.load(&policy.name).await,
+    };
+    let found = match found {
         Err(StoreError::UnknownPolicy { .. }) => shell.store.create(&policy.name, &policy.owner).await?,
         found => found?,
     };
     Ok(Loaded { version: found.version, journal: found.journal, lease })
-}
-
-/// The run that acts, if one does.
-pub(super) fn active_run(journal: &Journal) -> Option<&Run> {
-    journal.run.as_ref().filter(|run| !run.phase.is_final())
 }

@@ -3,7 +3,7 @@
 
 use super::asks::Asks;
 use super::board::Board;
-use super::load::{Loaded, active_run};
+use super::load::Loaded;
 use super::observers::{Need, Observers};
 use super::setup::Setup;
 use super::shell::Shell;
@@ -58,7 +58,7 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let gives_back = state.giving_back.is_some();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
-    match active_run(journal) {
+    match journal.active_run() {
         Some(run) => {
             let mut fences =
                 if run.past_pivot() && !run.undoing && !works { BTreeSet::new() } else { outcasts };

@@ -1,6 +1,5 @@
 //! Stage 6: what happened, told after it was recorded: events, the newest state for people, frames for replay.
 
-use super::load::active_run;
 use super::record::{Inputs, Recorded};
 use super::setup::Setup;
 use super::shell::Shell;
@@ -53,7 +52,7 @@ pub(super) async fn report(
     took: PassTimes,
 ) {
     let decision = recorded.value();
-    let active = active_run(&decision.next).or_else(|| active_run(&inputs.journal));
+    let active = decision.next.active_run().or_else(|| inputs.journal.active_run());
     for event in &decision.events {
         shell.events.publish(&inputs.policy.name, active.map(|r| &r.name), event, inputs.now);
     }

@@ -43,7 +43,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Whether this is the version that a run was claimed with, but for what is live.
+    /// Whether this is the version that a run was claimed with, but for what is live. Another one would look at other
+    /// servers than the run plans for, and prove what nobody asked for.
     pub(crate) fn fits(&self, run: &Run) -> bool {
         same_spec(&run.policy, &self.policy)
     }
@@ -113,12 +114,6 @@ impl InForce {
         let changed = !Arc::ptr_eq(&self.acting, &next);
         self.acting = next;
         changed
-    }
-
-    /// Whether the version that acts is the one that the active run was claimed with: another one would look at other
-    /// servers than it plans for, and prove what nobody asked for.
-    pub(super) fn fits(&self, run: &Run) -> bool {
-        self.acting.fits(run)
     }
 
     /// What waits for the end of the active run, for people.

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::claims::Claims;
 use super::decide::{self, Decided};
 use super::last_word;
-use super::load::{self, LoadError, Loaded, active_run};
+use super::load::{self, LoadError, Loaded};
 use super::observe::{self, Eyes, Observed};
 use super::record;
 use super::report::{self, Frames, Latest};
@@ -53,8 +53,6 @@ pub const PASS_FAILS: &str = "PassFails";
 const LOOKS_ON: &str = "this process does not hold the lease; it only looks on";
 /// How old the journal may be that another process acts on, while nothing is under way.
 const LOOKED_ON_AGE: Millis = Millis(10_000);
-/// Once the lease was held for so long, [`load`] lets no journal be older than that.
-const MEMORY: Millis = Millis(15_000);
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +237,7 @@ impl PolicyTask {
             self.latest.send_replace(None);
             return Ok(Next::Ended);
         }
-        if let Some(run) = active_run(&loaded.journal).filter(|run| !self.in_force.fits(run)) {
+        if let Some(run) = loaded.journal.active_run().filter(|run| !self.in_force.acting().fits(run)) {
             return Err(PassError::OtherVersion(run.name.clone()));
         }
         let acting = Arc::clone(self.in_force.acting());
@@ -270,19 +268,10 @@ impl PolicyTask {
     /// record, so nothing counts that it read before it held this lease.
     async fn load_journal(&mut self, policy: &Policy) -> Result<Loaded, LoadError> {
         let lease = self.shell.lease.token().ok_or(LoadError::NoLease)?;
-        let (store, now) = (&self.shell.store, self.shell.clock.now().tick);
+        let now = self.shell.clock.now().tick;
         let since = self.holding.filter(|(number, _)| *number == lease.number()).map(|(_, since)| since);
         self.holding = Some((lease.number(), since.unwrap_or(now)));
-        let found = match since.and_then(|since| now.since(since)) {
-            None => store.load(&policy.name).await,
-            Some(held) if held < MEMORY => store.load_in_calm(&policy.name, held).await,
-            Some(_) => return load::load(&self.shell, policy).await,
-        };
-        match found {
-            Ok(found) => Ok(Loaded { version: found.version, journal: found.journal, lease }),
-            Err(StoreError::UnknownPolicy { .. }) => load::load(&self.shell, policy).await,
-            Err(error) => Err(error.into()),
-        }
+        load::load(&self.shell, policy, lease, since.and_then(|since| now.since(since))).await
     }
 
     /// Before a point of no return: what a person has said by now is taken in first, and the pass begins anew.
@@ -303,7 +292,7 @@ impl PolicyTask {
 
     /// Claims what was seen in this very pass too: nothing is decided on a node whose identity another policy holds.
     async fn hold_claims(&mut self, acting: &Setup, observed: &mut Observed) -> Result<(), PassError> {
-        let run = active_run(&observed.loaded.journal);
+        let run = observed.loaded.journal.active_run();
         let store = self.shell.store.as_ref();
         let held = self.claims.ensure(store, &acting.policy, run, &observed.seen.data).await;
         held.map_err(PassError::Claim)?;
@@ -322,7 +311,7 @@ impl PolicyTask {
 
     /// Settles which version acts. True when the policy is gone and nothing of it is under way.
     fn settle(&mut self, offer: &Offer, loaded: &Loaded) -> bool {
-        let active = active_run(&loaded.journal);
+        let active = loaded.journal.active_run();
         if offer.removed && active.is_none() {
             return true;
         }
@@ -351,7 +340,7 @@ impl PolicyTask {
     async fn look_on(&mut self, offer: &Offer) -> Next {
         match self.glance(offer).await {
             Ok(found) => {
-                let active = active_run(&found.journal);
+                let active = found.journal.active_run();
                 if offer.removed && active.is_none() {
                     return Next::Ended;
                 }
@@ -392,7 +381,7 @@ impl PolicyTask {
         Latest {
             at: self.shell.clock.now(),
             acting: Arc::clone(self.in_force.acting()),
-            deferred: journal.as_ref().and_then(|j| InForce::deferred(offer, active_run(j))),
+            deferred: journal.as_ref().and_then(|j| InForce::deferred(offer, j.active_run())),
             journal,
             rule: None,
             blocked: Vec::new(),

@@ -42,7 +42,7 @@ impl Kept {
 
     /// The run under way.
     pub(super) fn active(&self) -> Option<&Run> {
-        self.journal.run.as_ref().filter(|run| !run.phase.is_final())
+        self.journal.active_run()
     }
 }
 

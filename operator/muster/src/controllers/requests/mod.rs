@@ -77,6 +77,23 @@ impl Requests {
         tokio::join!(requests.follow_runs(), requests.follow_policies());
     }
 
+    /// Looks at everything with each change, and at the latest each [`RESYNC`], while this process acts; until no change
+    /// will come any more.
+    async fn keep_looking(&self, mut changes: watch::Receiver<u64>, mut look: impl FnMut() + Send) {
+        loop {
+            changes.borrow_and_update();
+            if self.shell.lease.is_held() {
+                look();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RESYNC) => {}
+                alive = changes.changed() => if alive.is_err() { return },
+            }
+            // Changes come in crowds, each round is over everything.
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
     /// Never held over an `await`: all looks share it.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,15 +112,4 @@ impl Requests {
             Err(error) => Err(error.to_string()),
         }
     }
-}
-
-/// Waits for a change and those that come with it, at most for [`RESYNC`]. False: no more will come.
-async fn next_round(changes: &mut watch::Receiver<u64>) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(RESYNC) => {}
-        alive = changes.changed() => if alive.is_err() { return false },
-    }
-    // Changes come in crowds, each round is over everything.
-    tokio::time::sleep(SETTLE).await;
-    true
 }

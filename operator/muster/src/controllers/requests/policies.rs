@@ -2,7 +2,7 @@
 
 use super::super::link::within;
 use super::super::view::{Known, key_of};
-use super::{RESYNC, Requests, UnderWay, next_round};
+use super::{RESYNC, Requests, UnderWay};
 use crate::store::kubernetes::split;
 use crate::store::kubernetes::story::clip;
 use kube::Api;
@@ -28,17 +28,8 @@ const BY: &str = "annotation";
 impl Requests {
     /// Looks at all policies, again and again, until dropped.
     pub(super) async fn follow_policies(self: &Arc<Self>) {
-        let mut changes = self.view.policies.changes();
         let mut under_way = BTreeMap::new();
-        loop {
-            changes.borrow_and_update();
-            if self.shell.lease.is_held() {
-                self.look_at_policies(&mut under_way);
-            }
-            if !next_round(&mut changes).await {
-                return;
-            }
-        }
+        self.keep_looking(self.view.policies.changes(), || self.look_at_policies(&mut under_way)).await;
     }
 
     fn look_at_policies(self: &Arc<Self>, under_way: &mut UnderWay) {

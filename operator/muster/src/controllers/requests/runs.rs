@@ -7,7 +7,7 @@ use super::consent::owes_word;
 use super::memory::ObjectId;
 use super::request::knows;
 use super::told::{has_ended, policy_of};
-use super::{RESYNC, Requests, SETTLE, UnderWay, next_round};
+use super::{RESYNC, Requests, SETTLE, UnderWay};
 use crate::execute::Latest;
 use crate::store::kubernetes::split;
 use crate::store::{KubernetesStore, Store, StoreError};
@@ -33,17 +33,8 @@ struct Rounds {
 impl Requests {
     /// Looks at all runs that have not ended, again and again, until dropped.
     pub(super) async fn follow_runs(self: &Arc<Self>) {
-        let mut changes = self.view.runs.changes();
         let mut rounds = Rounds::default();
-        loop {
-            changes.borrow_and_update();
-            if self.shell.lease.is_held() {
-                self.look_at_runs(&mut rounds);
-            }
-            if !next_round(&mut changes).await {
-                return;
-            }
-        }
+        self.keep_looking(self.view.runs.changes(), || self.look_at_runs(&mut rounds)).await;
     }
 
     fn look_at_runs(self: &Arc<Self>, rounds: &mut Rounds) {
@@ -202,7 +193,7 @@ impl Requests {
 }
 
 fn active_run(latest: &Latest) -> Option<&Run> {
-    latest.journal.as_ref()?.run.as_ref().filter(|run| !run.phase.is_final())
+    latest.journal.as_ref()?.active_run()
 }
 
 fn is_there(runs: &BTreeMap<Key, Known<FailoverRun>>, id: &ObjectId) -> bool {

@@ -1,10 +1,9 @@
 //! What stands in a run's object: read, compared and written, under the version of a live copy.
 
-use super::super::link::within;
+use super::super::link::{replace_status, within};
 use super::Requests;
 use crate::store::kubernetes::story::{clip, moment};
 use kube::Api;
-use kube::api::PostParams;
 use muster_core::ids::PolicyName;
 use muster_core::wish::Refusal;
 use muster_crds::run::{Outcome, RunPhase};
@@ -31,16 +30,8 @@ impl Requests {
 
     /// Writes the status under the object's version. False: somebody else was first.
     pub(super) async fn put(&self, object: &FailoverRun) -> Result<bool, String> {
-        let api = self.api_of(object);
-        let params = PostParams::default();
-        within(async {
-            match api.replace_status(name_of(object), &params, object).await {
-                Ok(_) => Ok(true),
-                Err(kube::Error::Api(status)) if status.is_conflict() => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
-        .await
+        let written = replace_status(&self.api_of(object), name_of(object), object).await?;
+        Ok(written.is_some())
     }
 
     /// Changes the status of a live copy, unless that says it already.

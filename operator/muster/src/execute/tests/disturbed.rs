@@ -100,15 +100,9 @@ async fn another_process_takes_over_in_mid_run_with_a_new_term() {
     let (_handle, _offers) = second.run(policy("shop/checkout"), &world);
     world.set_fault("Promote", Some(Fault::Fails));
     world.change("east", |node| node.running = false);
-    let before = until("the promotion is recorded", || {
-        store.journal(&"shop/checkout".into())?.run.filter(|run| run.clock.pivot.is_some())
-    })
-    .await;
+    let before = past_pivot(&store, "shop/checkout").await;
 
-    // Killed: nothing is given back, the lease runs out.
-    first.tasks.clear();
-    store.orphan_lease();
-    first.keeper = None;
+    first.die(&store);
     world.set_fault("Promote", None);
     let run = until("the second completes it", || completed(&store, "shop/checkout")).await;
     assert_eq!((run.name.clone(), run.epoch), (before.name, before.epoch));
@@ -127,13 +121,8 @@ async fn a_run_is_not_gone_on_with_by_another_version_than_its_own() {
     settled(&store, &handle).await;
     world.set_fault("Promote", Some(Fault::Fails));
     world.change("east", |node| node.running = false);
-    until("the promotion is recorded", || {
-        store.journal(&"shop/checkout".into())?.run.filter(|run| run.clock.pivot.is_some())
-    })
-    .await;
-    first.tasks.clear();
-    store.orphan_lease();
-    first.keeper = None;
+    past_pivot(&store, "shop/checkout").await;
+    first.die(&store);
     world.set_fault("Promote", None);
 
     let mut second = Process::start("two", &store, &clock).await;

@@ -106,6 +106,13 @@ impl Process {
         }
     }
 
+    /// Killed: nothing is given back, the lease runs out.
+    fn die(&mut self, store: &MemoryStore) {
+        self.tasks.clear();
+        store.orphan_lease();
+        self.keeper = None;
+    }
+
     /// Runs a policy on a world, probes and all.
     fn run(&mut self, policy: Policy, world: &Arc<World>) -> (PolicyHandle, watch::Sender<Offer>) {
         let offer =
@@ -130,6 +137,14 @@ async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         assert!(tokio::time::Instant::now() < deadline, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The run, once its promotion is recorded.
+async fn past_pivot(store: &MemoryStore, name: &str) -> Run {
+    until("the promotion is recorded", || {
+        store.journal(&name.into())?.run.filter(|run| run.clock.pivot.is_some())
+    })
+    .await
 }
 
 fn ended(journal: &Journal) -> Option<&Run> {

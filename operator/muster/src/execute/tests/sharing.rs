@@ -57,9 +57,7 @@ async fn what_another_process_has_claimed_is_given_up_with_the_policy() {
     let (handle, _offers) = first.run(policy("shop/checkout"), &world);
     settled(&store, &handle).await;
     assert_eq!(store.claims().await.unwrap().len(), 3);
-    first.tasks.clear();
-    store.orphan_lease();
-    first.keeper = None;
+    first.die(&store);
 
     let mut second = Process::start("two", &store, &clock).await;
     let (_handle, offers) = second.run(policy("shop/checkout"), &world);
