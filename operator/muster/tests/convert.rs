@@ -81,7 +81,9 @@ fn the_adapters_get_addresses_and_secrets() {
     assert_eq!(data.postgres.password.expose(), "muster-password");
     assert_eq!(data.postgres.application.password.expose(), "shop-password");
     assert_eq!(data.postgres.nodes.len(), 2);
-    let TrafficConfig::Rfc2136(dns) = &adapters.traffic[&ItemName::new("shop")];
+    let TrafficConfig::Rfc2136(dns) = &adapters.traffic[&ItemName::new("shop")] else {
+        panic!("the example's traffic is a name server's");
+    };
     assert_eq!(dns.tsig.secret.expose(), "c2VjcmV0LXRzaWcta2V5");
     assert_eq!(dns.servers[0].to_string(), "127.0.0.1:5300");
     let fence = &adapters.fences[&ItemName::new("power")];
