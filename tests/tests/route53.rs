@@ -231,6 +231,7 @@ async fn a_refusal_has_its_class_and_names_the_permission() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
     ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    until_seen(&adapter, "east", Numbers(1, 0, 1)).await;
     for (operation, status, code, class) in [
         (CHANGE, 400, "Throttling", ErrorClass::Throttled),
         (CHANGE, 400, "PriorRequestNotComplete", ErrorClass::Throttled),
