@@ -56,6 +56,7 @@ fn climb(d: &mut Draft<'_>) {
     standing::finish_loss(d);
     standing::tend_outcasts(d);
     standing::give_back(d);
+    standing::settle_traffic(d);
     let busy = !d.effects.is_empty();
     if !busy
         && (standing::raise_first_witness(d) || standing::take_request(d) || standing::open_by_verdict(d))

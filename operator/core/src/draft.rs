@@ -159,11 +159,13 @@ pub(crate) fn timeout_of(action: &Action, policy: &Policy) -> Millis {
     let way = |name: &crate::ids::ItemName| policy.fences.iter().find(|w| w.name == *name).map(|w| w.timeout);
     let found = match action {
         Action::Fence { way: name, .. } | Action::Unfence { way: name, .. } => way(name),
-        Action::Promote { item, .. } => {
+        Action::Promote { item, .. } | Action::SwitchOver { item, .. } => {
             policy.data.iter().find(|d| d.name == *item).map(|d| d.promote_deadline)
         }
         Action::Rejoin { item, .. } => policy.data.iter().find(|d| d.name == *item).map(|d| d.rejoin_timeout),
-        Action::Flip { item, .. } => policy.traffic.iter().find(|t| t.name == *item).map(|t| t.deadline),
+        Action::Flip { item, .. } | Action::Settle { item, .. } => {
+            policy.traffic.iter().find(|t| t.name == *item).map(|t| t.deadline)
+        }
         Action::Hook { name, .. } => policy.hooks.iter().find(|h| h.name == *name).map(|h| h.timeout),
         Action::OpenWriter { .. }
         | Action::StopReceiving { .. }

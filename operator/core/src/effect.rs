@@ -51,6 +51,15 @@ pub enum Action {
         /// The standby's region.
         region: RegionName,
     },
+    /// Have the engine itself hand an item over; it keeps one writer throughout. Its record is the point of no return, too.
+    SwitchOver {
+        /// Data item.
+        item: ItemName,
+        /// The region that takes writes.
+        from: RegionName,
+        /// The standby's region.
+        to: RegionName,
+    },
     /// Make an old primary follow the new one (the user's hook; its log is read and counted first).
     Rejoin {
         /// Data item.
@@ -85,6 +94,13 @@ pub enum Action {
         /// To where.
         to: RegionName,
     },
+    /// Make a public name stay at a region by itself: also when all that was set on the day is gone.
+    Settle {
+        /// Traffic item.
+        item: ItemName,
+        /// Where it points.
+        region: RegionName,
+    },
     /// A user's own step.
     Hook {
         /// The hook.
@@ -106,10 +122,12 @@ impl Action {
             Self::StopReceiving { .. } => "StopReceiving",
             Self::ResumeReceiving { .. } => "ResumeReceiving",
             Self::Promote { .. } => "Promote",
+            Self::SwitchOver { .. } => "SwitchOver",
             Self::Rejoin { .. } => "Rejoin",
             Self::Scale { .. } => "Scale",
             Self::Restore { .. } => "Restore",
             Self::Flip { .. } => "Flip",
+            Self::Settle { .. } => "Settle",
             Self::Hook { .. } => "Hook",
         }
     }
@@ -124,6 +142,7 @@ impl fmt::Display for Action {
             Self::StopReceiving { item, region } => write!(f, "stop {item} in {region} from confirming"),
             Self::ResumeReceiving { item, region } => write!(f, "let {item} in {region} receive again"),
             Self::Promote { item, region } => write!(f, "promote {item} in {region}"),
+            Self::SwitchOver { item, from, to } => write!(f, "switch {item} over from {from} to {to}"),
             Self::Rejoin { item, region, follow } => {
                 write!(f, "rejoin {item} in {region} as a standby of {follow}")
             }
@@ -137,6 +156,7 @@ impl fmt::Display for Action {
                 write!(f, "scale {item} in {region} back to what it was")
             }
             Self::Flip { item, to } => write!(f, "point {item} at {to}"),
+            Self::Settle { item, region } => write!(f, "make {item} stay at {region} by itself"),
             Self::Hook { name, from, to } => write!(f, "run hook {name} ({from} to {to})"),
         }
     }

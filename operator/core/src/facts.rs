@@ -165,6 +165,9 @@ pub struct DataFacts {
     pub sync_name: Option<String>,
     /// Newest heartbeat present.
     pub heartbeat: Option<HeartbeatRow>,
+    /// Why it could not take over or hand over now, for people: an operation of the engine under way, no instance, ...
+    #[serde(default)]
+    pub unfit: Option<String>,
 }
 
 impl DataFacts {
@@ -241,6 +244,10 @@ pub struct TrafficFacts {
     pub witness: Option<Witness>,
     /// The data is not what this witness wrote: another writer.
     pub drift: Option<String>,
+    /// What alone keeps the name where it points, and was set on the day: without it clients would go elsewhere. `None`:
+    /// nothing does, or it is not known.
+    #[serde(default)]
+    pub unsettled: Option<String>,
 }
 
 /// What a fence hook's `status` verb says.

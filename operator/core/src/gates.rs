@@ -1,6 +1,6 @@
 //! Conditions that must hold before a step. Evaluated when the fence and when the promotion are recorded.
 
-use crate::facts::DataRole;
+use crate::facts::{DataFacts, DataRole};
 use crate::health::VerdictKind;
 use crate::ids::RegionName;
 use crate::journal::{Approval, Gate, Run, RunKind, Severity, Trigger};
@@ -214,12 +214,17 @@ fn acknowledged(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
 fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "the present primary answers and takes writes: a planned run loses nothing";
     let silent = sight.policy.data.iter().find(|item| {
-        sight.data(&item.name, intent.from).is_none_or(|facts| facts.role != DataRole::Writable)
+        sight
+            .data(&item.name, intent.from)
+            .is_none_or(|facts| facts.role != DataRole::Writable || facts.unfit.is_some())
     });
     match silent {
         None => gate("SourceWritable", Severity::Law, true, format!("{} is writable", intent.from), needs),
         Some(item) => {
             let saw = match sight.data(&item.name, intent.from) {
+                Some(DataFacts { unfit: Some(why), .. }) => {
+                    format!("{} in {}: {why}", item.name, intent.from)
+                }
                 Some(_) => format!("{} in {} is in recovery", item.name, intent.from),
                 None => sight.why_unknown(&item.name, intent.from),
             };

@@ -26,13 +26,25 @@ pub(crate) struct Opening {
 }
 
 /// Every region that has to be fenced before `to` may be promoted.
-fn regions_to_fence(journal: &Journal, from: &RegionName, to: &RegionName) -> BTreeSet<RegionName> {
+fn regions_to_fence(
+    policy: &Policy,
+    journal: &Journal,
+    kind: RunKind,
+    from: &RegionName,
+    to: &RegionName,
+) -> BTreeSet<RegionName> {
     let mut regions = if seeded::active(Bug::IgnoreMayBeWritable) {
         BTreeSet::new()
     } else {
         journal.state.may_be_writable.clone()
     };
-    regions.insert(from.clone());
+    // What the engine hands over it closes itself.
+    let all_handed_over = !policy.data.is_empty() && policy.data.iter().all(|d| d.is_handed_over(kind));
+    if all_handed_over {
+        regions.remove(from);
+    } else {
+        regions.insert(from.clone());
+    }
     regions.remove(to);
     regions
 }
@@ -46,10 +58,12 @@ fn steps(policy: &Policy, fence: &BTreeSet<RegionName>, kind: RunKind) -> Vec<St
     keys.extend(hooks(HookPoint::BeforeFence));
     keys.extend(policy.compute.iter().map(|c| StepKey::ScaleCompute(c.name.clone())));
     keys.extend(fence.iter().cloned().map(StepKey::FenceOld));
+    let (handed_over, promoted): (Vec<_>, Vec<_>) = policy.data.iter().partition(|d| d.is_handed_over(kind));
     if kind.is_planned() {
-        keys.extend(policy.data.iter().map(|d| StepKey::CatchUp(d.name.clone())));
+        keys.extend(promoted.iter().map(|d| StepKey::CatchUp(d.name.clone())));
     }
-    keys.extend(policy.data.iter().map(|d| StepKey::PromoteData(d.name.clone())));
+    keys.extend(handed_over.iter().map(|d| StepKey::HandOver(d.name.clone())));
+    keys.extend(promoted.iter().map(|d| StepKey::PromoteData(d.name.clone())));
     keys.extend(policy.data.iter().map(|d| StepKey::OpenWriter(d.name.clone())));
     keys.extend(hooks(HookPoint::AfterPromote));
     keys.extend(policy.compute.iter().map(|c| StepKey::AwaitCompute(c.name.clone())));
@@ -61,7 +75,7 @@ fn steps(policy: &Policy, fence: &BTreeSet<RegionName>, kind: RunKind) -> Vec<St
 
 /// Makes a run with the next epoch; nothing is recorded yet.
 pub(crate) fn open(policy: &Policy, journal: &Journal, opening: Opening, now: Stamp) -> Run {
-    let fence = regions_to_fence(journal, &opening.from, &opening.to);
+    let fence = regions_to_fence(policy, journal, opening.kind, &opening.from, &opening.to);
     Run {
         name: opening.name,
         kind: opening.kind,
@@ -93,7 +107,7 @@ pub(crate) fn open(policy: &Policy, journal: &Journal, opening: Opening, now: St
 
 /// The run with another target: what was done of steps that both plans have stays done, and what was fenced fenced.
 pub(crate) fn retarget(journal: &Journal, run: &Run, to: RegionName) -> Run {
-    let mut fence = regions_to_fence(journal, &run.from, &to);
+    let mut fence = regions_to_fence(&run.policy, journal, run.kind, &run.from, &to);
     fence.extend(run.steps.iter().filter_map(|step| match &step.key {
         StepKey::FenceOld(region) if step.state != StepState::Pending => Some(region.clone()),
         _ => None,
@@ -116,6 +130,8 @@ pub(crate) fn claim(journal: &mut Journal, run: Run) {
     // What is given back meanwhile is the run's own matter now.
     journal.state.giving_back =
         journal.state.giving_back.take().filter(|step| step.state != StepState::Failed);
+    // What a late one finds is another state than it was sent for, and the target refuses it.
+    journal.state.settling = None;
     journal.state.active_run = Some(ActiveRun { name: run.name.clone(), epoch: run.epoch, term: run.term });
     journal.run = Some(run);
 }

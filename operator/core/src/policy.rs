@@ -3,6 +3,7 @@
 //! It names things and says how long they may take; connections, URLs and secrets stay in the shell.
 
 use crate::ids::{ClaimKey, ItemName, Owner, PolicyName, ProbeName, RegionName};
+use crate::journal::RunKind;
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -124,12 +125,22 @@ pub struct DataItem {
     pub promote_deadline: Millis,
     /// What a stale promotion meets.
     pub capability: Capability,
+    /// The engine carries a planned switchover out by itself, and keeps one writer throughout.
+    #[serde(default)]
+    pub hands_over: bool,
     /// Whether the engine can rejoin an old primary (a hook is given).
     pub can_rejoin: bool,
     /// Deadline of one attempt to rejoin.
     pub rejoin_timeout: Millis,
     /// The policy declares that clients never lower the commit level and nobody edits the standby list.
     pub no_ack_declared: bool,
+}
+
+impl DataItem {
+    /// Whether a run of this kind has the engine hand the item over, instead of promoting it itself.
+    pub const fn is_handed_over(&self, kind: RunKind) -> bool {
+        self.hands_over && kind.is_planned()
+    }
 }
 
 /// One traffic item.

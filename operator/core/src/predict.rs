@@ -46,6 +46,10 @@ fn detection(policy: &Policy) -> Millis {
 
 /// A dead primary lets its own fence fail at once; the next way is a hook.
 fn fence(policy: &Policy, kind: RunKind) -> Millis {
+    // What engines hand over they close themselves.
+    if !policy.data.is_empty() && policy.data.iter().all(|item| item.is_handed_over(kind)) {
+        return Millis(0);
+    }
     let ways = policy.fences.iter();
     let first = match kind {
         RunKind::Failover => ways.clone().find(|w| w.kind.has_status()).or_else(|| ways.clone().next()),

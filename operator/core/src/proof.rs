@@ -34,6 +34,9 @@ fn closed(sight: &Sight<'_>, region: &RegionName, since: Tick) -> Option<Proof> 
     let mut seen = Vec::new();
     let mut positions = BTreeMap::new();
     for item in &sight.policy.data {
+        if sight.is_yet_to_hand_over(&item.name, region) {
+            continue;
+        }
         let facts = sight.data_since(&item.name, region, since).filter(|f| f.is_closed())?;
         if facts.role == DataRole::Standby && promotion_pending(sight, region) {
             return None;

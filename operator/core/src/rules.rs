@@ -98,6 +98,8 @@ rules! {
     WitnessRaised = 320,
     /// A workload that Muster scaled is given back, in a region that stands by again.
     GivenBack = 325,
+    /// A public name is made to stay at the active region by itself.
+    TrafficSettled = 326,
     /// A person's request opens a run.
     RequestTaken = 330,
     /// A person's request cannot be a run.

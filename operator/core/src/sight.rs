@@ -71,6 +71,13 @@ impl<'a> Sight<'a> {
         self.looked_up(&self.seen.data, item, region, since)
     }
 
+    /// Whether the active run will have an item's engine hand it over from `region`, which has not been seen done. Until then
+    /// the region takes its writes, and no other does.
+    pub(crate) fn is_yet_to_hand_over(&self, item: &ItemName, region: &RegionName) -> bool {
+        let run = self.journal.run.as_ref().filter(|run| !run.phase.is_final() && run.from == *region);
+        run.is_some_and(|run| run.has_yet_to_hand_over(item))
+    }
+
     /// Whether any data item of a region answers, and is not closed by proof.
     pub(crate) fn answers_open(&self, region: &RegionName) -> bool {
         self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(|f| !f.is_closed()))
@@ -198,6 +205,9 @@ impl<'a> Sight<'a> {
             }
             if let Some(why) = self.foreign_system(item, region, facts) {
                 return Err(why);
+            }
+            if let Some(why) = &facts.unfit {
+                return Err(format!("{} in {region}: {why}", item.name));
             }
             if index == 0 {
                 rank = (facts.timeline, facts.position);

@@ -153,4 +153,5 @@ fn acknowledge(journal: &mut Journal, now: Stamp) {
     state.outcasts.clear();
     state.work = None;
     state.giving_back = None;
+    state.settling = None;
 }

@@ -24,7 +24,9 @@ pub use ctx::{LeaseLost, OpCtx, SendGuard};
 pub use owners::AdoptedOwners;
 
 use async_trait::async_trait;
-use muster_core::facts::{ComputeFacts, DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
+use muster_core::facts::{
+    ComputeFacts, DataFacts, ErrorClass, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts,
+};
 use muster_core::ids::RegionName;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -32,6 +34,10 @@ use std::time::Duration;
 /// A replicated data store with one node per region.
 #[async_trait]
 pub trait DataControl: Send + Sync + Debug {
+    /// How often to look at a region in a stable world, if not as often as usual.
+    fn pace(&self) -> Option<Duration> {
+        None
+    }
     /// What the region's node says of itself. Unreachable, refused, too late: `Unknown` with the reason.
     async fn observe(&self, region: &RegionName, deadline: Duration) -> Seen<DataFacts>;
     /// First write on a writer: raises the witness, undoes a replicated catalogue fence, clears a synchronous list
@@ -47,6 +53,13 @@ pub trait DataControl: Send + Sync + Debug {
     async fn resume_receiving(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Makes a standby the writer, guarded by the replicated witness and the target's own clock.
     async fn promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Has the engine itself move the writer from one region to the other, losing nothing; it keeps one writer meanwhile.
+    /// Only engines whose items hand over are asked.
+    async fn switch_over(&self, from: &RegionName, to: &RegionName, ctx: &OpCtx) -> Outcome {
+        let _ = ctx;
+        let why = format!("this engine has no switchover of its own ({from} to {to})");
+        Outcome::Failed(ErrorClass::Invalid, why)
+    }
     /// Makes the old primary in `region` a standby of `follow`, through the user's hook.
     async fn rejoin(&self, region: &RegionName, follow: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Reads the old primary's log after the fork and counts what the new one does not have. Only before rejoin.
@@ -66,6 +79,12 @@ pub trait TrafficControl: Send + Sync + Debug {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts>;
     /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Makes the name stay at the region where it points, also when all that a flip has set is gone. May take several
+    /// calls, each of which goes on where the one before it ended.
+    async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        let _ = (region, ctx);
+        Outcome::AlreadyDone
+    }
 }
 
 /// A workload that runs in every region.

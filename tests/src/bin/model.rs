@@ -1,9 +1,8 @@
 //! `make model`: explores the safety model, then takes each rule out and expects the damage that it prevents.
 #![allow(clippy::print_stdout)]
 
-use muster_core::policy::Capability;
 use muster_core::seeded::Bug;
-use muster_tests::model::{Budget, Seed, check};
+use muster_tests::model::{Budget, Engine, Seed, check};
 use std::process::ExitCode;
 
 const SEEDS: [(&str, Seed); 8] = [
@@ -20,9 +19,14 @@ const SEEDS: [(&str, Seed); 8] = [
 fn main() -> ExitCode {
     let budget = Budget { faults: 2, depth: 12, states: 400_000 };
     let (mut states, mut violations) = (0, 0);
-    for (name, capability) in [("checked", Capability::Checked), ("unchecked", Capability::Unchecked)] {
-        let checked = check(None, capability, budget);
-        println!("{name} promotion: {} states", checked.states);
+    let engines = [
+        ("checked promotion", Engine::Checked),
+        ("unchecked promotion", Engine::Unchecked),
+        ("switchover by the engine", Engine::HandsOver),
+    ];
+    for (name, engine) in engines {
+        let checked = check(None, engine, budget);
+        println!("{name}: {} states", checked.states);
         states += checked.states;
         if let Some((damage, moves)) = checked.damage {
             violations += 1;
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
     let mut found = 0;
     for (name, seed) in SEEDS {
         let budget = Budget { faults: 2, depth: 14, states: 1_000_000 };
-        match check(Some(seed), Capability::Checked, budget).damage {
+        match check(Some(seed), Engine::Checked, budget).damage {
             Some((damage, moves)) => {
                 found += 1;
                 println!("without {name}: {damage:?} in {} moves: {moves:?}", moves.len());

@@ -1,10 +1,9 @@
 //! The exploration: every interleaving from the starts on, within a budget of faults.
 
 use super::play;
-use super::world::{Damage, Move, Sent, World};
+use super::world::{Damage, Engine, Move, Sent, World};
 use muster_core::effect::Action;
 use muster_core::journal::{Phase, Step};
-use muster_core::policy::Capability;
 use muster_core::seeded::{Bug, with_bug};
 use muster_core::time::{Millis, Stamp, Tick};
 use stateright::{Checker, Model, Property};
@@ -109,7 +108,7 @@ impl Hash for Seen {
         for sent in &world.wire {
             (sent.by, sent.life, &sent.effect).hash(hasher);
         }
-        (world.lease, &world.nodes, world.points_to, &world.name_witness).hash(hasher);
+        (world.lease, &world.nodes, world.engine_writer, world.points_to, &world.name_witness).hash(hasher);
         (world.one_eyed, world.faults_left, world.cooling_since.is_some(), world.damage).hash(hasher);
     }
 }
@@ -161,7 +160,10 @@ const fn is_fault(step: &Move) -> bool {
 /// Another region takes writes, or a call on its way may make one do so.
 fn may_promote(world: &World) -> bool {
     world.nodes.iter().any(|n| !n.off && n.writable)
-        || world.wire.iter().any(|s| matches!(s.effect.action, Action::Promote { .. }))
+        || world
+            .wire
+            .iter()
+            .any(|s| matches!(s.effect.action, Action::Promote { .. } | Action::SwitchOver { .. }))
 }
 
 fn faults(world: &World, moves: &mut Vec<Move>) {
@@ -197,18 +199,18 @@ fn faults(world: &World, moves: &mut Vec<Move>) {
 }
 
 /// Explores, with one rule taken out if asked.
-pub fn check(seed: Option<Seed>, capability: Capability, budget: Budget) -> Checked {
+pub fn check(seed: Option<Seed>, engine: Engine, budget: Budget) -> Checked {
     let bug = match seed {
         Some(Seed::Core(bug)) => Some(bug),
         _ => None,
     };
-    let mut starts = with_bug(bug, || play::starts(capability));
+    let mut starts = with_bug(bug, || play::starts(engine));
     for world in &mut starts {
         world.unchecked_promote |= seed == Some(Seed::NoWitnessCheck);
         world.wall_for_tick = false;
     }
     if seed == Some(Seed::WallForTick) {
-        starts = play::starts_by_wall(capability);
+        starts = play::starts_by_wall(engine);
     }
     if seed == Some(Seed::Core(Bug::IgnoreClaims)) {
         for world in &mut starts {

@@ -11,4 +11,4 @@ mod play;
 mod world;
 
 pub use explore::{Budget, Checked, Seed, check};
-pub use world::{Damage, Move, World};
+pub use world::{Damage, Engine, Move, World};

@@ -1,8 +1,7 @@
 //! Scripted runs; every state along them is a start for the exploration.
 
-use super::world::{Move, World};
+use super::world::{Engine, Move, World};
 use muster_core::journal::Phase;
-use muster_core::policy::Capability;
 
 /// Moves the world on without faults until `stop` holds, at most 200 moves; collects each state.
 fn play(world: &mut World, states: &mut Vec<World>, stop: impl Fn(&World) -> bool) {
@@ -41,8 +40,8 @@ fn moved(world: &World, step: &Move) -> World {
 }
 
 /// Every state along a failover, a switchover, and a failover that loses its target behind the point of no return.
-pub(super) fn starts(capability: Capability) -> Vec<World> {
-    let mut calm = World::new(capability);
+pub(super) fn starts(engine: Engine) -> Vec<World> {
+    let mut calm = World::new(engine);
     let mut states = Vec::new();
     play(&mut calm, &mut states, is_calm);
     states.clear();
@@ -94,8 +93,8 @@ fn lost_target(calm: &World) -> Vec<World> {
 }
 
 /// The same by a controller that measures durations with the wall clock.
-pub(super) fn starts_by_wall(capability: Capability) -> Vec<World> {
-    let mut calm = World::new(capability);
+pub(super) fn starts_by_wall(engine: Engine) -> Vec<World> {
+    let mut calm = World::new(engine);
     calm.wall_for_tick = true;
     let mut states = Vec::new();
     play(&mut calm, &mut states, is_calm);

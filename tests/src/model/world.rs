@@ -150,6 +150,8 @@ pub struct World {
     pub wire: Vec<Sent>,
     /// The databases.
     pub nodes: Vec<Node>,
+    /// The one writer that an engine with a switchover of its own knows.
+    pub engine_writer: usize,
     /// The public name.
     pub points_to: usize,
     /// Its witness.
@@ -180,8 +182,28 @@ fn index_of(region: &RegionName) -> usize {
     REGIONS.iter().position(|name| *name == region.as_str()).expect("the model's policy names its regions")
 }
 
+/// What steers the database.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Engine {
+    /// A target that refuses a stale promotion.
+    Checked,
+    /// A target that checks nothing.
+    Unchecked,
+    /// One that checks nothing, and carries a planned switchover out by itself with one writer throughout.
+    HandsOver,
+}
+
+impl Engine {
+    const fn capability(self) -> Capability {
+        match self {
+            Self::Checked => Capability::Checked,
+            Self::Unchecked | Self::HandsOver => Capability::Unchecked,
+        }
+    }
+}
+
 /// Three regions, one database, one name, both kinds of fence, Automatic.
-fn policy(capability: Capability) -> Policy {
+fn policy(engine: Engine) -> Policy {
     let threshold = |count| Threshold { count, min: Millis(0) };
     let fence = |name: &str, kind, proof| FenceWay {
         name: name.into(),
@@ -218,7 +240,8 @@ fn policy(capability: Capability) -> Policy {
             claims: BTreeSet::new(),
             expected_promote: Millis(100),
             promote_deadline: Millis(1_000),
-            capability,
+            capability: engine.capability(),
+            hands_over: engine == Engine::HandsOver,
             can_rejoin: true,
             rejoin_timeout: Millis(1_000),
             no_ack_declared: false,
@@ -247,8 +270,8 @@ fn policy(capability: Capability) -> Policy {
 
 impl World {
     /// East takes writes; nothing was recorded yet.
-    pub fn new(capability: Capability) -> Self {
-        let policy = Arc::new(policy(capability));
+    pub fn new(engine: Engine) -> Self {
+        let policy = Arc::new(policy(engine));
         let node = |index: usize| Node {
             crashed: false,
             off: false,
@@ -268,6 +291,7 @@ impl World {
             controllers: [controller(), controller()],
             wire: Vec::new(),
             nodes: (0..3).map(node).collect(),
+            engine_writer: 0,
             points_to: 0,
             name_witness: None,
             one_eyed: false,
@@ -276,7 +300,7 @@ impl World {
             faults_left: 0,
             cooling_since: None,
             damage: None,
-            unchecked_promote: capability == Capability::Unchecked,
+            unchecked_promote: engine.capability() == Capability::Unchecked,
             wall_for_tick: false,
         }
     }
@@ -324,6 +348,7 @@ impl World {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: None,
+            unfit: None,
         })
     }
 
@@ -393,6 +418,7 @@ impl World {
                         servers: 1,
                         witness: self.name_witness.clone(),
                         drift: None,
+                        unsettled: None,
                     }),
                     at,
                 ),
@@ -613,6 +639,7 @@ impl World {
                 self.replicate(i);
             }
             Action::Promote { region, .. } => return self.promote(index_of(region), effect),
+            Action::SwitchOver { to, .. } => return self.switch_over(index_of(to)),
             Action::Rejoin { region, follow, .. } => {
                 let (i, to) = (index_of(region), index_of(follow));
                 if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable
@@ -663,8 +690,38 @@ impl World {
         }
         (node.writable, node.follows) = (true, None);
         node.timeline += 1;
+        if self.policy.data.iter().any(|item| item.hands_over) {
+            self.follow(i);
+        }
         self.replicate(i);
         Outcome::Issued(None)
+    }
+
+    /// The engine moves its writer by itself, if both ends are there and follow each other; nobody's number is compared.
+    fn switch_over(&mut self, to: usize) -> Outcome {
+        let from = self.engine_writer;
+        if from == to {
+            return Outcome::AlreadyDone;
+        }
+        let follows = self.nodes[to].follows == Some(from);
+        if !(self.answers(from) && self.answers(to) && self.nodes[from].writable && follows) {
+            return Outcome::Failed(ErrorClass::Transient, "no switchover in this state".to_owned());
+        }
+        (self.nodes[from].writable, self.nodes[from].follows) = (false, Some(to));
+        (self.nodes[to].writable, self.nodes[to].follows) = (true, None);
+        self.engine_writer = to;
+        self.replicate(to);
+        Outcome::Issued(None)
+    }
+
+    /// After a promotion the engine has those that it reaches follow; an old writer that it does not reach goes on.
+    fn follow(&mut self, to: usize) {
+        self.engine_writer = to;
+        for i in (0..self.nodes.len()).filter(|i| *i != to) {
+            if self.answers(i) && !self.nodes[i].writable {
+                self.nodes[i].follows = Some(to);
+            }
+        }
     }
 
     fn replicate(&mut self, from: usize) {

@@ -1,6 +1,6 @@
 //! One execution: what was asked, what was agreed, what was proven, and how it ended.
 
-use super::{Measured, Predicted, RunClock, Step};
+use super::{Measured, Predicted, RunClock, Step, StepKey};
 use crate::ids::{Epoch, HolderId, ItemName, Position, RegionName, RunName, Term};
 use crate::policy::{Policy, ProofClass};
 use crate::time::{Millis, Stamp};
@@ -193,6 +193,17 @@ impl Run {
     /// The first step that is not done.
     pub fn current(&self) -> Option<usize> {
         self.steps.iter().position(|s| !s.is_done())
+    }
+    /// Whether an item's engine has not been seen yet to have handed it over.
+    pub fn has_yet_to_hand_over(&self, item: &ItemName) -> bool {
+        self.yet_to_hand_over().any(|other| other == item)
+    }
+    /// Items whose engines have not been seen yet to have handed them over.
+    pub fn yet_to_hand_over(&self) -> impl Iterator<Item = &ItemName> {
+        self.steps.iter().filter(|step| !step.is_done()).filter_map(|step| match &step.key {
+            StepKey::HandOver(item) => Some(item),
+            _ => None,
+        })
     }
     /// Whether the intent to promote was recorded: from then on the plan only goes forward.
     pub fn past_pivot(&self) -> bool {

@@ -179,6 +179,9 @@ pub struct PolicyState {
     /// The workload that is being given back, between runs.
     #[serde(default)]
     pub giving_back: Option<Step>,
+    /// The public name that is being settled, between runs.
+    #[serde(default)]
+    pub settling: Option<Step>,
     /// A person said `ack` while another region took writes: if that one turns out to be the only writer, it is the
     /// active region from then on.
     #[serde(default)]
@@ -215,6 +218,7 @@ impl PolicyState {
             lineage: BTreeMap::new(),
             peaks: BTreeMap::new(),
             giving_back: None,
+            settling: None,
             relearn: false,
             work: None,
             conditions: BTreeMap::new(),

@@ -20,6 +20,9 @@ pub enum StepKey {
     FenceOld(RegionName),
     /// Planned runs: the target has everything that the fenced primary wrote.
     CatchUp(ItemName),
+    /// Planned runs, where the engine does it: hand the item over to the target. The first one recorded is the point of no
+    /// return.
+    HandOver(ItemName),
     /// Make the target the writer. The first one recorded is the point of no return.
     PromoteData(ItemName),
     /// First write on the new primary: witness, roles, synchronous list.
@@ -32,6 +35,13 @@ pub enum StepKey {
     Verify,
 }
 
+impl StepKey {
+    /// Whether an engine hands an item over in it.
+    pub const fn is_hand_over(&self) -> bool {
+        matches!(self, Self::HandOver(_))
+    }
+}
+
 impl fmt::Display for StepKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -40,6 +50,7 @@ impl fmt::Display for StepKey {
             Self::ScaleCompute(item) => write!(f, "ScaleCompute {item}"),
             Self::FenceOld(region) => write!(f, "FenceOld {region}"),
             Self::CatchUp(item) => write!(f, "CatchUp {item}"),
+            Self::HandOver(item) => write!(f, "HandOver {item}"),
             Self::PromoteData(item) => write!(f, "PromoteData {item}"),
             Self::OpenWriter(item) => write!(f, "OpenWriter {item}"),
             Self::AwaitCompute(item) => write!(f, "AwaitCompute {item}"),

@@ -103,6 +103,15 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     true
 }
 
+/// The source of a planned run failed before its engine handed anything over: a failover has to move the application, with
+/// what that takes. Both regions may be writable until then.
+pub(super) fn source_lost(d: &mut Draft<'_>, why: &str) {
+    super::undo::keep_undo(d);
+    release(d, OutcomeKind::Failed, Phase::Failed, why);
+    d.event(true, "SourceLost", why);
+    d.fire(Rule::SourceLost, why);
+}
+
 /// How long a signed call that its target does not check may still land (safety rules, section 4).
 const UNCHECKED_LANDS_WITHIN: Millis = Millis(15 * 60_000);
 

@@ -166,9 +166,14 @@ fn proven(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, proof: Proof)
     if !d.next.state.outcasts.contains_key(region) {
         note_outcast(d, region, None);
     }
-    d.next.state.may_be_writable.remove(region);
-    if let Some(outcast) = d.next.state.outcasts.get_mut(region).filter(|_| proof.class != ProofClass::Waived)
-    {
+    // What the engine hands over takes writes until then.
+    let run = d.run();
+    let partly = run.from == *region && run.yet_to_hand_over().next().is_some();
+    if !partly {
+        d.next.state.may_be_writable.remove(region);
+    }
+    let closed = !partly && proof.class != ProofClass::Waived;
+    if let Some(outcast) = d.next.state.outcasts.get_mut(region).filter(|_| closed) {
         outcast.proven.get_or_insert(now);
     }
     let run = d.run();

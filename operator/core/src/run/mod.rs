@@ -4,6 +4,7 @@ mod compute;
 mod decide;
 mod end;
 mod fence;
+mod hand_over;
 mod promote;
 mod seen;
 mod steps;

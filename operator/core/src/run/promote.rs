@@ -21,15 +21,11 @@ const NO_WRITER_AFTER: Millis = Millis(30_000);
 /// Records the promotion of `item`, if everything holds in this very pass.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let first = !d.run().past_pivot();
-    if first && !may_pass(d) {
+    if first && !may_pass(d, None) {
         return false;
     }
     let to = d.run().to.clone();
-    if d.sight.data_since(item, &to, d.sight.seen.pass).is_none() {
-        let why = d.sight.why_unknown(item, &to);
-        d.block("TargetFit", why.clone(), "the target answers in this pass");
-        d.fire(Rule::GateUnmet, why);
-        d.wake_in(LOOK_AGAIN);
+    if !answers_in_this_pass(d, item, &to) {
         return false;
     }
     if first {
@@ -38,8 +34,20 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
 }
 
-/// Proofs seen again, gates, and the set of regions that may be writable.
-fn may_pass(d: &mut Draft<'_>) -> bool {
+/// Whether an item's node was looked at in this very pass.
+pub(super) fn answers_in_this_pass(d: &mut Draft<'_>, item: &ItemName, region: &RegionName) -> bool {
+    if d.sight.data_since(item, region, d.sight.seen.pass).is_some() {
+        return true;
+    }
+    let why = d.sight.why_unknown(item, region);
+    d.block("TargetFit", why.clone(), format!("{item} in {region} answers in this pass"));
+    d.fire(Rule::GateUnmet, why);
+    d.wake_in(LOOK_AGAIN);
+    false
+}
+
+/// Proofs seen again, gates, and the set of regions that may be writable; `kept` may be, because its engine hands it over.
+pub(super) fn may_pass(d: &mut Draft<'_>, kept: Option<&RegionName>) -> bool {
     if let Some(region) = lost_proof(d) {
         return fence_again(d, &region);
     }
@@ -47,8 +55,8 @@ fn may_pass(d: &mut Draft<'_>) -> bool {
         return false;
     }
     let to = d.run().to.clone();
-    let others: Vec<String> =
-        d.next.state.may_be_writable.iter().filter(|r| **r != to).map(ToString::to_string).collect();
+    let others = d.next.state.may_be_writable.iter().filter(|r| **r != to && Some(*r) != kept);
+    let others: Vec<String> = others.map(ToString::to_string).collect();
     if !others.is_empty() && !seeded::active(Bug::IgnoreMayBeWritable) {
         let saw = format!("{} may be writable", others.join(", "));
         d.block("SoleWriter", saw.clone(), "no region beside the target may be writable");
@@ -129,7 +137,7 @@ fn fence_again(d: &mut Draft<'_>, region: &RegionName) -> bool {
 }
 
 /// The record that only goes forward from here.
-fn pass_pivot(d: &mut Draft<'_>, to: &RegionName) {
+pub(super) fn pass_pivot(d: &mut Draft<'_>, to: &RegionName) {
     let now = d.sight.now;
     let acked = d.sight.seen.heartbeats.keys().map(|item| {
         let newest = measure::newest_acked(&d.sight, item);
@@ -175,7 +183,7 @@ pub(super) fn look_at_catch_up(d: &mut Draft<'_>, step: &mut Step, item: &ItemNa
     }
 }
 
-fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
+pub(super) fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
     let found = d.sight.policy.data.iter().find(|i| i.name == *item);
     found.map_or(crate::draft::SHORT_CALL, |i| i.promote_deadline)
 }
@@ -201,7 +209,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
 }
 
 /// A target that checks nothing gets the same call again only after a while of unchanged reads.
-fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
+pub(super) fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const GRACE: Millis = Millis(15_000);
     let unchecked =
         d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);

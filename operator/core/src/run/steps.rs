@@ -1,6 +1,6 @@
 //! The plan, one step at a time: begin it, look for its end, try again, or go round it.
 
-use super::{compute, fence, promote, seen, traffic};
+use super::{compute, fence, hand_over, promote, seen, traffic};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, Outcome};
@@ -64,6 +64,7 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
             }
             true
         }
+        StepKey::HandOver(item) => hand_over::begin(d, step, &item),
         StepKey::PromoteData(item) => promote::begin(d, step, &item),
         StepKey::OpenWriter(item) => {
             let to = d.run().to.clone();
@@ -117,6 +118,7 @@ fn look(d: &mut Draft<'_>, step: &mut Step) -> bool {
         StepKey::AwaitCompute(item) => compute::look_at_ready(d, step, &item),
         StepKey::FenceOld(region) => fence::look(d, step, &region),
         StepKey::CatchUp(item) => promote::look_at_catch_up(d, step, &item),
+        StepKey::HandOver(item) => hand_over::look(d, step, &item),
         StepKey::PromoteData(item) => promote::look(d, step, &item),
         StepKey::OpenWriter(item) => promote::look_at_open(d, step, &item),
         StepKey::FlipTraffic(item) => traffic::look(d, step, &item),

@@ -169,6 +169,15 @@ fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
 /// The region died while its fence was undone. The run ends, so that another one may move the application away; the
 /// rest is undone when the region answers and is still the active one.
 fn leave_undone(d: &mut Draft<'_>, action: &Action) {
+    keep_undo(d);
+    super::end::abandon_undo(
+        d,
+        &format!("{action}: the region is silent; what is left is undone when it answers"),
+    );
+}
+
+/// Leaves what the run has fenced to be opened again once it answers, if it is still the active region then.
+pub(super) fn keep_undo(d: &mut Draft<'_>) {
     let active = d.next.state.active_region.clone();
     let steps = d.run().steps.clone();
     for step in &steps {
@@ -184,10 +193,6 @@ fn leave_undone(d: &mut Draft<'_>, action: &Action) {
             outcast.undo = if Some(region) == active.as_ref() { undo } else { Vec::new() };
         }
     }
-    super::end::abandon_undo(
-        d,
-        &format!("{action}: the region is silent; what is left is undone when it answers"),
-    );
 }
 
 pub(crate) fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option<String> {

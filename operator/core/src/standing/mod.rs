@@ -6,6 +6,7 @@ mod compute;
 mod loss;
 mod open;
 mod outcasts;
+mod settle;
 mod witness;
 
 pub(crate) use active::{forget_standbys, learn_active, relearn_active, watch_split_brain};
@@ -13,6 +14,7 @@ pub(crate) use compute::{give_back, judge_compute, remember_peaks};
 pub(crate) use loss::finish_loss;
 pub(crate) use open::{open_by_verdict, take_request};
 pub(crate) use outcasts::tend_outcasts;
+pub(crate) use settle::settle_traffic;
 pub(crate) use witness::raise_first_witness;
 
 use crate::draft::Draft;

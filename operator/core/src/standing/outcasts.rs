@@ -35,6 +35,12 @@ pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
         let fences_it =
             |r: &&Run| !r.past_pivot() && r.steps.iter().any(|s| s.key == StepKey::FenceOld(region.clone()));
         let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
+        // Until its engine has handed everything over it takes writes by right, and nothing else is recorded.
+        if running
+            .is_some_and(|r| r.past_pivot() && r.from == region && r.yet_to_hand_over().next().is_some())
+        {
+            continue;
+        }
         if running.filter(fences_it).is_some_and(|r| during == During::Run || r.clock.decided.is_some()) {
             continue;
         }

@@ -61,6 +61,7 @@ pub fn policy() -> Policy {
             expected_promote: Millis(1000),
             promote_deadline: Millis::from_secs(10),
             capability: Capability::Checked,
+            hands_over: false,
             can_rejoin: true,
             rejoin_timeout: Millis::from_secs(60),
             no_ack_declared: false,
@@ -117,6 +118,35 @@ pub struct Node {
     pub moving: bool,
 }
 
+/// An engine with a switchover of its own, which carries the item `events`; looked at only where the policy has it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub writer: RegionName,
+    pub witness: Option<Witness>,
+    /// What it accepted and has not done yet.
+    pub moving_to: Option<RegionName>,
+    /// It does at once what it accepts.
+    pub prompt: bool,
+    /// What a region says against taking over or handing over.
+    pub unfit: BTreeMap<RegionName, String>,
+}
+
+/// The item that an engine hands over.
+pub fn events() -> DataItem {
+    DataItem {
+        name: item("events"),
+        engine: "auroraGlobal".to_owned(),
+        claims: BTreeSet::from(["aurora/events".into()]),
+        expected_promote: Millis(1000),
+        promote_deadline: Millis::from_secs(300),
+        capability: Capability::Unchecked,
+        hands_over: true,
+        can_rejoin: false,
+        rejoin_timeout: Millis(0),
+        no_ack_declared: false,
+    }
+}
+
 /// The world as it is, not as it is seen.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -125,8 +155,14 @@ pub struct World {
     pub now: Stamp,
     pub holder: HolderId,
     pub nodes: BTreeMap<RegionName, Node>,
+    pub engine: Engine,
     pub points_to: RegionName,
     pub dns_witness: Option<Witness>,
+    /// A flip sets something that has to be settled afterwards.
+    pub flips_lean: bool,
+    pub leans_on: Option<String>,
+    /// The zone's control plane takes changes.
+    pub settles: bool,
     /// The compute item `web`, by region; looked at only where the policy has it.
     pub pods: BTreeMap<RegionName, Pods>,
     pub dns_up: bool,
@@ -180,8 +216,18 @@ impl World {
             now,
             holder: "one".into(),
             nodes,
+            engine: Engine {
+                writer: region("east"),
+                witness: None,
+                moving_to: None,
+                prompt: true,
+                unfit: BTreeMap::new(),
+            },
             points_to: region("east"),
             dns_witness: None,
+            flips_lean: false,
+            leans_on: None,
+            settles: true,
             pods,
             dns_up: true,
             power_reachable: true,
@@ -222,7 +268,18 @@ impl World {
     }
 
     fn takes_writes(&self, name: &RegionName) -> bool {
-        self.serves(name) && self.nodes[name].writable && self.nodes[name].logins
+        let node = &self.nodes[name];
+        let all = self.policy.data.iter().all(|data| {
+            if data.hands_over { self.engine.writer == *name } else { node.writable && node.logins }
+        });
+        self.serves(name) && all
+    }
+
+    /// The engine does what it has accepted.
+    pub fn land(&mut self) {
+        if let Some(to) = self.engine.moving_to.take() {
+            self.engine.writer = to;
+        }
     }
 
     pub fn writers(&self) -> Vec<RegionName> {
@@ -386,13 +443,35 @@ impl World {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
+            unfit: None,
+        })
+    }
+
+    fn engine_facts(&self, name: &RegionName) -> Seen<DataFacts> {
+        let engine = &self.engine;
+        let Seen::Known(node) = self.data_facts(name) else { return Seen::Unknown("no answer".into()) };
+        let is_writer = engine.writer == *name;
+        let moving = engine.moving_to.as_ref().map(|to| format!("moves to {to}"));
+        Seen::Known(DataFacts {
+            role: if is_writer { DataRole::Writable } else { DataRole::Standby },
+            system: "cluster".into(),
+            timeline: 1,
+            streaming: !is_writer,
+            upstream: None,
+            witness: engine.witness.clone(),
+            closed: ClosedView::default(),
+            unfit: moving.or_else(|| engine.unfit.get(name).cloned()),
+            ..node
         })
     }
 
     pub fn observe(&self) -> Observations {
         let at = self.now.tick;
         let fact = |value| Fact::new(value, at);
-        let data = self.policy.regions.iter().map(|r| (r.clone(), fact(self.data_facts(r)))).collect();
+        let data_of = |data: &DataItem| {
+            let facts = |r| if data.hands_over { self.engine_facts(r) } else { self.data_facts(r) };
+            (data.name.clone(), self.policy.regions.iter().map(|r| (r.clone(), fact(facts(r)))).collect())
+        };
         let power = |r: &RegionName| {
             if !self.power_reachable {
                 return Fact::new(Seen::Unknown("no answer".to_owned()), at);
@@ -408,6 +487,7 @@ impl World {
                 servers: 1,
                 witness: self.dns_witness.clone(),
                 drift: None,
+                unsettled: self.leans_on.clone(),
             })
         } else {
             Seen::Unknown("no answer".to_owned())
@@ -416,7 +496,7 @@ impl World {
             holder: Some(self.holder.clone()),
             pass: at,
             health: self.book.clone(),
-            data: BTreeMap::from([(item("orders"), data)]),
+            data: self.policy.data.iter().map(data_of).collect(),
             traffic: BTreeMap::from([(item("shop"), Fact::new(traffic, at))]),
             compute: self.compute_facts(),
             fences: BTreeMap::from([
@@ -484,6 +564,24 @@ impl World {
         let mark =
             Witness { owner: effect.owner.clone(), epoch: effect.epoch, term: effect.term, seq: effect.seq };
         match &effect.action {
+            Action::OpenWriter { item, region } if item.as_str() == "events" => {
+                if self.engine.writer != *region || !self.serves(region) {
+                    return Outcome::Failed(ErrorClass::Transient, "no writer".into());
+                }
+                self.engine.witness = Some(mark);
+            }
+            Action::SwitchOver { from, to, .. } => {
+                if !(self.serves(from) && self.serves(to) && self.engine.writer == *from) {
+                    return Outcome::Failed(ErrorClass::Transient, "no switchover now".into());
+                }
+                self.engine.moving_to = Some(to.clone());
+                if self.engine.prompt {
+                    self.land();
+                }
+            }
+            Action::Promote { item, region } if item.as_str() == "events" => {
+                self.engine.writer = region.clone();
+            }
             Action::OpenWriter { region, .. } => {
                 let node = self.nodes.get_mut(region).expect("known region");
                 if !(node.running && node.reachable && node.writable) {
@@ -553,6 +651,13 @@ impl World {
                 }
                 self.points_to = to.clone();
                 self.dns_witness = Some(mark);
+                self.leans_on = self.flips_lean.then(|| format!("a marker in {to}"));
+            }
+            Action::Settle { .. } => {
+                if !self.settles {
+                    return Outcome::Failed(ErrorClass::Transient, "the control plane is silent".into());
+                }
+                self.leans_on = None;
             }
             Action::Scale { region, replicas, .. } => {
                 return self

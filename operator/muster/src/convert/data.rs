@@ -62,6 +62,7 @@ fn item_of(name: &ItemName, postgres: &api::Postgres) -> DataItem {
         expected_promote: EXPECTED_PROMOTE,
         promote_deadline: millis(postgres.promote_timeout),
         capability: Capability::Checked,
+        hands_over: false,
         can_rejoin: postgres.rejoin.is_some(),
         rejoin_timeout: postgres.rejoin.as_ref().map_or(Millis(0), |r| millis(r.timeout)),
         no_ack_declared: postgres

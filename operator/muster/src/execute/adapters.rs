@@ -41,6 +41,10 @@ impl Adapters {
                 Some(traffic) => traffic.flip(to, ctx).await,
                 None => no_adapter("traffic item", item),
             },
+            Action::Settle { item, region } => match self.traffic.get(item) {
+                Some(traffic) => traffic.settle(region, ctx).await,
+                None => no_adapter("traffic item", item),
+            },
             Action::Hook { name, from, to } => match self.hooks.get(name) {
                 Some(hook) => hook.run(from, to, ctx).await,
                 None => no_adapter("hook", name),
@@ -57,6 +61,7 @@ impl Adapters {
             | Action::StopReceiving { item, .. }
             | Action::ResumeReceiving { item, .. }
             | Action::Promote { item, .. }
+            | Action::SwitchOver { item, .. }
             | Action::Rejoin { item, .. } => self.perform_data(item, ctx).await,
         }
     }
@@ -68,12 +73,15 @@ impl Adapters {
             Action::StopReceiving { region, .. } => data.stop_receiving(region, ctx).await,
             Action::ResumeReceiving { region, .. } => data.resume_receiving(region, ctx).await,
             Action::Promote { region, .. } => data.promote(region, ctx).await,
+            Action::SwitchOver { from, to, .. } => data.switch_over(from, to, ctx).await,
             Action::Rejoin { region, follow, .. } => data.rejoin(region, follow, ctx).await,
             Action::Fence { region, .. } => data.fence(region, ctx).await,
             Action::Unfence { region, .. } => data.unfence(region, ctx).await,
-            Action::Flip { .. } | Action::Hook { .. } | Action::Scale { .. } | Action::Restore { .. } => {
-                no_adapter("data item", item)
-            }
+            Action::Flip { .. }
+            | Action::Settle { .. }
+            | Action::Hook { .. }
+            | Action::Scale { .. }
+            | Action::Restore { .. } => no_adapter("data item", item),
         }
     }
 

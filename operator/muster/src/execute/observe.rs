@@ -56,6 +56,7 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let outcasts: BTreeSet<RegionName> = state.outcasts.keys().cloned().collect();
     let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
     let gives_back = state.giving_back.is_some();
+    let settles = state.settling.is_some();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
     match journal.active_run() {
@@ -77,7 +78,7 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
             Some(Need { fences, compute })
         }
         None if works => Some(Need { fences: outcasts, compute: gives_back }),
-        None if unsettled || gives_back || !journal.requests.is_empty() => {
+        None if unsettled || gives_back || settles || !journal.requests.is_empty() => {
             Some(Need { fences: BTreeSet::new(), compute: gives_back })
         }
         None => None,
@@ -86,5 +87,8 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
 
 /// Whether a proof is looked for now, or would be lost.
 const fn hangs_on_fences(step: &StepKey) -> bool {
-    matches!(step, StepKey::FenceOld(_) | StepKey::CatchUp(_) | StepKey::PromoteData(_))
+    matches!(
+        step,
+        StepKey::FenceOld(_) | StepKey::CatchUp(_) | StepKey::HandOver(_) | StepKey::PromoteData(_)
+    )
 }

@@ -98,6 +98,7 @@ fn make_facts(name: &SteeredName, views: &[View], servers: usize) -> TrafficFact
         servers: count(servers),
         witness: witnesses.max_by_key(Witness::order),
         drift: views.iter().find_map(|view| view.drift(kind)),
+        unsettled: None,
     }
 }
 

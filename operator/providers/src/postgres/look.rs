@@ -201,6 +201,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
             seq: row.seq,
             acked_at: None,
         }),
+        unfit: None,
     })
 }
 

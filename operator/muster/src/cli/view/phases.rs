@@ -22,7 +22,9 @@ pub struct Phase {
 pub fn of_step(key: &StepKey, policy: &Policy) -> &'static str {
     match key {
         StepKey::RaiseWitness(_) | StepKey::FenceOld(_) => "fence",
-        StepKey::CatchUp(_) | StepKey::PromoteData(_) | StepKey::OpenWriter(_) => "promotion",
+        StepKey::CatchUp(_) | StepKey::HandOver(_) | StepKey::PromoteData(_) | StepKey::OpenWriter(_) => {
+            "promotion"
+        }
         StepKey::Hook(name) => match policy.hooks.iter().find(|h| h.name == *name).map(|h| h.at) {
             Some(HookPoint::BeforeFence) => "fence",
             Some(HookPoint::AfterPromote) | None => "hooks",

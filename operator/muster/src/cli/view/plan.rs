@@ -75,7 +75,7 @@ fn steps(plan: &PlanPreview, begun: bool, look: &Look) -> String {
     }
     let mut pivot_shown = false;
     for (index, step) in run.steps.iter().enumerate() {
-        if matches!(step.key, StepKey::PromoteData(_)) && !pivot_shown {
+        if matches!(step.key, StepKey::HandOver(_) | StepKey::PromoteData(_)) && !pivot_shown {
             pivot_shown = true;
             rows.push(
                 "",
@@ -133,6 +133,12 @@ fn step_words(key: &StepKey, policy: &Policy) -> String {
         StepKey::Hook(name) => hook_words(name, policy),
         StepKey::FenceOld(_) => fence_words(policy),
         StepKey::CatchUp(_) => "wait until the target has everything that was written".to_owned(),
+        StepKey::HandOver(name) => {
+            let item = policy.data.iter().find(|d| d.name == *name);
+            item.map_or_else(String::new, |d| {
+                format!("by {} itself, which keeps one writer; within {}", d.engine, d.promote_deadline)
+            })
+        }
         StepKey::PromoteData(name) => {
             let item = policy.data.iter().find(|d| d.name == *name);
             item.map_or_else(String::new, |d| format!("{}, within {}", d.engine, d.promote_deadline))

@@ -42,6 +42,7 @@ pub fn policy(name: &str) -> Policy {
             expected_promote: Millis(50),
             promote_deadline: Millis(2_000),
             capability: Capability::Checked,
+            hands_over: false,
             can_rejoin: true,
             rejoin_timeout: Millis(2_000),
             no_ack_declared: false,

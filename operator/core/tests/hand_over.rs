@@ -1,0 +1,177 @@
+//! Items that their engine hands over by itself: one effect, one writer throughout.
+
+mod world;
+
+use muster_core::effect::Action;
+use muster_core::journal::{OutcomeKind, Phase, RunKind};
+use muster_core::policy::Policy;
+use muster_core::time::Millis;
+use std::collections::BTreeSet;
+use world::{World, events, policy, region};
+
+/// Only the item that its engine hands over.
+fn handed_over() -> Policy {
+    let mut policy = policy();
+    policy.data = vec![events()];
+    policy.safety.max_estimated_loss = None;
+    policy.fences.retain(|way| way.name.as_str() == "power");
+    policy
+}
+
+/// Beside one that Muster fences and promotes.
+fn mixed() -> Policy {
+    let mut policy = policy();
+    policy.data.push(events());
+    policy
+}
+
+fn kinds(world: &World, from: usize) -> Vec<&'static str> {
+    world.applied.iter().skip(from).map(|effect| effect.action.kind()).collect()
+}
+
+#[test]
+fn a_switchover_is_one_effect_without_a_fence() {
+    let mut world = World::new(handed_over());
+    let before = world.applied.len();
+    world.request(RunKind::Switchover, None);
+    let run = world.run_to_end().clone();
+    assert_eq!((run.phase, run.outcome), (Phase::Completed, Some(OutcomeKind::Succeeded)), "{}", run.message);
+    assert_eq!(kinds(&world, before), ["OpenWriter", "SwitchOver", "OpenWriter", "Flip"]);
+    assert_eq!(world.engine.writer, region("west"));
+    world.run_for(3);
+    let state = &world.journal.state;
+    assert_eq!(state.may_be_writable, BTreeSet::from([region("west")]));
+    assert!(state.outcasts.is_empty(), "{:?}", state.outcasts);
+    assert!(state.needs_ack.is_none());
+}
+
+#[test]
+fn until_it_is_seen_done_both_regions_may_be_writable_and_nothing_else_is_recorded() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(20);
+    let recorded = world.applied.len();
+    world.run_for(40);
+    assert_eq!(world.applied.len(), recorded, "{:?}", kinds(&world, recorded));
+    assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("east"), region("west")]));
+    assert!(world.journal.state.needs_ack.is_none(), "the source takes writes by right");
+    assert!(world.run().past_pivot());
+    world.land();
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("west")]));
+}
+
+#[test]
+fn a_failover_of_it_takes_a_proof_and_a_promotion() {
+    let mut world = World::new(handed_over());
+    let before = world.applied.len();
+    world.node("east").running = false;
+    let run = world.run_to_end().clone();
+    assert_eq!((run.kind, run.phase), (RunKind::Failover, Phase::Completed), "{}", run.message);
+    let kinds = kinds(&world, before);
+    let at = |kind| kinds.iter().position(|k| *k == kind);
+    assert!(at("Fence") < at("Promote") && at("Promote").is_some(), "{kinds:?}");
+    assert!(at("SwitchOver").is_none(), "{kinds:?}");
+}
+
+#[test]
+fn nothing_is_switched_over_to_what_says_that_it_is_unfit_or_from_it() {
+    for name in ["west", "east"] {
+        let mut world = World::new(handed_over());
+        world.engine.unfit.insert(region(name), "it has no instance".to_owned());
+        world.request(RunKind::Switchover, Some("west"));
+        world.run_for(10);
+        let blocked = &world.last().blocked;
+        assert!(blocked.iter().any(|b| b.saw.contains("it has no instance")), "{name}: {blocked:?}");
+        assert!(world.applied.iter().all(|e| !matches!(e.action, Action::SwitchOver { .. })), "{name}");
+    }
+}
+
+#[test]
+fn a_source_that_fails_before_its_engine_has_moved_is_failed_over() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(5);
+    assert!(world.run().past_pivot());
+    // The engine gives up, and its region dies.
+    world.engine.moving_to = None;
+    world.node("east").running = false;
+    for _ in 0..120 {
+        world.run_for(1);
+        if world.run().kind == RunKind::Failover && world.run().phase.is_final() {
+            break;
+        }
+    }
+    let run = world.run().clone();
+    assert_eq!((run.kind, run.phase), (RunKind::Failover, Phase::Completed), "{}", run.message);
+    assert_eq!(run.to, region("west"));
+    assert_eq!(world.engine.writer, region("west"));
+}
+
+#[test]
+fn a_source_that_fails_while_its_engine_moves_is_not_given_up() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(60);
+    assert_eq!((world.run().kind, world.run().phase.is_final()), (RunKind::Switchover, false));
+    world.land();
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+}
+
+#[test]
+fn beside_items_that_muster_promotes_those_are_fenced_first_and_promoted_last() {
+    let mut world = World::new(mixed());
+    let before = world.applied.len();
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(10);
+    let kinds_so_far = kinds(&world, before);
+    assert!(kinds_so_far.ends_with(&["Fence", "SwitchOver"]), "{kinds_so_far:?}");
+    assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("east"), region("west")]));
+    world.land();
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    let kinds = kinds(&world, before);
+    let at = |kind| kinds.iter().position(|k| *k == kind);
+    assert!(at("Fence") < at("SwitchOver") && at("SwitchOver") < at("Promote"), "{kinds:?}");
+    assert_eq!(world.writers(), [region("west")]);
+    assert!(world.journal.state.needs_ack.is_none());
+    world.run_for(5);
+    assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("west")]));
+    assert!(world.journal.state.outcasts.is_empty(), "{:?}", world.journal.state.outcasts);
+}
+
+#[test]
+fn nothing_is_fenced_beside_it_before_the_gates_of_all_items_hold() {
+    let mut world = World::new(mixed());
+    world.engine.unfit.insert(region("west"), "it has no instance".to_owned());
+    world.request(RunKind::Switchover, Some("west"));
+    world.run_for(10);
+    assert_eq!(world.writers(), [region("east")]);
+    assert!(world.applied.iter().all(|e| !matches!(e.action, Action::Fence { .. })));
+}
+
+#[test]
+fn what_was_fenced_beside_it_is_opened_again_by_an_abort() {
+    let mut world = World::new(mixed());
+    world.request(RunKind::Switchover, Some("west"));
+    while !world.applied.iter().any(|e| matches!(e.action, Action::Fence { .. })) {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+    }
+    // And then the standby of the other item cannot catch up.
+    world.node("west").follows = None;
+    world.node("west").position = 1;
+    world.run_for(3);
+    assert!(world.writers().is_empty());
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Aborted, "{}", run.message);
+    assert_eq!((world.writers(), world.engine.writer.clone()), (vec![region("east")], region("east")));
+}

@@ -1,0 +1,75 @@
+//! Public names that hang on what a flip has set, until they are settled.
+
+mod world;
+
+use muster_core::journal::{Phase, RunKind};
+use muster_core::policy::Mode;
+use world::{World, policy, region};
+
+fn failed_over() -> World {
+    let mut world = World::new(policy());
+    world.flips_lean = true;
+    world.settles = false;
+    world.node("east").running = false;
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    world
+}
+
+fn kinds(world: &World) -> Vec<&'static str> {
+    world.applied.iter().map(|effect| effect.action.kind()).collect()
+}
+
+#[test]
+fn a_name_is_settled_once_the_run_is_over() {
+    let mut world = failed_over();
+    let in_a_run = world.decisions.iter().filter(|d| d.next.state.active_run.is_some());
+    let mut effects = in_a_run.flat_map(|d| &d.effects);
+    assert!(effects.all(|e| e.action.kind() != "Settle"), "not on the critical path");
+    let before = kinds(&world).iter().filter(|kind| **kind == "Settle").count();
+    world.settles = true;
+    world.run_for(10);
+    assert!(world.leans_on.is_none());
+    assert!(world.journal.state.settling.is_none());
+    let settles = kinds(&world).iter().filter(|kind| **kind == "Settle").count();
+    assert_eq!(settles, before + 1);
+    let before = world.journal.clone();
+    world.run_for(10);
+    assert_eq!(world.journal.state.settling, before.state.settling, "a settled name causes no writes");
+}
+
+#[test]
+fn a_control_plane_that_stays_silent_is_told_once_in_a_while_and_keeps_no_run_from_opening() {
+    let mut world = failed_over();
+    for _ in 0..30 {
+        world.run_for(1);
+    }
+    let told =
+        |w: &World| w.decisions.iter().flat_map(|d| &d.events).filter(|e| e.reason == "SettleFailed").count();
+    assert!((1..=6).contains(&told(&world)), "{}", told(&world));
+    // The old region follows again, and the other one dies.
+    world.run_for(60);
+    world.node("west").running = false;
+    for _ in 0..60 {
+        world.run_for(1);
+        if world.journal.state.active_region == Some(region("east")) && world.run().phase.is_final() {
+            break;
+        }
+    }
+    let run = world.run().clone();
+    assert_eq!(
+        (run.kind, run.to, run.phase),
+        (RunKind::Failover, region("east"), Phase::Completed),
+        "{}",
+        run.message
+    );
+}
+
+#[test]
+fn nothing_is_settled_by_a_policy_that_only_observes() {
+    let mut world = failed_over();
+    world.policy.mode = Mode::Observe;
+    world.settles = true;
+    world.run_for(10);
+    assert!(world.leans_on.is_some());
+}
