@@ -34,8 +34,9 @@ use std::time::Duration;
 /// A replicated data store with one node per region.
 #[async_trait]
 pub trait DataControl: Send + Sync + Debug {
-    /// How often to look at a region in a stable world, if not as often as usual.
-    fn pace(&self) -> Option<Duration> {
+    /// In a stable world a look may take so long, because it waits for reads that it shares with other items. `None`: every
+    /// look is as quick as any.
+    fn shares_reads(&self) -> Option<Duration> {
         None
     }
     /// What the region's node says of itself. Unreachable, refused, too late: `Unknown` with the reason.

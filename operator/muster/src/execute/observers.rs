@@ -133,6 +133,7 @@ impl Observers {
                     board: Arc::clone(board),
                     clock: clock.clone(),
                     deadline: deadline_of(policy, slot, paces),
+                    shared: shares_reads(adapters, slot),
                 };
                 tasks.spawn(look.run(group.wanted.subscribe(), every));
             }
@@ -187,6 +188,14 @@ fn deadline_of(policy: &Policy, slot: &Slot, paces: Paces) -> Duration {
     }
 }
 
+/// How long a look may wait for what others read too, while nobody wants it sooner.
+fn shares_reads(adapters: &Adapters, slot: &Slot) -> Option<Duration> {
+    match slot {
+        Slot::Data(item, _) => adapters.data.get(item)?.shares_reads(),
+        Slot::Traffic(_) | Slot::Compute(..) | Slot::Fence(..) => None,
+    }
+}
+
 /// One observer.
 struct Look {
     slot: Slot,
@@ -194,42 +203,55 @@ struct Look {
     board: Arc<Board>,
     clock: Clock,
     deadline: Duration,
+    /// In a stable world.
+    shared: Option<Duration>,
 }
 
 impl Look {
     async fn run(self, mut wanted: watch::Receiver<Tick>, every: Duration) {
+        let mut is_wanted = true;
         loop {
             let at = self.clock.now().tick;
             wanted.borrow_and_update();
-            let fact = self.look().await;
+            let fact = match self.shared.filter(|_| !is_wanted) {
+                None => self.look(self.deadline).await,
+                Some(patience) => tokio::select! {
+                    fact = self.look(patience) => fact,
+                    // Nobody waits for the others now.
+                    _ = wanted.wait_for(|since| *since > at) => {
+                        is_wanted = true;
+                        continue;
+                    }
+                },
+            };
             self.board.publish(&self.slot, fact, at);
             let asked_meanwhile = *wanted.borrow() > at;
+            is_wanted = asked_meanwhile;
             if !asked_meanwhile {
                 // A closed channel is the end of the group; the task is aborted with it.
-                let _ = tokio::time::timeout(jittered(every), wanted.wait_for(|since| *since > at)).await;
+                let asked = tokio::time::timeout(jittered(every), wanted.wait_for(|since| *since > at)).await;
+                is_wanted = asked.is_ok();
             }
         }
     }
 
-    async fn look(&self) -> SlotFact {
+    async fn look(&self, deadline: Duration) -> SlotFact {
         let adapters = &self.adapters;
         match &self.slot {
             Slot::Data(item, region) => SlotFact::Data(match adapters.data.get(item) {
-                Some(data) => look_within(self.deadline, data.observe(region, self.deadline)).await,
+                Some(data) => look_within(deadline, data.observe(region, deadline)).await,
                 None => no_adapter(item),
             }),
             Slot::Traffic(item) => SlotFact::Traffic(match adapters.traffic.get(item) {
-                Some(traffic) => look_within(self.deadline, traffic.observe(self.deadline)).await,
+                Some(traffic) => look_within(deadline, traffic.observe(deadline)).await,
                 None => no_adapter(item),
             }),
             Slot::Compute(item, region) => SlotFact::Compute(match adapters.compute.get(item) {
-                Some(compute) => look_within(self.deadline, compute.observe(region, self.deadline)).await,
+                Some(compute) => look_within(deadline, compute.observe(region, deadline)).await,
                 None => no_adapter(item),
             }),
             Slot::Fence(way, region) => SlotFact::Fence(match adapters.fences.get(way) {
-                Some(FenceAdapter::Hook(hook)) => {
-                    look_within(self.deadline, hook.status(region, self.deadline)).await
-                }
+                Some(FenceAdapter::Hook(hook)) => look_within(deadline, hook.status(region, deadline)).await,
                 _ => no_adapter(way),
             }),
         }

@@ -68,7 +68,13 @@ impl Target {
 
 #[async_trait]
 impl DataControl for Target {
+    fn shares_reads(&self) -> Option<Duration> {
+        self.0.lock().shares
+    }
     async fn observe(&self, region: &RegionName, deadline: Duration) -> Seen<DataFacts> {
+        if self.shares_reads() == Some(deadline) {
+            tokio::time::sleep(deadline.mul_f64(0.9)).await;
+        }
         if self.wait_if_silent(region, deadline).await {
             return Seen::Unknown("no answer".into());
         }

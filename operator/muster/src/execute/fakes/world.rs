@@ -68,6 +68,8 @@ pub(super) struct State {
     pub(super) landed: Vec<Landed>,
     pub(super) faults: BTreeMap<&'static str, Fault>,
     pub(super) looks: u64,
+    /// A look at data that is not wanted at once waits so long for others.
+    pub(super) shares: Option<Duration>,
     pub(super) hanging: u64,
     pub(super) beats: HeartbeatFacts,
     pub(super) public: PublicFacts,
@@ -111,6 +113,7 @@ impl World {
             landed: Vec::new(),
             faults: BTreeMap::new(),
             looks: 0,
+            shares: None,
             hanging: 0,
             beats: HeartbeatFacts { writer: "controller".into(), ..HeartbeatFacts::default() },
             public: PublicFacts::default(),
@@ -165,6 +168,11 @@ impl World {
     /// How often a target of this kind of action was reached.
     pub fn count(&self, kind: &str) -> usize {
         self.lock().landed.iter().filter(|l| l.effect.action.kind() == kind).count()
+    }
+
+    /// From now on looks at data wait so long for those of others; before the adapters are handed out.
+    pub fn share_reads(&self, wait: Duration) {
+        self.lock().shares = Some(wait);
     }
 
     /// Looks at targets so far.
@@ -334,6 +342,8 @@ impl State {
             | Action::ResumeReceiving { .. }
             | Action::Scale { .. }
             | Action::Restore { .. }
+            | Action::SwitchOver { .. }
+            | Action::Settle { .. }
             | Action::Hook { .. } => {}
         }
         Outcome::Issued(None)
