@@ -165,6 +165,9 @@ pub struct DataFacts {
     pub sync_name: Option<String>,
     /// Newest heartbeat present.
     pub heartbeat: Option<HeartbeatRow>,
+    /// Why it could not take over or hand over now, for people: an operation under way, versions that differ, and so on.
+    #[serde(default)]
+    pub unfit: Option<String>,
 }
 
 impl DataFacts {

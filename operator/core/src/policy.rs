@@ -130,6 +130,9 @@ pub struct DataItem {
     pub rejoin_timeout: Millis,
     /// The policy declares that clients never lower the commit level and nobody edits the standby list.
     pub no_ack_declared: bool,
+    /// The engine carries a planned switchover out by itself, and keeps one writer throughout.
+    #[serde(default)]
+    pub hands_over: bool,
 }
 
 /// One traffic item.

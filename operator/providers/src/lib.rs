@@ -24,7 +24,9 @@ pub use ctx::{LeaseLost, OpCtx, SendGuard};
 pub use owners::AdoptedOwners;
 
 use async_trait::async_trait;
-use muster_core::facts::{ComputeFacts, DataFacts, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts};
+use muster_core::facts::{
+    ComputeFacts, DataFacts, ErrorClass, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts,
+};
 use muster_core::ids::RegionName;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -47,6 +49,15 @@ pub trait DataControl: Send + Sync + Debug {
     async fn resume_receiving(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Makes a standby the writer, guarded by the replicated witness and the target's own clock.
     async fn promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Hands the writer's role over from `from` to `to`, where the engine does that by itself and keeps one writer
+    /// throughout. Refused by every other engine.
+    async fn switch_over(&self, _from: &RegionName, _to: &RegionName, _ctx: &OpCtx) -> Outcome {
+        Outcome::Failed(ErrorClass::Invalid, "this engine has no switchover of its own".to_owned())
+    }
+    /// How often to look in a stable world, if not as often as usual.
+    fn pace(&self) -> Option<Duration> {
+        None
+    }
     /// Makes the old primary in `region` a standby of `follow`, through the user's hook.
     async fn rejoin(&self, region: &RegionName, follow: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Reads the old primary's log after the fork and counts what the new one does not have. Only before rejoin.

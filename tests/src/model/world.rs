@@ -222,6 +222,7 @@ fn policy(capability: Capability) -> Policy {
             can_rejoin: true,
             rejoin_timeout: Millis(1_000),
             no_ack_declared: false,
+            hands_over: false,
         }],
         compute: Vec::new(),
         traffic: vec![TrafficItem {
@@ -324,6 +325,7 @@ impl World {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: None,
+            unfit: None,
         })
     }
 

@@ -64,6 +64,7 @@ pub fn policy() -> Policy {
             can_rejoin: true,
             rejoin_timeout: Millis::from_secs(60),
             no_ack_declared: false,
+            hands_over: false,
         }],
         compute: Vec::new(),
         traffic: vec![TrafficItem {
@@ -386,6 +387,7 @@ impl World {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
+            unfit: None,
         })
     }
 

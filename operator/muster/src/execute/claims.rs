@@ -146,6 +146,7 @@ mod tests {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: None,
+            unfit: None,
         })
     }
 

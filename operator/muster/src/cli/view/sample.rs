@@ -69,6 +69,7 @@ pub(crate) fn policy() -> Policy {
             can_rejoin: true,
             rejoin_timeout: Millis(60_000),
             no_ack_declared: false,
+            hands_over: false,
         }],
         compute: Vec::new(),
         traffic: vec![TrafficItem {

@@ -96,6 +96,7 @@ impl DataControl for Target {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
+            unfit: None,
         })
     }
     async fn open_writer(&self, _: &RegionName, ctx: &OpCtx) -> Outcome {

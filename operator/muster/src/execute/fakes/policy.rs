@@ -45,6 +45,7 @@ pub fn policy(name: &str) -> Policy {
             can_rejoin: true,
             rejoin_timeout: Millis(2_000),
             no_ack_declared: false,
+            hands_over: false,
         }],
         compute: Vec::new(),
         traffic: vec![TrafficItem {
