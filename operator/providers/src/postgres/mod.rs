@@ -77,6 +77,8 @@ pub use config::{Application, Node, PostgresConfig, RejoinRun, RejoinRunner, Tls
 pub use setup::{SETUP_VERSION, managed_setup_sql, setup_sql};
 pub use tls::TlsError;
 
+pub(crate) use setup::literal;
+
 use crate::{DataControl, OpCtx};
 use async_trait::async_trait;
 use error::PgError;

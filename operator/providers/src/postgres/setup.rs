@@ -28,7 +28,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 /// Quotes a text for SQL; right whatever `standard_conforming_strings` says.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {
         format!(" E'{}'", doubled.replace('\\', "\\\\"))
@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn a_managed_database_is_asked_for_nothing_that_only_a_superuser_may() {
         let sql = managed_setup_sql("muster");
-        for word in ["pg_control", "wal", "pg_read_file", "alter system", "alter role", "pg_ls", "extension"] {
+        for word in ["pg_control", "wal", "pg_read_file", "alter system", "alter role", "pg_ls", "extension"]
+        {
             assert!(!sql.contains(word), "{word}");
         }
         assert!(setup_sql("muster", "shop").contains("muster.identity"), "every engine has an identity");
