@@ -162,6 +162,25 @@ patterned!(
     "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$"
 );
 
+patterned!(
+    /// AWS' name of a region.
+    AwsRegionName,
+    32,
+    "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$"
+);
+patterned!(
+    /// The identifier of a global cluster, as RDS keeps it: in lower case.
+    GlobalClusterId,
+    63,
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+);
+patterned!(
+    /// The ARN of a database cluster.
+    ClusterArn,
+    255,
+    "^arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:cluster:[a-z]([-a-z0-9]*[a-z0-9])?$"
+);
+
 /// What a pattern of the schema stands for, and how to write it, for messages.
 pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
     match pattern {
@@ -180,6 +199,15 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
             ("a hosted zone's id", "write it like Z0123456789ABCDEFGHIJ, without /hostedzone/")
         }
         RoleArn::PATTERN => ("a role's ARN", "write it like arn:aws:iam::111122223333:role/muster"),
+        AwsRegionName::PATTERN => ("AWS' name of a region", "write it like us-east-1"),
+        GlobalClusterId::PATTERN => (
+            "a global cluster's identifier",
+            "use lower-case letters, digits and `-`, beginning with a letter, as RDS shows it",
+        ),
+        ClusterArn::PATTERN => (
+            "a database cluster's ARN",
+            "write it like arn:aws:rds:us-east-1:111122223333:cluster:orders, in lower case",
+        ),
         HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
         _ => ("a text of the right form", "see the field's description"),
     }

@@ -170,6 +170,15 @@ spec:
       application: {user: u, passwordSecret: {name: a, key: b}}
       nodes: [{region: east, host: a}, {region: west, host: b}]
       rejoin: {exec: {command: [x]}}
+  - name: e
+    auroraGlobal:
+      cluster: g
+      members:
+      - {region: east, clusterArn: 'arn:aws:rds:us-east-1:111122223333:cluster:a', host: a}
+      - {region: west, clusterArn: 'arn:aws:rds:us-west-2:111122223333:cluster:b', host: b}
+      database: x
+      user: m
+      passwordSecret: {name: a, key: b}
   traffic:
   - name: t
     rfc2136:

@@ -3,7 +3,7 @@
 use super::call::Rejoin;
 use super::request::SecretRef;
 use crate::duration::Duration;
-use crate::text::{Host, Identifier, Name};
+use crate::text::{ClusterArn, GlobalClusterId, Host, Identifier, Name};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,19 @@ use serde::{Deserialize, Serialize};
 /// One data store with a node in each region: exactly one engine.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.postgres)").message("exactly one engine is needed: postgres"))]
+#[x_kube(
+    validation = Rule::new("has(self.postgres) != has(self.auroraGlobal)")
+        .message("exactly one engine is needed: postgres or auroraGlobal"),
+)]
 pub struct DataItem {
     /// Its name.
     pub name: Name,
     /// PostgreSQL with streaming replication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
+    /// An Aurora PostgreSQL global database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aurora_global: Option<AuroraGlobal>,
 }
 
 /// PostgreSQL with streaming replication.
@@ -126,4 +132,56 @@ pub struct NoAck {
     pub clients_never_lower_commit: bool,
     /// Nobody edits `synchronous_standby_names` during a run.
     pub list_is_not_edited: bool,
+}
+
+/// An Aurora PostgreSQL global database: one cluster in each region. Global clusters of Aurora MySQL, DocumentDB and Neptune
+/// are not supported.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.promoteTimeout) >= duration('1m') && duration(self.promoteTimeout) <= duration('2h')")
+        .message("promoteTimeout must be between 1m and 2h").field_path(".promoteTimeout"),
+)]
+pub struct AuroraGlobal {
+    /// The global cluster's identifier.
+    pub cluster: GlobalClusterId,
+    /// Its clusters, one for each region.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub members: Vec<AuroraMember>,
+    /// The database.
+    pub database: Identifier,
+    /// Muster's own role in it.
+    pub user: Identifier,
+    /// Its password.
+    pub password_secret: SecretRef,
+    /// Whether and how connections are encrypted. AWS signs its servers by an authority of its own: give its certificates in
+    /// `caSecret`.
+    #[serde(default)]
+    pub tls: PostgresTls,
+    /// Deadline of one switchover or failover.
+    #[serde(default = "quarter_of_an_hour")]
+    pub promote_timeout: Duration,
+}
+
+const fn quarter_of_an_hour() -> Duration {
+    Duration::from_secs(900)
+}
+
+/// The global database's cluster in one region.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuroraMember {
+    /// The region; its `aws.region` is that of the ARN.
+    pub region: Name,
+    /// The cluster's ARN.
+    pub cluster_arn: ClusterArn,
+    /// The cluster endpoint (not the reader endpoint, not the global writer endpoint), reachable from where Muster runs.
+    pub host: Host,
+    /// Its port.
+    #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
 }

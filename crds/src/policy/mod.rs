@@ -22,14 +22,17 @@ mod traffic;
 
 pub use call::{Command, Exec, Rejoin, RejoinWebhook};
 pub use compute::{Compute, Scale, ScaleTarget, ScaleTo};
-pub use data::{ApplicationRole, DataItem, NoAck, Postgres, PostgresNode, PostgresTls, PostgresTlsMode};
+pub use data::{
+    ApplicationRole, AuroraGlobal, AuroraMember, DataItem, NoAck, Postgres, PostgresNode, PostgresTls,
+    PostgresTlsMode,
+};
 pub use detection::{Aggregate, Detection, Quorum, Reset, Trip};
 pub use fence::{Fence, FenceExec, FenceProof, FenceScaleToZero, FenceSql, FenceWebhook};
 pub use hooks::{Hook, HookExec, HookPoint, HookWebhook};
 pub use probes::{
     DnsProbe, GrpcProbe, HeartbeatProbe, Probe, PublicHttp, PublicProbe, RecordType, Side, SqlProbe, TcpProbe,
 };
-pub use regions::{Cluster, InCluster, Region, Vantage};
+pub use regions::{AwsRegion, Cluster, InCluster, Region, Vantage};
 pub use request::{ClientTls, HttpProbe, SecretHeader, SecretRef, SuiteStep};
 pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
 pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec};

@@ -1,7 +1,7 @@
 //! Regions, their clusters, and vantages.
 
 use super::request::SecretRef;
-use crate::text::{Name, Text, Value};
+use crate::text::{AwsRegionName, Name, RoleArn, Text, Value};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,27 @@ pub struct Region {
     /// The Kubernetes cluster that its workloads run in; needed where `compute` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
+    /// The region of AWS that it is; needed where `data` has an `auroraGlobal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsRegion>,
+}
+
+/// A region of AWS, and as whom its databases are steered.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.externalIdSecret) || has(self.roleArn)")
+        .message("externalIdSecret goes with roleArn").field_path(".externalIdSecret"),
+)]
+pub struct AwsRegion {
+    /// AWS' name of it. Only its own endpoints are called for what stands in it.
+    pub region: AwsRegionName,
+    /// The role that may steer the databases there. Absent: the credentials that Muster runs with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<RoleArn>,
+    /// The external id that the role's trust policy asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id_secret: Option<SecretRef>,
 }
 
 /// How a region's cluster is reached: exactly one of `kubeconfigSecret` and `inCluster`.

@@ -67,6 +67,10 @@ use serde::{Deserialize, Serialize};
         .message("the data of a sql or heartbeat probe must be one of spec.data").field_path(".probes"),
     validation = Rule::new("self.data.all(d, !has(d.postgres) || (d.postgres.nodes.size() == self.regions.size() && d.postgres.nodes.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every data item needs exactly one node for each of spec.regions").field_path(".data"),
+    validation = Rule::new("self.data.all(d, !has(d.auroraGlobal) || (d.auroraGlobal.members.size() == self.regions.size() && d.auroraGlobal.members.all(n, self.regions.exists(r, r.name == n.region))))")
+        .message("every auroraGlobal needs exactly one member for each of spec.regions").field_path(".data"),
+    validation = Rule::new("!self.data.exists(d, has(d.auroraGlobal)) || self.regions.all(r, has(r.aws))")
+        .message("auroraGlobal needs to know each region of AWS: give regions[].aws").field_path(".regions"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.rfc2136) || (t.rfc2136.targets.size() == self.regions.size() && t.rfc2136.targets.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.route53) || !has(t.route53.flip.record) || (t.route53.flip.record.targets.size() == self.regions.size() && t.route53.flip.record.targets.all(n, self.regions.exists(r, r.name == n.region))))")
@@ -77,6 +81,8 @@ use serde::{Deserialize, Serialize};
         .message("the compute of a scaleToZero fence must be of spec.compute").field_path(".fence"),
     validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.sql) || self.data.exists(d, d.name == f.sql.data))")
         .message("the data of a sql fence must be one of spec.data").field_path(".fence"),
+    validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.sql) || !self.data.exists(d, d.name == f.sql.data && has(d.auroraGlobal)))")
+        .message("a sql fence proves nothing at an auroraGlobal: use another fence").field_path(".fence"),
     validation = Rule::new("self.mode != 'Automatic' || self.detection.quorum.vantages <= (has(self.vantages) ? self.vantages.size() : 0) + 1")
         .message("mode Automatic needs vantages: detection.quorum.vantages must be at most their number plus one, the controller itself").field_path(".detection.quorum.vantages"),
     validation = Rule::new("self.mode != 'Automatic' || (has(self.fence) && self.fence.size() > 0) || has(self.safety.withoutFence)")

@@ -3,8 +3,8 @@
 //! Knows no store and no folder: `muster local` and a controller in a cluster assemble alike.
 
 use crate::convert::{
-    AdapterConfigs, Circumstances, ClusterPlace, ComputeConfig, Converted, DataConfig, Environment,
-    SecretSource, TrafficConfig, convert,
+    AdapterConfigs, Circumstances, ClusterPlace, ComputeConfig, Converted, DataConfig, EngineConfig,
+    Environment, SecretSource, TrafficConfig, convert,
 };
 use crate::execute::{Adapters, FenceAdapter, Setup, VantagePlace};
 use kube::core::GroupVersionKind;
@@ -12,6 +12,7 @@ use muster_core::ids::{Owner, RegionName, VantageName};
 use muster_core::policy::{FenceKind, Policy};
 use muster_crds::Problem;
 use muster_crds::policy::RegionFailoverPolicy;
+use muster_providers::aurora::AuroraData;
 use muster_providers::aws::AwsAccounts;
 use muster_providers::hook::{FenceHook, Hook, RejoinHook};
 use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
@@ -97,7 +98,7 @@ impl Assembler {
         self.build_compute(policy, &configs, adopted, &mut adapters)?;
         for (name, config) in configs.data {
             let index = policy.data.iter().position(|item| item.name == name).unwrap_or_default();
-            let data = build_data(index, config, adopted)?;
+            let data = self.build_data(index, config, adopted)?;
             adapters.data.insert(name, data);
         }
         for (name, config) in configs.traffic {
@@ -122,6 +123,32 @@ impl Assembler {
             adapters.hooks.insert(name.clone(), Arc::new(built) as Arc<dyn HookControl>);
         }
         Ok(adapters)
+    }
+
+    fn build_data(
+        &self,
+        index: usize,
+        config: DataConfig,
+        adopted: &AdoptedOwners,
+    ) -> Result<Arc<dyn DataControl>, Vec<Problem>> {
+        let path = |field: &str| format!("spec.data[{index}].{field}");
+        match config.engine {
+            EngineConfig::Postgres { mut config, rejoin } => {
+                config.adopted = adopted.clone();
+                if let Some(rejoin) = rejoin {
+                    let hook = RejoinHook::new(&rejoin).map_err(|e| broken(path("postgres.rejoin"), e))?;
+                    config.rejoin = Some(Arc::new(hook));
+                }
+                let data = PostgresData::new(*config).map_err(|e| broken(path("postgres.tls"), e))?;
+                Ok(Arc::new(data))
+            }
+            EngineConfig::AuroraGlobal(mut config) => {
+                config.adopted = adopted.clone();
+                let built = AuroraData::new(*config, &self.accounts);
+                let data = built.map_err(|e| broken(path("auroraGlobal.tls"), e))?;
+                Ok(Arc::new(data))
+            }
+        }
     }
 
     fn build_traffic(
@@ -224,22 +251,6 @@ fn broken(path: String, error: impl std::fmt::Display) -> Vec<Problem> {
 fn kind_of(config: &ComputeConfig) -> GroupVersionKind {
     let (group, version, kind) = &config.kind;
     GroupVersionKind::gvk(group, version, kind)
-}
-
-fn build_data(
-    index: usize,
-    config: DataConfig,
-    adopted: &AdoptedOwners,
-) -> Result<Arc<dyn DataControl>, Vec<Problem>> {
-    let path = format!("spec.data[{index}].postgres");
-    let DataConfig { mut postgres, rejoin, .. } = config;
-    postgres.adopted = adopted.clone();
-    if let Some(rejoin) = rejoin {
-        let hook = RejoinHook::new(&rejoin).map_err(|e| broken(format!("{path}.rejoin"), e))?;
-        postgres.rejoin = Some(Arc::new(hook));
-    }
-    let data = PostgresData::new(postgres).map_err(|e| broken(format!("{path}.tls"), e))?;
-    Ok(Arc::new(data))
 }
 
 #[cfg(test)]

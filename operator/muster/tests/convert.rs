@@ -1,6 +1,8 @@
 //! What becomes of a good policy.
 
-use muster::convert::{Circumstances, Converted, Environment, FolderSecrets, TrafficConfig, convert};
+use muster::convert::{
+    Circumstances, Converted, EngineConfig, Environment, FolderSecrets, TrafficConfig, convert,
+};
 use muster_core::ids::{ItemName, Owner, RegionName};
 use muster_core::policy::{Aggregate, Capability, FenceKind, Mode, On, ProofClass};
 use muster_core::time::Millis;
@@ -78,9 +80,12 @@ fn claims_name_each_server_and_record() {
 fn the_adapters_get_addresses_and_secrets() {
     let adapters = example().adapters;
     let data = &adapters.data[&ItemName::new("orders")];
-    assert_eq!(data.postgres.password.expose(), "muster-password");
-    assert_eq!(data.postgres.application.password.expose(), "shop-password");
-    assert_eq!(data.postgres.nodes.len(), 2);
+    let EngineConfig::Postgres { config, rejoin } = &data.engine else {
+        panic!("the example's data is PostgreSQL's");
+    };
+    assert_eq!(config.password.expose(), "muster-password");
+    assert_eq!(config.application.password.expose(), "shop-password");
+    assert_eq!((config.nodes.len(), data.probed.nodes.len(), rejoin.is_some()), (2, 2, true));
     let TrafficConfig::Rfc2136(dns) = &adapters.traffic[&ItemName::new("shop")] else {
         panic!("the example's traffic is a name server's");
     };
@@ -141,4 +146,33 @@ fn what_is_probably_not_meant_is_a_warning() {
     assert_eq!(warnings_of(", unfence: [/usr/local/bin/power, unfence]", ""), ["spec.fence[1].exec.unfence"]);
     let rejoin = "      rejoin: {exec: {command: [/usr/local/bin/rejoin]}, timeout: 60s}\n";
     assert_eq!(warnings_of(rejoin, ""), ["spec.data[0].postgres.rejoin"]);
+}
+
+const AURORA: &str = include_str!("policies/good/aurora.yaml");
+
+#[test]
+fn an_aurora_global_database_hands_over_by_itself_and_is_called_in_each_region() {
+    let more = [("AWS_EXTERNAL_ID", "external"), ("POWER_KEY", "key")];
+    let more = more.map(|(name, value)| (format!("MUSTER_SECRET_{name}"), value.to_owned()));
+    let variables = secrets().into_iter().chain(more).collect();
+    let converted = convert_with(AURORA, variables).expect("it is good");
+    let item = &converted.policy.data[0];
+    assert_eq!((item.engine.as_str(), item.capability), ("auroraGlobal", Capability::Unchecked));
+    assert!(item.hands_over && !item.can_rejoin && !item.no_ack_declared);
+    assert_eq!(item.promote_deadline, Millis::from_secs(900));
+    let claims: Vec<&str> = item.claims.iter().map(muster_core::ids::ClaimKey::as_str).collect();
+    assert_eq!(
+        claims,
+        [
+            "aurora/arn:aws:rds:us-east-1:111122223333:cluster:orders-east",
+            "aurora/arn:aws:rds:us-west-2:111122223333:cluster:orders-west"
+        ]
+    );
+    let data = &converted.adapters.data[&item.name];
+    assert_eq!(data.probed.nodes.len(), 2);
+    let EngineConfig::AuroraGlobal(config) = &data.engine else { panic!("an Aurora global database") };
+    let west = &config.members[&RegionName::new("west")];
+    assert_eq!((west.aws_region.as_str(), west.node.port), ("us-west-2", 5432));
+    assert_eq!(west.access.external_id.as_deref(), Some("external"));
+    assert_eq!(config.members[&RegionName::new("east")].access.role_arn, None);
 }

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aurora;
 pub mod aws;
 mod ctx;
 pub mod dns;

@@ -70,6 +70,13 @@ const TRAFFIC: &str = "/spec/traffic/0";
 const ROUTE53: &str = r#"{"name": "shop", "route53": {"zoneId": "Z0123456789ABCDEFGHIJ", "zone": "example.com", "record": "shop.example.com",
     "nameServers": ["ns-1.awsdns-00.com"], "roleArn": "arn:aws:iam::111122223333:role/muster", "externalIdSecret": {"name": "a", "key": "b"},
     "flip": {"record": {"targets": [{"region": "east", "address": "192.0.2.1"}, {"region": "west", "address": "192.0.2.2"}]}}}}"#;
+const DATA: &str = "/spec/data/0";
+const AURORA: &str = r#"{"name": "orders", "auroraGlobal": {"cluster": "orders-global", "database": "shop", "user": "muster",
+    "passwordSecret": {"name": "a", "key": "b"}, "members": [
+    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:orders", "host": "a"},
+    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:orders", "host": "b"}]}}"#;
+const EAST: Edit = ("/spec/regions/0/aws", r#"{"region": "us-east-1"}"#);
+const WEST: Edit = ("/spec/regions/1/aws", r#"{"region": "us-west-2"}"#);
 const HOOK: &str = "/spec/fence/0";
 const WEBHOOK: &str = r#"{"name": "power", "webhook": {"fence": "http://x/", "status": "http://x/"}}"#;
 const SECRET: &str = r#"{"name": "a", "key": "b"}"#;
@@ -130,6 +137,15 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("two requests in a step", &[("/spec/probes/0/suite/0/delete", "http://x/")], Some(("spec.probes[0].suite[0]", "exactly one of get, post, put"))),
     ("a get with a body", &[("/spec/probes/0/suite/0/post", ""), ("/spec/probes/0/suite/0/get", "http://x/")], Some(("spec.probes[0].suite[0].body", "a get request has no body"))),
     ("no engine of data", &[("/spec/data/0/postgres", "")], Some(("spec.data[0]", "exactly one engine is needed: postgres"))),
+    ("two engines of data", &[EAST, WEST, ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
+    ("an Aurora global database", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK)], None),
+    ("an Aurora global database nobody knows where", &[EAST, (DATA, AURORA), (HOOK, WEBHOOK)], Some(("spec.regions", "auroraGlobal needs to know each region of AWS"))),
+    ("a cluster of nowhere", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/region", "north")], Some(("spec.data", "exactly one member for each"))),
+    ("a sql fence where it proves nothing", &[EAST, WEST, (DATA, AURORA)], Some(("spec.fence", "proves nothing at an auroraGlobal"))),
+    ("a failover without time", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/promoteTimeout", "59s")], Some(("spec.data[0].auroraGlobal.promoteTimeout", "between 1m and 2h"))),
+    ("a cluster's name for its ARN", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/clusterArn", "orders")], Some(("spec.data[0].auroraGlobal.members[1].clusterArn", "should match"))),
+    ("a region that AWS does not have", &[("/spec/regions/0/aws", r#"{"region": "Virginia"}"#)], Some(("spec.regions[0].aws.region", "should match"))),
+    ("a region of AWS with an external id alone", &[("/spec/regions/0/aws", r#"{"region": "us-east-1", "externalIdSecret": {"name": "a", "key": "b"}}"#)], Some(("spec.regions[0].aws.externalIdSecret", "goes with roleArn"))),
     ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),
     ("a hosted zone", &[(TRAFFIC, ROUTE53)], None),
     ("two engines of traffic", &[("/spec/traffic/0/route53", r#"{"zoneId": "Z1", "zone": "z", "record": "z", "nameServers": ["a"], "flip": {"record": {"targets": [{"region": "east", "address": "a"}, {"region": "west", "address": "b"}]}}}"#)], Some(("spec.traffic[0]", "exactly one engine is needed"))),

@@ -134,7 +134,7 @@ fn advise_proofs(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     let declares = |p: &api::Postgres| {
         p.no_ack.as_ref().is_some_and(|d| d.clients_never_lower_commit && d.list_is_not_edited)
     };
-    let all_declare = spec.data.iter().filter_map(|d| d.postgres.as_ref()).all(declares);
+    let all_declare = spec.data.iter().all(|item| item.postgres.as_ref().is_some_and(declares));
     if accepts(AcceptedProof::NoAck) && !all_declare {
         let message =
             "NoAck is accepted, and not every data item declares what it rests on: it can never hold";

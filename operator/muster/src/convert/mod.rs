@@ -28,7 +28,7 @@ pub mod validate;
 
 pub use calls::Hooks;
 pub use compute::{ClusterPlace, ComputeConfig};
-pub use data::DataConfig;
+pub use data::{DataConfig, EngineConfig};
 pub use secrets::{FolderSecrets, SecretError, SecretSource, UnresolvedSecrets};
 pub use traffic::TrafficConfig;
 

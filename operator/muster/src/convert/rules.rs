@@ -13,6 +13,7 @@ pub(super) const CONTROLLER: &str = "controller";
 pub(super) fn check(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     check_vantages(spec, findings);
     check_data_references(spec, findings);
+    check_sql_fences(spec, findings);
     check_thresholds(&spec.detection, findings);
     check_aggregate(spec, findings);
     check_quorum(spec, findings);
@@ -95,6 +96,20 @@ fn check_data_references(spec: &RegionFailoverPolicySpec, findings: &mut Finding
             let message = format!("there is no data item `{data}` in spec.data");
             findings.error(path, message, one_of(spec.data.iter().map(|d| d.name.as_str())));
         }
+    }
+}
+
+/// A sql fence ends sessions and proves a refused write, which takes a server of one's own.
+fn check_sql_fences(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    let is_aurora = |name: &Name| spec.data.iter().any(|d| d.name == *name && d.aurora_global.is_some());
+    for (index, fence) in spec.fence.iter().enumerate() {
+        let Some(sql) = fence.sql.as_ref().filter(|sql| is_aurora(&sql.data)) else { continue };
+        let message = format!(
+            "`{}` is an auroraGlobal: nobody is a superuser there, so a sql fence could prove nothing",
+            sql.data
+        );
+        let fix = "use a fence by webhook, exec or scaleToZero; a switchover needs none for this item";
+        findings.error(format!("spec.fence[{index}].sql.data"), message, fix);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Accounts, and the clients that act in them.
 
+use super::rds::Rds;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -63,8 +64,8 @@ impl AwsAccounts {
     pub fn account(&self, access: &AwsAccess) -> Arc<Account> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
-            let (access, place) = (access.clone(), self.place.clone());
-            Arc::new(Account { access, place, route53: OnceCell::new() })
+            let way = Way { access: access.clone(), place: self.place.clone() };
+            Arc::new(Account { way, route53: OnceCell::new(), rds: Mutex::default() })
         };
         Arc::clone(accounts.entry(access.clone()).or_insert_with(made))
     }
@@ -72,15 +73,23 @@ impl AwsAccounts {
 
 /// One account, as somebody.
 pub struct Account {
+    way: Way,
+    route53: OnceCell<aws_sdk_route53::Client>,
+    /// By AWS' name of the region.
+    rds: Mutex<HashMap<String, Arc<Rds>>>,
+}
+
+/// How to come into an account.
+#[derive(Clone)]
+pub(super) struct Way {
     access: AwsAccess,
     place: Option<AwsPlace>,
-    route53: OnceCell<aws_sdk_route53::Client>,
 }
 
 /// Without its clients: they would show what they assume roles by.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Account").field("access", &self.way.access).finish_non_exhaustive()
     }
 }
 
@@ -88,11 +97,22 @@ impl Account {
     /// A client of Route 53. Its control plane is one for all regions of a partition, and the SDK knows where.
     pub(crate) async fn route53(&self) -> &aws_sdk_route53::Client {
         // In a box, as below: what the SDK's futures hold is large, and most of the time nobody waits for them.
-        let made = async { aws_sdk_route53::Client::new(&Box::pin(self.load()).await) };
+        let made = async { aws_sdk_route53::Client::new(&Box::pin(self.way.load(None)).await) };
         self.route53.get_or_init(|| made).await
     }
 
-    async fn load(&self) -> SdkConfig {
+    /// RDS in one region: its own endpoint, which needs no other region.
+    pub(crate) fn rds(&self, region: &str) -> Arc<Rds> {
+        let mut regions = self.rds.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(Rds::new(self.way.clone(), region.to_owned()));
+        Arc::clone(regions.entry(region.to_owned()).or_insert_with(made))
+    }
+}
+
+impl Way {
+    /// The settings of a client: of one that calls `region`, or of one that finds its region by itself. A role is assumed at
+    /// the STS of the same region.
+    pub(super) async fn load(&self, region: Option<&str>) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
             .retry_config(RetryConfig::disabled())
@@ -111,6 +131,9 @@ impl Account {
                 .endpoint_url(&place.endpoint)
                 .region(Region::from_static("us-east-1"))
                 .credentials_provider(keys);
+        }
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
         }
         let own = Box::pin(loader.load()).await;
         let Some(role) = &self.access.role_arn else { return own };

@@ -2,7 +2,7 @@
 
 use super::PostgresData;
 use super::error::PgError;
-use super::link::{Param, Session};
+use super::guarded::{self, NOT_SENT, NUMBERS, Prepared, lease_lost, outcome_of};
 use super::look;
 use super::receiving;
 use super::setup::literal;
@@ -13,14 +13,13 @@ use muster_core::ids::RegionName;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_postgres::types::Type;
 
 /// Between two looks while waiting for something that takes milliseconds.
 const POLL: Duration = Duration::from_millis(20);
 /// Standbys that stream see a commit within one round trip and one replay; longer, and they are not worth waiting for.
 const SEEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// The functions of `setup.sql` that change something.
+/// The functions of the setup that change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     RaiseWitness,
@@ -39,48 +38,20 @@ impl Change {
         }
     }
     fn sql(self, application: &str) -> String {
-        let numbers = "$1, $2, $3, $4, $5, $6::text::timestamptz + $7 * interval '1 millisecond'";
         match self {
-            Self::RaiseWitness => format!("select muster.raise_witness({numbers})"),
-            Self::CloseLogins => format!("select muster.close_logins({numbers}, {})", literal(application)),
-            Self::OpenLogins { older_only } => format!("select muster.open_logins({numbers}, {older_only})"),
-            Self::Promote => format!("select muster.promote({numbers})"),
+            Self::RaiseWitness => format!("select muster.raise_witness({NUMBERS})"),
+            Self::CloseLogins => format!("select muster.close_logins({NUMBERS}, {})", literal(application)),
+            Self::OpenLogins { older_only } => format!("select muster.open_logins({NUMBERS}, {older_only})"),
+            Self::Promote => format!("select muster.promote({NUMBERS})"),
         }
     }
 }
 
-/// A session for an effect, with the node's clock read once.
-pub(super) struct Prepared<'a> {
-    pub(super) session: Session<'a>,
-    /// The node's clock, in its own words.
-    clock: String,
-    /// Ours when that answer was here: the deadline that the node gets is never later than ours.
-    read_at: Instant,
-}
-
-/// Text of a failed clock reading and so on never counts as sent.
-const NOT_SENT: bool = false;
-
 impl PostgresData {
-    /// Connects and reads the node's clock. Nothing here changes anything, so a dead idle connection is replaced.
+    /// Connects to the region's node for an effect; changes nothing.
     pub(super) async fn prepare(&self, region: &RegionName, ctx: &OpCtx) -> Result<Prepared<'_>, Outcome> {
-        let outcome = |error: PgError| error.outcome(NOT_SENT);
-        if ctx.remaining().is_zero() {
-            return Err(Outcome::Failed(
-                ErrorClass::Transient,
-                "the deadline has passed: nothing was sent".into(),
-            ));
-        }
-        let link = self.link(region).map_err(outcome)?;
-        let session = link.session(ctx.not_after).await.map_err(outcome)?;
-        let was_idle = session.was_idle();
-        match read_clock(session).await {
-            Err(error) if was_idle && error.is_stale_connection() => {
-                let session = link.fresh_session(ctx.not_after).await.map_err(outcome)?;
-                read_clock(session).await.map_err(outcome)
-            }
-            other => other.map_err(outcome),
-        }
+        let link = self.link(region).map_err(|error| error.outcome(NOT_SENT))?;
+        guarded::prepare(link, ctx).await
     }
 
     /// Calls one guarded function.
@@ -90,30 +61,8 @@ impl PostgresData {
         change: Change,
         ctx: &OpCtx,
     ) -> Result<String, PgError> {
-        let effect = &ctx.effect;
-        let [epoch, term, seq] =
-            [effect.epoch.0, effect.term.0, effect.seq.0].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        let adopted = self.config.adopted.get();
-        let adopted: Vec<&str> = adopted.iter().map(muster_core::ids::Owner::as_str).collect();
-        let owner = self.config.owner.as_str();
-        let left = ctx.not_after.saturating_duration_since(prepared.read_at).as_millis();
-        #[allow(clippy::cast_precision_loss)]
-        let left = left as f64;
-        let params: [Param<'_>; 7] = [
-            (&owner, Type::TEXT),
-            (&epoch, Type::INT8),
-            (&term, Type::INT8),
-            (&seq, Type::INT8),
-            (&adopted, Type::TEXT_ARRAY),
-            (&prepared.clock, Type::TEXT),
-            (&left, Type::FLOAT8),
-        ];
         let sql = change.sql(&self.config.application.user);
-        let answer = prepared.session.text(change.verb(), &sql, &params).await?;
-        answer.ok_or_else(|| PgError::Unreadable {
-            node: prepared.session.node().to_owned(),
-            what: "no verdict".to_owned(),
-        })
+        prepared.call(change.verb(), &sql, (&self.config.owner, &self.config.adopted), ctx).await
     }
 
     /// One guarded function as a whole effect.
@@ -314,72 +263,5 @@ impl PostgresData {
     /// Looks at a region until `by`.
     pub(super) async fn look(&self, region: &RegionName, by: Instant) -> Result<DataFacts, PgError> {
         look::look(self.link(region)?, &self.look_for(), by).await
-    }
-}
-
-async fn read_clock(session: Session<'_>) -> Result<Prepared<'_>, PgError> {
-    let left = session.left().as_millis().max(1);
-    let sql =
-        format!("set statement_timeout = {left}; set lock_timeout = {left}; select clock_timestamp()::text");
-    let clock = session.texts("read the clock", &sql).await?.into_iter().next();
-    let read_at = Instant::now();
-    let clock = clock.ok_or_else(|| PgError::Unreadable {
-        node: session.node().to_owned(),
-        what: "no clock".to_owned(),
-    })?;
-    Ok(Prepared { session, clock, read_at })
-}
-
-/// The process may not act any more; another one goes on.
-pub(super) fn lease_lost() -> Outcome {
-    Outcome::Failed(ErrorClass::Transient, LeaseLost.to_string())
-}
-
-/// What a verdict of `setup.sql`'s functions means.
-pub(super) fn outcome_of(verdict: &str, node: &str) -> Outcome {
-    let said = |text: &str| format!("{node}: {text}");
-    match verdict.split(' ').next().unwrap_or_default() {
-        "ok" => Outcome::Issued(None),
-        "writable" => Outcome::AlreadyDone,
-        "stale" => Outcome::StaleEpoch(said(&format!(
-            "the witness is newer: {}",
-            verdict.trim_start_matches("stale ")
-        ))),
-        "foreign" => Outcome::Conflict(said(&format!(
-            "the witness is another policy's: {}; `muster adopt` takes it over",
-            verdict.trim_start_matches("foreign ")
-        ))),
-        "standby" => Outcome::Conflict(said("it is a standby and takes no writes")),
-        "unseen" => {
-            Outcome::Conflict(said("it has no witness of this policy, so it cannot refuse what is older"))
-        }
-        "late" => {
-            Outcome::Failed(ErrorClass::Transient, said("by its own clock the deadline has passed; refused"))
-        }
-        "unlisted" => Outcome::Failed(
-            ErrorClass::Invalid,
-            said("the application's role does not exist or is not in muster.fenced_role"),
-        ),
-        other => Outcome::Failed(ErrorClass::Transient, said(other)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_verdict_says_what_may_be_assumed() {
-        let outcome = |verdict| outcome_of(verdict, "n");
-        assert_eq!(outcome("ok"), Outcome::Issued(None));
-        assert_eq!(outcome("writable"), Outcome::AlreadyDone);
-        assert!(
-            matches!(outcome("stale epoch 3 term 1 seq 2"), Outcome::StaleEpoch(s) if s.contains("epoch 3"))
-        );
-        assert!(matches!(outcome("foreign u9 at epoch 4"), Outcome::Conflict(s) if s.contains("u9")));
-        assert!(matches!(outcome("unseen"), Outcome::Conflict(_)));
-        assert!(matches!(outcome("late"), Outcome::Failed(ErrorClass::Transient, _)));
-        assert!(matches!(outcome("unlisted"), Outcome::Failed(ErrorClass::Invalid, _)));
-        assert!(matches!(outcome("unsignalled"), Outcome::Failed(ErrorClass::Transient, _)));
     }
 }

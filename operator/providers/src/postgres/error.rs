@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 
 /// A failed verb at one node.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PgError {
+pub(crate) enum PgError {
     /// No connection: nothing was asked.
     #[error("failed to connect to {node}: {}", told(source))]
     Connect { node: String, source: tokio_postgres::Error },
@@ -21,7 +21,8 @@ pub(super) enum PgError {
     Unreadable { node: String, what: String },
     /// The setup SQL has not been run there, or by an older version.
     #[error(
-        "{node}: the setup SQL of Muster is missing or old ({what}); run it on the primary, see docs/postgres.md"
+        "{node}: the setup SQL of Muster is missing or old ({what}); run it on the primary, see docs/postgres.md \
+         or, for Aurora, docs/aws.md"
     )]
     Setup { node: String, what: String },
     /// The policy names no node there.
@@ -48,7 +49,7 @@ fn told(error: &tokio_postgres::Error) -> String {
 
 impl PgError {
     /// Wraps an error of a statement; a missing schema or function becomes [`PgError::Setup`].
-    pub(super) fn query(node: &str, verb: &'static str, source: tokio_postgres::Error) -> Self {
+    pub(crate) fn query(node: &str, verb: &'static str, source: tokio_postgres::Error) -> Self {
         let node = node.to_owned();
         let missing = [
             &SqlState::INVALID_SCHEMA_NAME,
@@ -63,7 +64,7 @@ impl PgError {
     }
 
     /// The server closed the connection, or it broke: a pooled one may simply be old.
-    pub(super) fn is_stale_connection(&self) -> bool {
+    pub(crate) fn is_stale_connection(&self) -> bool {
         match self {
             Self::Query { source, .. } => {
                 source.is_closed()
@@ -79,7 +80,7 @@ impl PgError {
 
     /// The class of a call whose request had (`sent`) or had not left. An error that the server itself reported
     /// means that its transaction had no effect.
-    pub(super) fn class(&self, sent: bool) -> ErrorClass {
+    pub(crate) fn class(&self, sent: bool) -> ErrorClass {
         match self {
             Self::Setup { .. } | Self::NoNode(_) => ErrorClass::Invalid,
             Self::Connect { source, .. } | Self::Query { source, .. } => match source.code() {
@@ -93,7 +94,7 @@ impl PgError {
     }
 
     /// As an outcome.
-    pub(super) fn outcome(&self, sent: bool) -> Outcome {
+    pub(crate) fn outcome(&self, sent: bool) -> Outcome {
         Outcome::Failed(self.class(sent), self.to_string())
     }
 }

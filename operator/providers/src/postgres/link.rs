@@ -1,7 +1,7 @@
 //! Connections to one node: a few kept open, reopened on any failure, never waited for beyond a deadline.
 
 use super::arrivals::Arrivals;
-use super::config::{Node, PostgresConfig};
+use super::config::Node;
 use super::error::PgError;
 use muster_core::secret::Secret;
 use std::sync::{Mutex, PoisonError};
@@ -19,31 +19,43 @@ const KEPT_OPEN: usize = 2;
 const LONGEST_STATEMENT: Duration = Duration::from_mins(10);
 
 /// A parameter with its type, so that a statement needs one round trip.
-pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How to reach one node, as Muster's role and as the application's.
-pub(super) struct Link {
+/// As whom to log in.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a Secret,
+}
+
+/// How to reach one node, as Muster's role and, where the application is fenced, as the application's.
+pub(crate) struct Link {
     /// `host:port`, for messages.
-    pub(super) name: String,
+    pub(crate) name: String,
     muster: Config,
-    application: Config,
+    application: Option<Config>,
     tls: Option<MakeRustlsConnect>,
     idle: Mutex<Vec<Client>>,
     arrivals: AsyncMutex<Arrivals>,
 }
 
 impl Link {
-    pub(super) fn new(config: &PostgresConfig, node: &Node, tls: Option<MakeRustlsConnect>) -> Self {
+    pub(crate) fn new(
+        node: &Node,
+        database: &str,
+        muster: Login<'_>,
+        application: Option<Login<'_>>,
+        tls: Option<MakeRustlsConnect>,
+    ) -> Self {
         let ssl = if tls.is_some() { SslMode::Require } else { SslMode::Disable };
-        let muster = settings(node, &config.database, &config.user, &config.password, ssl);
-        let application =
-            settings(node, &config.database, &config.application.user, &config.application.password, ssl);
+        let muster = settings(node, database, muster, ssl);
+        let application = application.map(|login| settings(node, database, login, ssl));
         let name = format!("{}:{}", node.host, node.port);
         Self { name, muster, application, tls, idle: Mutex::default(), arrivals: AsyncMutex::default() }
     }
 
     /// A session of Muster's role, until `by`. An idle one may turn out to be dead; [`Session::was_idle`] tells.
-    pub(super) async fn session(&self, by: Instant) -> Result<Session<'_>, PgError> {
+    pub(crate) async fn session(&self, by: Instant) -> Result<Session<'_>, PgError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle.filter(|client| !client.is_closed()) {
             Some(client) => Ok(Session { link: self, client, by, was_idle: true }),
@@ -52,7 +64,7 @@ impl Link {
     }
 
     /// A session on a new connection.
-    pub(super) async fn fresh_session(&self, by: Instant) -> Result<Session<'_>, PgError> {
+    pub(crate) async fn fresh_session(&self, by: Instant) -> Result<Session<'_>, PgError> {
         let client = self.connect(&self.muster, by).await?;
         let session = Session { link: self, client, by, was_idle: false };
         // Muster's own few writes wait for no standby: a new primary whose synchronous list nobody can confirm must
@@ -67,9 +79,10 @@ impl Link {
         Ok(session)
     }
 
-    /// Logs in as the application, anew each time.
-    pub(super) async fn connect_application(&self, by: Instant) -> Result<Client, PgError> {
-        self.connect(&self.application, by).await
+    /// Logs in as the application, anew each time. `None`: this link knows none.
+    pub(super) async fn connect_application(&self, by: Instant) -> Option<Result<Client, PgError>> {
+        let application = self.application.as_ref()?;
+        Some(self.connect(application, by).await)
     }
 
     async fn connect(&self, config: &Config, by: Instant) -> Result<Client, PgError> {
@@ -102,14 +115,14 @@ impl std::fmt::Debug for Link {
     }
 }
 
-fn settings(node: &Node, database: &str, user: &str, password: &Secret, ssl: SslMode) -> Config {
+fn settings(node: &Node, database: &str, login: Login<'_>, ssl: SslMode) -> Config {
     let mut config = Config::new();
     config
         .host(&node.host)
         .port(node.port)
         .dbname(database)
-        .user(user)
-        .password(password.expose())
+        .user(login.user)
+        .password(login.password.expose())
         .application_name("muster")
         .ssl_mode(ssl)
         .keepalives(true)
@@ -120,7 +133,7 @@ fn settings(node: &Node, database: &str, user: &str, password: &Secret, ssl: Ssl
 }
 
 /// One connection in use. Dropped it closes; [`Session::keep`] puts it back.
-pub(super) struct Session<'a> {
+pub(crate) struct Session<'a> {
     link: &'a Link,
     client: Client,
     by: Instant,
@@ -129,17 +142,17 @@ pub(super) struct Session<'a> {
 
 impl Session<'_> {
     /// Whether the connection had been waiting since an earlier use.
-    pub(super) fn was_idle(&self) -> bool {
+    pub(crate) fn was_idle(&self) -> bool {
         self.was_idle
     }
 
     /// `host:port`.
-    pub(super) fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         &self.link.name
     }
 
     /// Puts the connection back; only after every answer was read.
-    pub(super) fn keep(self) {
+    pub(crate) fn keep(self) {
         let mut idle = self.link.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT_OPEN && !self.client.is_closed() {
             idle.push(self.client);
@@ -147,18 +160,18 @@ impl Session<'_> {
     }
 
     /// Sets the server's own limits to the time left: what we no longer wait for ends there too.
-    pub(super) async fn limit(&self) -> Result<(), PgError> {
+    pub(crate) async fn limit(&self) -> Result<(), PgError> {
         let left = self.left().min(LONGEST_STATEMENT).as_millis().max(1);
         self.run("set limits", &format!("set statement_timeout = {left}; set lock_timeout = {left}")).await
     }
 
     /// Statements without an answer of interest.
-    pub(super) async fn run(&self, verb: &'static str, sql: &str) -> Result<(), PgError> {
+    pub(crate) async fn run(&self, verb: &'static str, sql: &str) -> Result<(), PgError> {
         self.within(verb, self.client.batch_execute(sql)).await
     }
 
     /// Statements of one text column; the first row of each.
-    pub(super) async fn texts(&self, verb: &'static str, sql: &str) -> Result<Vec<String>, PgError> {
+    pub(crate) async fn texts(&self, verb: &'static str, sql: &str) -> Result<Vec<String>, PgError> {
         let messages = self.within(verb, self.client.simple_query(sql)).await?;
         let texts = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
@@ -168,7 +181,7 @@ impl Session<'_> {
     }
 
     /// One statement whose answer is one row with one text.
-    pub(super) async fn text(
+    pub(crate) async fn text(
         &self,
         verb: &'static str,
         sql: &str,
@@ -182,7 +195,7 @@ impl Session<'_> {
     }
 
     /// The time left for this session.
-    pub(super) fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.by.saturating_duration_since(Instant::now())
     }
 

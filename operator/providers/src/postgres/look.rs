@@ -233,7 +233,7 @@ fn closed_view(refused: Option<bool>, looked: &Looked, locks: &Locks, sessions: 
 /// Tries a write as the application's role. `Some(true)` only if the log in was refused with the code that a closed
 /// role gets; a wrong password, a full server or silence say nothing.
 async fn application_write(link: &Link, by: Instant) -> Option<bool> {
-    match link.connect_application(by).await {
+    match link.connect_application(by).await? {
         Ok(client) => {
             let written = client.batch_execute("update muster.app_write set at = clock_timestamp()");
             let written = tokio::time::timeout_at(by, written).await.ok()?;

@@ -1,6 +1,6 @@
 //! PostgreSQL with streaming replication: one primary, one standby per other region.
 //!
-//! Every change but three is one call of a function in the database (`setup.sql`), which compares the effect's numbers
+//! Every change but three is one call of a function in the database (`setup_server.sql`), which compares the effect's numbers
 //! with the *witness* row and the deadline with the node's own clock before it does anything. The witness replicates,
 //! so a standby refuses what its primary had already seen overtaken. This module must never promote, open or fence
 //! past those functions, and never says that something is done: [`DataControl::observe`] does.
@@ -59,8 +59,9 @@ mod arrivals;
 mod config;
 mod conninfo;
 mod effects;
-mod error;
-mod link;
+pub(crate) mod error;
+pub(crate) mod guarded;
+pub(crate) mod link;
 mod look;
 mod loss;
 mod receiving;
@@ -69,17 +70,19 @@ mod setup;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 mod wal;
 
 pub use config::{Application, Node, PostgresConfig, RejoinRun, RejoinRunner, TlsMode};
-pub use setup::{SETUP_VERSION, setup_sql};
+pub use setup::{SETUP_VERSION, managed_setup_sql, setup_sql};
 pub use tls::TlsError;
+
+pub(crate) use setup::literal;
 
 use crate::{DataControl, OpCtx};
 use async_trait::async_trait;
 use error::PgError;
-use link::Link;
+use link::{Link, Login};
 use look::LookFor;
 use loss::ReportedLoss;
 use muster_core::facts::{DataFacts, LossFacts, Outcome, Seen};
@@ -103,7 +106,10 @@ impl PostgresData {
     /// Connects to nothing yet.
     pub fn new(config: PostgresConfig) -> Result<Self, TlsError> {
         let tls = tls::connector(&config.tls)?;
-        let link = |node| Link::new(&config, node, tls.clone());
+        let muster = Login { user: &config.user, password: &config.password };
+        let application = &config.application;
+        let application = Login { user: &application.user, password: &application.password };
+        let link = |node| Link::new(node, &config.database, muster, Some(application), tls.clone());
         let links = config.nodes.iter().map(|(region, node)| (region.clone(), link(node))).collect();
         Ok(Self { config, links, reported: Mutex::default() })
     }

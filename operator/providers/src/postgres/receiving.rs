@@ -2,8 +2,8 @@
 
 use super::PostgresData;
 use super::conninfo;
-use super::effects::{Prepared, lease_lost, outcome_of};
 use super::error::PgError;
+use super::guarded::{Prepared, lease_lost, outcome_of};
 use super::link::Session;
 use super::setup::literal;
 use crate::{LeaseLost, OpCtx};

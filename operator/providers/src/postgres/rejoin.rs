@@ -40,7 +40,7 @@ impl PostgresData {
             Ok(refusal) => refusal,
             Err(outcome) => return outcome,
         } {
-            return super::effects::outcome_of(&refusal, prepared.session.node());
+            return super::guarded::outcome_of(&refusal, prepared.session.node());
         }
         if let Err(error) = prepared.session.run("make a checkpoint", "checkpoint").await {
             return error.outcome(false);

@@ -1,4 +1,5 @@
-//! The SQL that a superuser runs once: Muster's schema and the rights of its role.
+//! The SQL that is run once: Muster's schema and the rights of its role. `setup_any.sql` is what every engine can have, also a
+//! managed one that gives nobody a superuser; `setup_server.sql` is the rest.
 
 /// What the adapter needs to find in the database; [`setup_sql`] makes it.
 pub const SETUP_VERSION: i64 = 1;
@@ -6,11 +7,20 @@ pub const SETUP_VERSION: i64 = 1;
 /// The setup for these two role names, as one text for the simple query protocol. Both roles must exist. It may be
 /// run again at any time, on the primary, by a superuser.
 pub fn setup_sql(muster_role: &str, application_role: &str) -> String {
-    include_str!("setup.sql")
-        .replace(":\"muster\"", &identifier(muster_role))
+    let both = format!("begin;\n{ANY}\n{SERVER}commit;\n");
+    both.replace(":\"muster\"", &identifier(muster_role))
         .replace(":\"application\"", &identifier(application_role))
         .replace(":'application'", &literal(application_role))
 }
+
+/// The setup for a managed database (Aurora), as [`setup_sql`]: run on the writer, by a role that may create a schema
+/// there. Nothing in it needs a superuser.
+pub fn managed_setup_sql(muster_role: &str) -> String {
+    format!("begin;\n{ANY}commit;\n").replace(":\"muster\"", &identifier(muster_role))
+}
+
+const ANY: &str = include_str!("setup_any.sql");
+const SERVER: &str = include_str!("setup_server.sql");
 
 /// Quotes a name for SQL.
 pub(super) fn identifier(name: &str) -> String {
@@ -18,7 +28,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 /// Quotes a text for SQL; right whatever `standard_conforming_strings` says.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {
         format!(" E'{}'", doubled.replace('\\', "\\\\"))
@@ -37,14 +47,25 @@ mod tests {
         assert!(sql.contains("grant usage on schema muster to \"mu\"\"ster\";"));
         assert!(sql.contains("values ('it''s') on conflict"));
         assert!(!sql.contains(":\"") && !sql.contains(":'"));
+        assert!(!managed_setup_sql("mu\"ster").contains(":\""));
         assert_eq!(literal("plain"), "'plain'");
         assert_eq!(literal("a\\'b"), " E'a\\\\''b'");
     }
 
     #[test]
+    fn a_managed_database_is_asked_for_nothing_that_only_a_superuser_may() {
+        let sql = managed_setup_sql("muster");
+        for word in ["pg_control", "wal", "pg_read_file", "alter system", "alter role", "pg_ls", "extension"]
+        {
+            assert!(!sql.contains(word), "{word}");
+        }
+        assert!(setup_sql("muster", "shop").contains("muster.identity"), "every engine has an identity");
+    }
+
+    #[test]
     fn every_right_that_the_setup_gives_is_explained() {
         let page = include_str!("../../../../docs/postgres.md");
-        for grant in include_str!("setup.sql").lines().filter(|line| line.starts_with("grant ")) {
+        for grant in [ANY, SERVER].concat().lines().filter(|line| line.starts_with("grant ")) {
             for word in grant.split([' ', ',', ';']).filter(|word| word.contains('_') || word.contains('.')) {
                 assert!(page.contains(word), "{word} of: {grant}");
             }

@@ -24,7 +24,7 @@ pub enum TlsError {
 }
 
 /// `None`: plain connections.
-pub(super) fn connector(mode: &TlsMode) -> Result<Option<MakeRustlsConnect>, TlsError> {
+pub(crate) fn connector(mode: &TlsMode) -> Result<Option<MakeRustlsConnect>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;

@@ -407,7 +407,6 @@ pub(crate) fn status() -> PolicyStatus {
                 agree: 2,
                 servers: 2,
                 drift: None,
-                unsettled: None,
                 unknown: None,
                 age: Millis(300),
             }],

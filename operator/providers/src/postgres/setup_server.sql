@@ -1,16 +1,7 @@
--- Muster's part of a PostgreSQL database, version 1. Run it as a superuser, on the primary, in the application's
--- database; it may be run again. The variables are the names of Muster's role and of the application's role:
---   psql -v muster=muster -v application=shop -f setup.sql shop
-begin;
-
-create schema if not exists muster;
-revoke all on schema muster from public;
-
--- Who steered last. Replicated, so that a standby can refuse what is older.
-create table if not exists muster.witness (
-  owner text primary key, epoch bigint not null, term bigint not null, seq bigint not null);
-create table if not exists muster.heartbeat (
-  writer text primary key, seq bigint not null, at timestamptz not null default clock_timestamp());
+-- What Muster needs beside setup_any.sql of a server of one's own: fences, promotions and the log. Run both as a superuser,
+-- on the primary, in the application's database; they may be run again. The variables are the names of Muster's role and of
+-- the application's role:
+--   psql -1 -v muster=muster -v application=shop -f setup_any.sql -f setup_server.sql shop
 -- Every role that writes and can log in. The fence closes all of them.
 create table if not exists muster.fenced_role (role name primary key);
 -- Roles that the fence has closed, and on which timeline: only these are opened again.
@@ -22,8 +13,6 @@ create table if not exists muster.opened (owner text primary key, timeline bigin
 create table if not exists muster.app_write (at timestamptz not null);
 insert into muster.app_write select clock_timestamp() where not exists (select from muster.app_write);
 insert into muster.fenced_role values (:'application') on conflict do nothing;
-
-create or replace function muster.setup_version() returns int language sql immutable as 'select 1';
 
 -- The timeline that this node writes on.
 create or replace function muster.timeline() returns bigint
@@ -37,46 +26,6 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
   select pg_read_file(
     'pg_wal/' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) || '.history', 0, 1048576, true)
 $$;
-
--- Null, or why an effect with these numbers is refused. The clock is this node's.
-create or replace function muster.refusal(
-  p_owner text, p_epoch bigint, p_term bigint, p_seq bigint, p_adopted text[], p_not_after timestamptz)
-returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare found text;
-begin
-  if clock_timestamp() > p_not_after then
-    return 'late';
-  end if;
-  select format('foreign %s at epoch %s', w.owner, w.epoch) into found from muster.witness w
-    where w.owner <> p_owner and w.owner <> all (p_adopted) order by w.epoch desc limit 1;
-  if found is null then
-    select format('stale epoch %s term %s seq %s', w.epoch, w.term, w.seq) into found from muster.witness w
-      where (w.owner = p_owner and (w.epoch, w.term, w.seq) > (p_epoch, p_term, p_seq))
-         or (w.owner = any (p_adopted) and w.epoch > p_epoch)
-      order by w.epoch desc limit 1;
-  end if;
-  return found;
-end $$;
-
--- Puts the numbers into the witness, or says why not. The other changes call it first.
-create or replace function muster.raise_witness(
-  p_owner text, p_epoch bigint, p_term bigint, p_seq bigint, p_adopted text[], p_not_after timestamptz)
-returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare refused text;
-begin
-  if pg_is_in_recovery() then
-    return 'standby';
-  end if;
-  lock table muster.witness in share row exclusive mode;
-  refused := muster.refusal(p_owner, p_epoch, p_term, p_seq, p_adopted, p_not_after);
-  if refused is not null then
-    return refused;
-  end if;
-  delete from muster.witness w where w.owner = any (p_adopted) and w.owner <> p_owner;
-  insert into muster.witness as w values (p_owner, p_epoch, p_term, p_seq)
-    on conflict (owner) do update set epoch = excluded.epoch, term = excluded.term, seq = excluded.seq;
-  return 'ok';
-end $$;
 
 -- Refuses new logins of every fenced role.
 create or replace function muster.close_logins(
@@ -196,11 +145,9 @@ exception when others then
   raise notice 'pg_walinspect is not installed: lost writes cannot be counted by SQL (%)', sqlerrm;
 end $$;
 
--- Muster's role: reads its own tables, writes heartbeats, and calls what is above; nothing else of the database.
+-- Muster's role: as in setup_any.sql, for what came since.
 revoke all on all functions in schema muster from public;
-grant usage on schema muster to :"muster";
 grant select on all tables in schema muster to :"muster";
-grant insert, update on muster.heartbeat to :"muster";
 grant execute on all functions in schema muster to :"muster";
 -- Sessions, replication and standby names of others.
 grant pg_read_all_stats, pg_read_all_settings to :"muster";
@@ -214,4 +161,3 @@ grant execute on function pg_reload_conf() to :"muster";
 -- The write that must be refused.
 grant usage on schema muster to :"application";
 grant update on muster.app_write to :"application";
-commit;

@@ -1,0 +1,124 @@
+//! Data items: what the core plans with, and what the adapters connect to.
+
+mod aurora;
+mod postgres;
+
+use super::findings::{Findings, words};
+use super::names::is_host;
+use super::requests::{Resolver, exactly_one};
+use muster_core::ids::{ClaimKey, ItemName};
+use muster_core::policy::DataItem;
+use muster_core::secret::Secret;
+use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
+use muster_probes::{PgTarget, PgTls};
+use muster_providers::aurora::AuroraConfig;
+use muster_providers::hook::RejoinHookConfig;
+use muster_providers::postgres::{PostgresConfig, TlsMode};
+use std::collections::BTreeMap;
+
+/// One data item's adapter.
+#[derive(Clone, Debug)]
+pub struct DataConfig {
+    /// What it is made from.
+    pub engine: EngineConfig,
+    /// The same database as probes see it.
+    pub probed: PgTarget,
+}
+
+/// The engine of a data item.
+#[derive(Clone, Debug)]
+pub enum EngineConfig {
+    /// PostgreSQL with streaming replication.
+    Postgres {
+        /// Its `rejoin` is empty: the shell makes the runner from the hook beside it.
+        config: Box<PostgresConfig>,
+        /// The user's way to make an old primary follow.
+        rejoin: Option<Box<RejoinHookConfig>>,
+    },
+    /// An Aurora PostgreSQL global database.
+    AuroraGlobal(Box<AuroraConfig>),
+}
+
+/// All data items.
+pub(super) fn convert(
+    spec: &RegionFailoverPolicySpec,
+    resolver: &Resolver<'_>,
+    findings: &mut Findings,
+) -> (Vec<DataItem>, BTreeMap<ItemName, DataConfig>) {
+    let mut items = Vec::new();
+    let mut configs = BTreeMap::new();
+    aurora::check_regions(spec, findings);
+    for (index, item) in spec.data.iter().enumerate() {
+        let path = format!("spec.data[{index}]");
+        let engines = [("postgres", item.postgres.is_some()), ("auroraGlobal", item.aurora_global.is_some())];
+        exactly_one(&engines, &path, "engine", findings);
+        let name = ItemName::new(item.name.as_str());
+        let (item, config) = match (&item.postgres, &item.aurora_global) {
+            (Some(postgres), _) => postgres::convert(&name, postgres, spec, &path, resolver, findings),
+            (None, Some(aurora)) => aurora::convert(&name, aurora, spec, &path, resolver, findings),
+            (None, None) => continue,
+        };
+        items.push(item);
+        configs.insert(name, config);
+    }
+    check_shared(&items, findings);
+    (items, configs)
+}
+
+fn check_host(host: &str, path: &str, findings: &mut Findings) {
+    if !is_host(host) {
+        let message = format!("`{host}` is neither a host name nor an IP address");
+        findings.error(format!("{path}.host"), message, "write the host alone, and its port in port");
+    }
+}
+
+fn check_tls(tls: &api::PostgresTls, path: &str, findings: &mut Findings) {
+    if tls.ca_secret.is_some() && tls.mode != api::PostgresTlsMode::VerifyFull {
+        let message = format!("caSecret is not looked at with mode {:?}", tls.mode);
+        let fix = "use mode VerifyFull, or leave caSecret out";
+        findings.error(format!("{path}.tls.caSecret"), message, fix);
+    }
+}
+
+/// The same for the adapter and for probes.
+fn tls_of(
+    tls: &api::PostgresTls,
+    path: &str,
+    resolver: &Resolver<'_>,
+    findings: &mut Findings,
+) -> (TlsMode, PgTls) {
+    let ca: Option<Secret> =
+        resolver.optional(tls.ca_secret.as_ref(), &format!("{path}.tls.caSecret"), findings);
+    match tls.mode {
+        api::PostgresTlsMode::Disable => (TlsMode::Disable, PgTls::Disable),
+        api::PostgresTlsMode::Require => (TlsMode::Require, PgTls::Require),
+        api::PostgresTlsMode::VerifyFull => {
+            let ca_pem = ca.as_ref().map(|pem| pem.expose().as_bytes().to_vec());
+            (TlsMode::VerifyFull { ca_pem }, PgTls::VerifyFull { ca })
+        }
+    }
+}
+
+fn check_shared(items: &[DataItem], findings: &mut Findings) {
+    for (index, item) in items.iter().enumerate() {
+        for other in items.iter().take(index) {
+            let shared: Vec<&ClaimKey> = item.claims.intersection(&other.claims).collect();
+            if shared.is_empty() {
+                continue;
+            }
+            let bare = |key: &ClaimKey| key.as_str().split_once('/').map_or("", |(_, bare)| bare).to_owned();
+            let servers: Vec<String> = shared.into_iter().map(bare).collect();
+            let servers = words(servers.iter().map(String::as_str));
+            let message = format!(
+                "`{}` and `{}` are both on {servers}, and a promotion moves a server with all its databases",
+                other.name, item.name
+            );
+            let nodes = if item.engine == aurora::ENGINE { "members" } else { "nodes" };
+            findings.error(
+                format!("spec.data[{index}].{}.{nodes}", item.engine),
+                message,
+                format!("keep one of the two items: it moves the databases of both; or give `{}` servers of its own", item.name),
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Changes: of the global cluster by RDS, which checks nothing, and of the witness by the database, which does.
+
+use super::judge::{Verdict, judge_failover, judge_switchover, latest};
+use super::view::{ClusterView, GlobalView};
+use super::{AuroraData, Member};
+use crate::aws::CallError;
+use crate::postgres::guarded::{self, NUMBERS, lease_lost, outcome_of};
+use crate::{LeaseLost, OpCtx};
+use muster_core::facts::{ErrorClass, Outcome};
+use muster_core::ids::RegionName;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::Instant;
+
+/// The two calls that change a global cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    SwitchOver,
+    FailOver,
+}
+
+impl AuroraData {
+    /// Asks the primary's region for the switchover, unless it is under way or done, as both regions see it.
+    pub(super) async fn do_switch_over(&self, from: &Member, to: &Member, ctx: &OpCtx) -> Outcome {
+        let sent = AtomicBool::new(false);
+        by_deadline(ctx, &sent, async {
+            let by = ctx.not_after;
+            let (here, there) = tokio::join!(self.look_at_once(from, by), self.look_at_once(to, by));
+            let judge = |view: &GlobalView| judge_switchover(view, &from.arn, &to.arn);
+            let (verdicts, silent) = judge_each([&here, &there], judge);
+            match (latest(verdicts), silent) {
+                (Some(Verdict::NotStarted) | None, Some(why)) => return transient(why),
+                (Some(verdict), _) if verdict != Verdict::NotStarted => return outcome_of_verdict(verdict),
+                _ => {}
+            }
+            for (member, look) in [(from, &here), (to, &there)] {
+                if let Some(why) = look.as_ref().ok().and_then(|look| look.unfit(member)) {
+                    return transient(why);
+                }
+            }
+            self.send(Call::SwitchOver, from, to, ctx, &sent).await
+        })
+        .await
+    }
+
+    /// Asks the target's own region for a failover that accepts a loss, unless it is under way or done. No other region is
+    /// asked: that of the old primary may be gone.
+    pub(super) async fn do_fail_over(&self, to: &Member, ctx: &OpCtx) -> Outcome {
+        let sent = AtomicBool::new(false);
+        by_deadline(ctx, &sent, async {
+            let look = match self.look_at_once(to, ctx.not_after).await {
+                Ok(look) => look,
+                Err(why) => return transient(why),
+            };
+            match judge_failover(&look.global, &to.arn) {
+                Verdict::NotStarted => {}
+                verdict => return outcome_of_verdict(verdict),
+            }
+            if let Some(cluster) = look.cluster.as_ref().filter(|cluster| cluster.instances == 0) {
+                let (arn, status) = (&to.arn, &cluster.status);
+                let why = format!("{arn} has no instance (headless, {status}) and would take no connection");
+                return transient(why);
+            }
+            self.send(Call::FailOver, to, to, ctx, &sent).await
+        })
+        .await
+    }
+
+    /// Makes `call` at the region of `at`.
+    async fn send(&self, call: Call, at: &Member, to: &Member, ctx: &OpCtx, sent: &AtomicBool) -> Outcome {
+        let client = at.rds.client().await;
+        let (cluster, target) = (self.config.cluster.as_str(), to.arn.as_str());
+        let request = async {
+            sent.store(true, Ordering::Relaxed);
+            match call {
+                Call::SwitchOver => {
+                    let request = client.switchover_global_cluster().global_cluster_identifier(cluster);
+                    let answer = Box::pin(request.target_db_cluster_identifier(target).send()).await;
+                    answer.map(drop).map_err(|error| CallError::new("rds:SwitchoverGlobalCluster", &error))
+                }
+                Call::FailOver => {
+                    // Without `allow_data_loss` it would be a switchover, which waits for a primary that may be gone.
+                    let request = client.failover_global_cluster().global_cluster_identifier(cluster);
+                    let request = request.target_db_cluster_identifier(target).allow_data_loss(true);
+                    let answer = Box::pin(request.send()).await;
+                    answer.map(drop).map_err(|error| CallError::new("rds:FailoverGlobalCluster", &error))
+                }
+            }
+        };
+        match ctx.send(request).await {
+            Err(LeaseLost) => lease_lost(),
+            Ok(Ok(())) => Outcome::Issued(Some(format!("asked {} for it", at.rds.region()))),
+            Ok(Err(error)) if is_state_fault(&error) => {
+                let seen = match self.look_at_once(at, ctx.not_after).await {
+                    Ok(look) => look.global.describe(),
+                    Err(why) => why,
+                };
+                transient(format!("{} (seen: {seen})", error.why))
+            }
+            Ok(Err(error)) => Outcome::Failed(error.class, error.why),
+        }
+    }
+
+    /// What the member's region says now, newer than this question.
+    async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, String> {
+        let (global, cluster) =
+            tokio::join!(member.rds.global_clusters_at_once(by), member.rds.clusters_at_once(by));
+        let region = member.rds.region();
+        let silent = |error: CallError| format!("RDS in {region} does not answer: {}", error.why);
+        let global = self.global_in(&global.map_err(silent)?);
+        let global = global.ok_or_else(|| format!("RDS in {region} knows no {}", self.config.cluster))?;
+        // That of the global cluster alone is enough to act on.
+        let cluster = cluster.ok().and_then(|clusters| member.cluster_in(&clusters));
+        Ok(Look { global, cluster })
+    }
+
+    /// The first write on a new writer, refused by a standby and below the witness.
+    pub(super) async fn do_open_writer(&self, member: &Member, ctx: &OpCtx) -> Outcome {
+        let prepared = match guarded::prepare(&member.link, ctx).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
+        };
+        let sql = format!("select muster.raise_witness({NUMBERS})");
+        let who = (&self.config.owner, &self.config.adopted);
+        match ctx.send(prepared.call("raise the witness", &sql, who, ctx)).await {
+            Err(LeaseLost) => lease_lost(),
+            Ok(Err(error)) => error.outcome(true),
+            Ok(Ok(verdict)) => {
+                let outcome = outcome_of(&verdict, prepared.session.node());
+                prepared.session.keep();
+                outcome
+            }
+        }
+    }
+
+    /// Aurora makes an old primary a secondary by itself, once its region is back: there is nothing to ask for.
+    pub(super) async fn do_rejoin(&self, region: &RegionName, member: &Member, ctx: &OpCtx) -> Outcome {
+        let look = match self.look_at_once(member, ctx.not_after).await {
+            Ok(look) => look,
+            Err(why) => return transient(why),
+        };
+        match look.global.member(&member.arn) {
+            Some(own) if !own.is_writer && own.is_connected() => Outcome::AlreadyDone,
+            Some(own) => transient(format!(
+                "Aurora builds the cluster in {region} again by itself; synchronization status `{}`",
+                own.synchronization
+            )),
+            None => transient(format!("{} is not a member of the global cluster", member.arn)),
+        }
+    }
+}
+
+/// What a region says before and after a call.
+struct Look {
+    global: GlobalView,
+    cluster: Option<ClusterView>,
+}
+
+impl Look {
+    /// Why a switchover would be refused by the state of this member's own cluster.
+    fn unfit(&self, member: &Member) -> Option<String> {
+        let reasons = self.cluster.as_ref()?.unfit();
+        (!reasons.is_empty()).then(|| format!("{}: {}", member.arn, reasons.join("; ")))
+    }
+}
+
+/// Verdicts of the regions that answer, and why another one does not.
+fn judge_each(
+    looks: [&Result<Look, String>; 2],
+    judge: impl Fn(&GlobalView) -> Verdict,
+) -> (Vec<Verdict>, Option<String>) {
+    let (mut verdicts, mut silent) = (Vec::new(), None);
+    for look in looks {
+        match look {
+            Ok(look) => verdicts.push(judge(&look.global)),
+            Err(why) => silent = Some(why.clone()),
+        }
+    }
+    (verdicts, silent)
+}
+
+fn outcome_of_verdict(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::NotStarted => transient("nothing is under way".to_owned()),
+        Verdict::Running(told) => Outcome::Issued(Some(format!("adopted: {told}"))),
+        Verdict::Done => Outcome::AlreadyDone,
+        Verdict::Conflict(why) => Outcome::Conflict(why),
+        Verdict::Unready(why) => transient(why),
+    }
+}
+
+/// The operation was refused because of what is, or goes on, there: it had no effect, and may be let in later.
+fn is_state_fault(error: &CallError) -> bool {
+    const FAULTS: [&str; 2] = ["InvalidGlobalClusterStateFault", "InvalidDBClusterStateFault"];
+    error.code.as_deref().is_some_and(|code| FAULTS.contains(&code))
+}
+
+fn transient(why: String) -> Outcome {
+    Outcome::Failed(ErrorClass::Transient, why)
+}
+
+/// Ends an effect at its deadline. What was sent by then may still have its effect.
+async fn by_deadline(
+    ctx: &OpCtx,
+    sent: &AtomicBool,
+    effect: impl Future<Output = Outcome> + Send,
+) -> Outcome {
+    match tokio::time::timeout_at(ctx.not_after, effect).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let class =
+                if sent.load(Ordering::Relaxed) { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
+            Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_is_adopted_and_what_is_done_is_not_asked_for_again() {
+        let adopted = outcome_of_verdict(Verdict::Running("a switchover".to_owned()));
+        assert_eq!(adopted, Outcome::Issued(Some("adopted: a switchover".to_owned())));
+        assert_eq!(outcome_of_verdict(Verdict::Done), Outcome::AlreadyDone);
+        let conflict = outcome_of_verdict(Verdict::Conflict("x".to_owned()));
+        assert_eq!(conflict, Outcome::Conflict("x".to_owned()));
+        let unready = outcome_of_verdict(Verdict::Unready("x".to_owned()));
+        assert!(matches!(unready, Outcome::Failed(ErrorClass::Transient, _)));
+    }
+
+    #[test]
+    fn only_a_fault_of_the_state_is_one_that_passes() {
+        let error = |code: &str| {
+            let code = Some(code.to_owned());
+            CallError { code, class: ErrorClass::Invalid, why: String::new() }
+        };
+        assert!(is_state_fault(&error("InvalidGlobalClusterStateFault")));
+        assert!(is_state_fault(&error("InvalidDBClusterStateFault")));
+        assert!(!is_state_fault(&error("GlobalClusterNotFoundFault")));
+        assert!(!is_state_fault(&error("DBClusterNotFoundFault")));
+    }
+}

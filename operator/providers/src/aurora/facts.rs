@@ -1,0 +1,168 @@
+//! What the two sides say of a member, as facts. The role is the database's own word; what RDS says beside it can only make
+//! the member unfit.
+
+use super::look::Looked;
+use super::view::Control;
+use muster_core::facts::{ClosedView, DataFacts, DataRole, SyncView};
+use muster_core::ids::Position;
+
+/// Aurora counts no timelines: a global database has one history, whoever takes writes.
+const TIMELINE: u64 = 1;
+
+/// Whom the facts are about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) arn: &'a str,
+    /// AWS' name of its region.
+    pub(super) region: &'a str,
+}
+
+/// Facts of a member whose database answers.
+pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> DataFacts {
+    let newest = Position(looked.newest_beat());
+    DataFacts {
+        role: if looked.recovering { DataRole::Standby } else { DataRole::Writable },
+        system: looked.system(),
+        timeline: TIMELINE,
+        position: newest,
+        replayed: newest,
+        streaming: looked.recovering && is_connected(subject, control),
+        upstream: None,
+        witness: looked.witness(),
+        closed: ClosedView::default(),
+        sync: SyncView::default(),
+        sync_name: None,
+        heartbeat: looked.heartbeat(),
+        unfit: unfit(subject, looked, control),
+    }
+}
+
+fn is_connected(subject: Subject<'_>, control: &Result<Control, String>) -> bool {
+    let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
+    let member = global.and_then(|global| global.member(subject.arn));
+    member.is_some_and(|member| !member.is_writer && member.is_connected())
+}
+
+fn unfit(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
+    let reasons = match control {
+        Err(why) => vec![format!("RDS in {} does not answer: {why}", subject.region)],
+        Ok(control) => {
+            let mut reasons = control.unfit(subject.cluster, subject.arn);
+            reasons.extend(disagreement(subject, looked, control));
+            reasons
+        }
+    };
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// The two sides differ while roles change, and after somebody detached a cluster.
+fn disagreement(subject: Subject<'_>, looked: &Looked, control: &Control) -> Option<String> {
+    let member = control.global.as_ref()?.member(subject.arn)?;
+    let by_control = if member.is_writer { "the member takes writes" } else { "the member only replays" };
+    let by_database = if looked.recovering { "it is in recovery" } else { "it takes writes" };
+    (member.is_writer == looked.recovering)
+        .then(|| format!("the control plane says that {by_control}, the database says that {by_database}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::{ClusterView, GlobalView, MemberView, Operation};
+    use super::*;
+
+    const WEST: &str = "arn:aws:rds:us-west-2:111122223333:cluster:orders";
+
+    fn subject() -> Subject<'static> {
+        Subject { cluster: "orders-global", arn: WEST, region: "us-west-2" }
+    }
+
+    /// A standby that replicates and is well.
+    fn well() -> Control {
+        let east = MemberView { arn: "east".to_owned(), is_writer: true, synchronization: String::new() };
+        let west =
+            MemberView { arn: WEST.to_owned(), is_writer: false, synchronization: "connected".to_owned() };
+        let (status, version) = ("available".to_owned(), "15.4".to_owned());
+        let cluster = ClusterView { status: status.clone(), version: version.clone(), instances: 2 };
+        let engine = "aurora-postgresql".to_owned();
+        let global = GlobalView { status, engine, version, operation: None, members: vec![east, west] };
+        Control { global: Some(global), cluster: Some(cluster) }
+    }
+
+    fn standby(control: Result<Control, String>) -> DataFacts {
+        facts(subject(), &Looked::of(true, 1_700_000_000_000_000), &control)
+    }
+
+    fn unfit_of(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> String {
+        let mut control = well();
+        if let (Some(global), Some(cluster)) = (&mut control.global, &mut control.cluster) {
+            change(global, cluster);
+        }
+        standby(Ok(control)).unfit.expect("unfit")
+    }
+
+    #[test]
+    fn a_standby_that_is_well_is_closed_streams_and_is_as_new_as_its_newest_heartbeat() {
+        let facts = standby(Ok(well()));
+        assert_eq!((facts.role, facts.streaming, facts.unfit.clone()), (DataRole::Standby, true, None));
+        assert_eq!(facts.position, Position(1_700_000_000_000_000));
+        assert_eq!(facts.replayed, facts.position);
+        assert!(facts.is_closed() && !facts.takes_writes());
+        assert_eq!(facts.heartbeat.map(|beat| beat.seq), Some(7));
+        assert_eq!(facts.witness.map(|witness| witness.epoch.0), Some(3));
+    }
+
+    #[test]
+    fn a_writer_takes_writes_and_is_never_closed() {
+        let mut control = well();
+        control.global.as_mut().expect("there").members[1].is_writer = true;
+        let facts = facts(subject(), &Looked::of(false, 1), &Ok(control));
+        assert_eq!((facts.role, facts.streaming), (DataRole::Writable, false));
+        assert!(!facts.is_closed() && facts.takes_writes());
+        assert!(facts.unfit.expect("two writers").contains("more than one member"));
+    }
+
+    #[test]
+    fn when_both_sides_disagree_the_role_is_the_database_s_own_word() {
+        let facts = facts(subject(), &Looked::of(false, 1), &Ok(well()));
+        assert_eq!(facts.role, DataRole::Writable);
+        let told =
+            "the control plane says that the member only replays, the database says that it takes writes";
+        assert_eq!(facts.unfit.as_deref(), Some(told));
+        let told = unfit_of(|global, _| {
+            global.members[0].is_writer = false;
+            global.members[1].is_writer = true;
+        });
+        assert!(told.contains("the database says that it is in recovery"), "{told}");
+    }
+
+    #[test]
+    fn when_rds_is_silent_nothing_is_said_to_stream() {
+        let facts = standby(Err("rds:DescribeGlobalClusters: Throttling: Rate exceeded".to_owned()));
+        assert_eq!((facts.role, facts.streaming), (DataRole::Standby, false));
+        assert!(facts.unfit.expect("unfit").starts_with("RDS in us-west-2 does not answer: rds:Describe"));
+    }
+
+    #[test]
+    fn whatever_rds_would_refuse_makes_it_unfit() {
+        assert!(unfit_of(|_, cluster| cluster.instances = 0).contains("headless"));
+        assert!(unfit_of(|_, cluster| "upgrading".clone_into(&mut cluster.status)).contains("is upgrading"));
+        assert!(unfit_of(|_, cluster| "15.5".clone_into(&mut cluster.version)).contains("has version 15.5"));
+        assert!(unfit_of(|global, _| "modifying".clone_into(&mut global.status)).contains("is modifying"));
+        assert!(unfit_of(|global, _| "neptune".clone_into(&mut global.engine)).contains("engine is neptune"));
+        assert!(unfit_of(|global, _| drop(global.members.pop())).contains("not a member"));
+        let told = unfit_of(|global, _| {
+            let (status, to) = ("switching-over".to_owned(), WEST.to_owned());
+            let operation = Operation { status, from: "east".to_owned(), to, data_loss: Some(false) };
+            global.operation = Some(operation);
+        });
+        assert!(told.starts_with("a switchover is under way (switching-over) from east to arn:"), "{told}");
+        assert!(standby(Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
+    }
+
+    #[test]
+    fn a_standby_that_must_be_built_again_does_not_stream() {
+        let mut control = well();
+        "pending-resync".clone_into(&mut control.global.as_mut().expect("there").members[1].synchronization);
+        assert!(!standby(Ok(control)).streaming);
+    }
+}
