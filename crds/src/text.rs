@@ -199,7 +199,7 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
             ("a hosted zone's id", "write it like Z0123456789ABCDEFGHIJ, without /hostedzone/")
         }
         RoleArn::PATTERN => ("a role's ARN", "write it like arn:aws:iam::111122223333:role/muster"),
-        AwsRegionName::PATTERN => ("AWS' name of a region", "write it like us-east-1"),
+        AwsRegionName::PATTERN => ("a region of AWS", "write it like us-east-1"),
         GlobalClusterId::PATTERN => (
             "a global cluster's identifier",
             "use lower-case letters, digits and `-`, beginning with a letter, as RDS shows it",

@@ -29,7 +29,7 @@ impl AuroraData {
             let judge = |view: &GlobalView| judge_switchover(view, &from.arn, &to.arn);
             let (verdicts, silent) = judge_each([&here, &there], judge);
             match (latest(verdicts), silent) {
-                (Some(Verdict::NotStarted) | None, Some(why)) => return transient(why),
+                (Some(Verdict::NotStarted) | None, Some(silent)) => return silent.outcome(),
                 (Some(verdict), _) if verdict != Verdict::NotStarted => return outcome_of_verdict(verdict),
                 _ => {}
             }
@@ -50,7 +50,7 @@ impl AuroraData {
         by_deadline(ctx, &sent, async {
             let look = match self.look_at_once(to, ctx.not_after).await {
                 Ok(look) => look,
-                Err(why) => return transient(why),
+                Err(silent) => return silent.outcome(),
             };
             match judge_failover(&look.global, &to.arn) {
                 Verdict::NotStarted => {}
@@ -93,7 +93,7 @@ impl AuroraData {
             Ok(Err(error)) if is_state_fault(&error) => {
                 let seen = match self.look_at_once(at, ctx.not_after).await {
                     Ok(look) => look.global.describe(),
-                    Err(why) => why,
+                    Err(silent) => silent.why,
                 };
                 transient(format!("{} (seen: {seen})", error.why))
             }
@@ -102,13 +102,15 @@ impl AuroraData {
     }
 
     /// What the member's region says now, newer than this question.
-    async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, String> {
+    async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, Silent> {
         let (global, cluster) =
             tokio::join!(member.rds.global_clusters_at_once(by), member.rds.clusters_at_once(by));
         let region = member.rds.region();
-        let silent = |error: CallError| format!("RDS in {region} does not answer: {}", error.why);
-        let global = self.global_in(&global.map_err(silent)?);
-        let global = global.ok_or_else(|| format!("RDS in {region} knows no {}", self.config.cluster))?;
+        let global = self.global_in(&global.map_err(|error| Silent::new(region, &error))?);
+        let global = global.ok_or_else(|| Silent {
+            class: ErrorClass::Invalid,
+            why: format!("RDS in {region} knows no global cluster {}", self.config.cluster),
+        })?;
         // That of the global cluster alone is enough to act on.
         let cluster = cluster.ok().and_then(|clusters| member.cluster_in(&clusters));
         Ok(Look { global, cluster })
@@ -137,7 +139,7 @@ impl AuroraData {
     pub(super) async fn do_rejoin(&self, region: &RegionName, member: &Member, ctx: &OpCtx) -> Outcome {
         let look = match self.look_at_once(member, ctx.not_after).await {
             Ok(look) => look,
-            Err(why) => return transient(why),
+            Err(silent) => return silent.outcome(),
         };
         match look.global.member(&member.arn) {
             Some(own) if !own.is_writer && own.is_connected() => Outcome::AlreadyDone,
@@ -164,11 +166,33 @@ impl Look {
     }
 }
 
+/// A region that shows nothing to act on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Silent {
+    class: ErrorClass,
+    why: String,
+}
+
+impl Silent {
+    /// A read that failed has changed nothing, whatever became of it.
+    fn new(region: &str, error: &CallError) -> Self {
+        let class = match error.class {
+            ErrorClass::Denied | ErrorClass::Throttled => error.class,
+            _ => ErrorClass::Transient,
+        };
+        Self { class, why: format!("RDS in {region} does not answer: {}", error.why) }
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome::Failed(self.class, self.why)
+    }
+}
+
 /// Verdicts of the regions that answer, and why another one does not.
 fn judge_each(
-    looks: [&Result<Look, String>; 2],
+    looks: [&Result<Look, Silent>; 2],
     judge: impl Fn(&GlobalView) -> Verdict,
-) -> (Vec<Verdict>, Option<String>) {
+) -> (Vec<Verdict>, Option<Silent>) {
     let (mut verdicts, mut silent) = (Vec::new(), None);
     for look in looks {
         match look {
@@ -228,6 +252,18 @@ mod tests {
         assert_eq!(conflict, Outcome::Conflict("x".to_owned()));
         let unready = outcome_of_verdict(Verdict::Unready("x".to_owned()));
         assert!(matches!(unready, Outcome::Failed(ErrorClass::Transient, _)));
+    }
+
+    #[test]
+    fn a_read_that_is_denied_names_the_permission_and_one_that_fails_has_changed_nothing() {
+        let of = |class| {
+            let why = "rds:DescribeGlobalClusters: AccessDenied: no".to_owned();
+            Silent::new("us-west-2", &CallError { code: None, class, why }).outcome()
+        };
+        let told =
+            "RDS in us-west-2 does not answer: rds:DescribeGlobalClusters: AccessDenied: no".to_owned();
+        assert_eq!(of(ErrorClass::Denied), Outcome::Failed(ErrorClass::Denied, told.clone()));
+        assert_eq!(of(ErrorClass::UnknownOutcome), Outcome::Failed(ErrorClass::Transient, told));
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
             state.began = Some(Instant::now());
             std::mem::take(&mut state.waiting)
         };
-        let read = AssertUnwindSafe(async { (self.read)().await }).catch_unwind();
+        let read = AssertUnwindSafe((self.read)()).catch_unwind();
         let answer = match tokio::time::timeout(LONGEST, read).await {
             Ok(Ok(answer)) => answer.map(Arc::new),
             Ok(Err(_)) => Err(unanswered("the read panicked".to_owned())),

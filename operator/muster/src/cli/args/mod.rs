@@ -123,6 +123,8 @@ pub enum Verb {
     Probe(ProbeArgs),
     /// Check policy files without a server
     Validate(ValidateArgs),
+    /// Print the SQL that makes Muster's part of a database
+    SetupSql(SetupSqlArgs),
     /// Step through the recorded decisions of a run
     Replay(ReplayArgs),
     /// Run the controller without a cluster
@@ -161,6 +163,27 @@ pub struct AdoptArgs {
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Of which database.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  muster setup-sql --application shop | psql shop
+  muster setup-sql --managed | psql -h orders.cluster-x.us-east-1.rds.amazonaws.com shop
+
+Run it in the application's database, on the node that takes writes; standbys get it by replication. It may be run
+again. The roles must exist.")]
+pub struct SetupSqlArgs {
+    /// Muster's own role
+    #[arg(long, value_name = "ROLE", default_value = "muster")]
+    pub user: String,
+    /// The application's role, which a fence locks out; takes a superuser to run
+    #[arg(long, value_name = "ROLE", required_unless_present = "managed", conflicts_with = "managed")]
+    pub application: Option<String>,
+    /// For a managed database (Aurora): only what takes no superuser
+    #[arg(long)]
+    pub managed: bool,
 }
 
 /// For which shell.

@@ -10,11 +10,12 @@ mod serve;
 mod validate;
 mod wishes;
 
-use super::args::{Cli, Verb, command};
+use super::args::{Cli, SetupSqlArgs, Verb, command};
 use super::context::Context;
 use super::exit::Done;
 use super::reference;
 use muster_core::journal::RunKind;
+use muster_providers::postgres;
 
 /// Carries out one command line.
 pub(super) async fn run(cli: Cli) -> Done {
@@ -38,6 +39,7 @@ pub(super) async fn run(cli: Cli) -> Done {
         Verb::Pause(args) => wishes::pause(&cx, &args).await,
         Verb::Resume(args) => wishes::resume(&cx, &args).await,
         Verb::Validate(args) => validate::run(&cx, &args),
+        Verb::SetupSql(args) => setup_sql(&cx, &args),
         Verb::Replay(args) => replay::run(&cx, &args).await,
         Verb::Local(args) => serve::local(&cx, args).await,
         Verb::Operator(args) => serve::operator(args).await,
@@ -51,6 +53,13 @@ fn completion(cx: &Context, shell: clap_complete::Shell) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "muster", &mut script);
     cx.screen.print(&String::from_utf8_lossy(&script))
+}
+
+fn setup_sql(cx: &Context, args: &SetupSqlArgs) -> Done {
+    cx.screen.print(&match &args.application {
+        Some(application) => postgres::setup_sql(&args.user, application),
+        None => postgres::managed_setup_sql(&args.user),
+    })
 }
 
 /// The variables that may hold secrets; those that are not UTF-8 cannot.
