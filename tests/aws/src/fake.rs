@@ -152,3 +152,24 @@ impl FakeAws {
         self.inner.name_servers.restart(address).await
     }
 }
+
+/// Buckets of S3.
+impl FakeAws {
+    /// Creates an empty bucket of this account in this region.
+    ///
+    /// # Panics
+    /// If there is one of this name.
+    pub fn create_bucket(&self, account: &str, name: &str, region: &str) {
+        let created = self.inner.shared.s3.create_bucket(account, name, region);
+        created.expect("a bucket has a name of its own");
+    }
+
+    /// Lets everybody read what stands under this key, or will; what is not there is denied to strangers all the same.
+    ///
+    /// # Panics
+    /// If there is no such bucket.
+    pub fn allow_anonymous_read(&self, bucket: &str, key: &str) {
+        let allowed = self.inner.shared.s3.allow_anonymous_read(bucket, key);
+        allowed.expect("a key is made public in a bucket that was created");
+    }
+}

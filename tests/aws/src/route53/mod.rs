@@ -136,6 +136,6 @@ impl Service for Route53 {
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
         let form = self.lock().form;
-        Reply { status: refusal.status, body: refusals::write(refusal, request_id, form) }
+        Reply::new(refusal.status, refusals::write(refusal, request_id, form))
     }
 }
