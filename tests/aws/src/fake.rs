@@ -173,3 +173,36 @@ impl FakeAws {
         allowed.expect("a key is made public in a bucket that was created");
     }
 }
+
+/// Health checks of Route 53.
+impl FakeAws {
+    /// Chooses how many checkers the health checks have that are created from now on: 6 at first, and never none. The
+    /// first of each asks from 127.53.0.1, the second from 127.53.0.2, and so on (on Linux).
+    pub fn set_checkers(&self, count: usize) {
+        self.inner.shared.route53.health.set_checkers(count);
+    }
+
+    /// Lets every checker wait this long between two questions, whatever its health check says.
+    pub fn set_checker_pace(&self, interval: Duration) {
+        self.inner.shared.route53.health.set_pace(interval);
+    }
+
+    /// From now on the S3 of this region does not answer the checkers; everybody else still reaches it.
+    pub fn cut_checkers_from(&self, region: &str) {
+        self.inner.shared.route53.health.cut_from(region);
+    }
+
+    /// From now on the S3 of this region answers the checkers again.
+    pub fn heal_checkers(&self, region: &str) {
+        self.inner.shared.route53.health.heal(region);
+    }
+
+    /// What the name servers go by now.
+    ///
+    /// # Panics
+    /// If there is no such health check.
+    pub fn health(&self, check_id: &str) -> bool {
+        let health = self.inner.shared.route53.health.is_healthy(check_id);
+        health.expect("a health check is asked for that exists")
+    }
+}

@@ -4,6 +4,8 @@
 //! SDK ──HTTP──► http ── scope ──► service (route53, s3, ...) ──► state with its history ──► dns ──DNS──► resolver
 //!                │                      ▲                          ▲
 //!             calls, faults             └── who asks, and when     └── put_record: a person in the console
+//!
+//! route53 ── checkers ──► s3 (a marker object), 127.0.0.0/8 ──► health ──► dns
 //! ```
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and

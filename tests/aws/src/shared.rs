@@ -4,7 +4,7 @@ use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::request::ApiRequest;
-use crate::route53::Route53;
+use crate::route53::{HealthChecks, Route53};
 use crate::s3::S3;
 use crate::service::{NoService, Service};
 use hyper::Method;
@@ -31,10 +31,11 @@ impl Shared {
     pub(crate) fn new(ended: CancellationToken) -> Self {
         let clock = Arc::new(Clock::start());
         let s3 = Arc::new(S3::new(Arc::clone(&clock)));
+        let health = Arc::new(HealthChecks::new(Arc::clone(&s3), ended.clone()));
         Self {
             calls: CallLog::default(),
             faults: Faults::default(),
-            route53: Arc::new(Route53::new(Arc::clone(&clock))),
+            route53: Arc::new(Route53::new(Arc::clone(&clock), health)),
             s3,
             ended,
             accounts: Mutex::default(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! signed ──► region of the scope = the bucket's? ──► account = the bucket's? ──► store
-//! unsigned GET, HEAD ──► key made public? ────────────────────────────────────────┘
+//! unsigned GET, HEAD, and the checkers of Route 53 ──► key made public? ──────────┘
 //! ```
 //!
 //! Buckets are addressed by path, as an SDK does when its endpoint is an IP address. Reads are strongly consistent, so
@@ -11,12 +11,15 @@
 //! What this module must never do: let one of two conditional writers overwrite the other; accept a header or a
 //! parameter that would change what the real service does.
 
+mod address;
 mod chunked;
 mod messages;
 mod refusals;
 mod routes;
 mod store;
 mod write;
+
+pub(crate) use address::S3Address;
 
 use crate::clock::Clock;
 use crate::request::ApiRequest;
@@ -50,6 +53,22 @@ impl S3 {
     /// From now on everybody may read what stands under this key. `None`: there is no such bucket.
     pub(crate) fn allow_anonymous_read(&self, bucket: &str, key: &str) -> Option<()> {
         self.lock().allow_anonymous_read(bucket, key)
+    }
+
+    /// What a client gets that signs nothing: the status and the body.
+    pub(crate) fn read_anonymously(&self, address: &S3Address) -> (u16, Bytes) {
+        let store = self.lock();
+        let read = store.bucket(&address.bucket).and_then(|bucket| {
+            bucket.admit_region(&address.region)?;
+            bucket.public_object(&address.key)
+        });
+        match read {
+            Ok(object) => (200, object.body.clone()),
+            Err(refused) => {
+                let refusal = Refusal::from(refused);
+                (refusal.status, Bytes::from(messages::write_error(&refusal, "checker")))
+            }
+        }
     }
 
     fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, S3Refusal> {

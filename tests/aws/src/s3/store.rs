@@ -128,6 +128,10 @@ impl Store {
         Some(())
     }
 
+    pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, S3Refusal> {
+        self.buckets.get(name).ok_or(S3Refusal::NoSuchBucket)
+    }
+
     pub(super) fn bucket_mut(&mut self, name: &str) -> Result<&mut Bucket, S3Refusal> {
         self.buckets.get_mut(name).ok_or(S3Refusal::NoSuchBucket)
     }

@@ -25,13 +25,14 @@ const KNOWN_HEADERS: [&str; 8] = [
     "x-amz-expected-bucket-owner",
 ];
 /// Headers of HTTP itself that the service would keep, or judge by.
-const UNKNOWN_HEADERS: [&str; 6] = [
+const UNKNOWN_HEADERS: [&str; 7] = [
     "cache-control",
     "content-disposition",
     "content-language",
     "content-md5",
     "expires",
     "if-modified-since",
+    "if-unmodified-since",
 ];
 
 /// The content that is to be written.
