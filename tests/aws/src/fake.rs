@@ -152,3 +152,57 @@ impl FakeAws {
         self.inner.name_servers.restart(address).await
     }
 }
+
+/// Buckets of S3.
+impl FakeAws {
+    /// Creates an empty bucket of this account in this region.
+    ///
+    /// # Panics
+    /// If there is one of this name.
+    pub fn create_bucket(&self, account: &str, name: &str, region: &str) {
+        let created = self.inner.shared.s3.create_bucket(account, name, region);
+        created.expect("a bucket has a name of its own");
+    }
+
+    /// Lets everybody read what stands under this key, or will; what is not there is denied to strangers all the same.
+    ///
+    /// # Panics
+    /// If there is no such bucket.
+    pub fn allow_anonymous_read(&self, bucket: &str, key: &str) {
+        let allowed = self.inner.shared.s3.allow_anonymous_read(bucket, key);
+        allowed.expect("a key is made public in a bucket that was created");
+    }
+}
+
+/// Health checks of Route 53.
+impl FakeAws {
+    /// Chooses how many checkers the health checks have that are created from now on: 6 at first, and never none. The
+    /// first of each asks from 127.53.0.1, the second from 127.53.0.2, and so on (on Linux).
+    pub fn set_checkers(&self, count: usize) {
+        self.inner.shared.route53.health.set_checkers(count);
+    }
+
+    /// Lets every checker wait this long between two questions, whatever its health check says.
+    pub fn set_checker_pace(&self, interval: Duration) {
+        self.inner.shared.route53.health.set_pace(interval);
+    }
+
+    /// From now on the S3 of this region does not answer the checkers; everybody else still reaches it.
+    pub fn cut_checkers_from(&self, region: &str) {
+        self.inner.shared.route53.health.cut_from(region);
+    }
+
+    /// From now on the S3 of this region answers the checkers again.
+    pub fn heal_checkers(&self, region: &str) {
+        self.inner.shared.route53.health.heal(region);
+    }
+
+    /// What the name servers go by now.
+    ///
+    /// # Panics
+    /// If there is no such health check.
+    pub fn health(&self, check_id: &str) -> bool {
+        let health = self.inner.shared.route53.health.is_healthy(check_id);
+        health.expect("a health check is asked for that exists")
+    }
+}

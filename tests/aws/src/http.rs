@@ -9,7 +9,6 @@ use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use crate::shared::Shared;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -57,7 +56,7 @@ async fn respond_until_the_end(shared: Arc<Shared>, request: ApiRequest) -> Answ
 }
 
 async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
-    let service = shared.service(&request.scope.service);
+    let service = shared.service_for(request);
     let operation = service.operation(request).unwrap_or(Operation::UNKNOWN);
     let account = shared.account(&request.scope.access_key);
     let number = shared.calls.arrive(call(request, &operation, account.clone()));
@@ -103,7 +102,10 @@ fn carry_out(
     account: Option<&str>,
     stale: Duration,
 ) -> Result<Reply, Refusal> {
-    let account = account.ok_or_else(Refusal::unknown_key)?;
+    let account = match account {
+        Some(account) => account,
+        None => service.admit_stranger(request).map(|()| "")?,
+    };
     let now = shared.clock.now();
     // The clock may not reach back that far; no history does either.
     let seen = now.checked_sub(stale).unwrap_or(shared.clock.started());
@@ -111,10 +113,9 @@ fn carry_out(
 }
 
 fn write_response(reply: Reply, request_id: &str) -> Answer {
-    Response::builder()
-        .status(reply.status)
-        .header("x-amzn-requestid", request_id)
-        .header(CONTENT_TYPE, "text/xml")
-        .body(Full::new(Bytes::from(reply.body)))
-        .map_err(|_| NoAnswer)
+    let mut response = Response::builder().status(reply.status).header("x-amzn-requestid", request_id);
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(reply.body)).map_err(|_| NoAnswer)
 }

@@ -1,15 +1,17 @@
 //! A stateful fake of AWS at the wire, for tests in which the real AWS SDK talks to it.
 //!
 //! ```text
-//! SDK ──HTTP──► http ── scope ──► service (route53, ...) ──► state with its history ──► dns ──DNS──► resolver
+//! SDK ──HTTP──► http ── scope ──► service (route53, s3, ...) ──► state with its history ──► dns ──DNS──► resolver
 //!                │                      ▲                          ▲
 //!             calls, faults             └── who asks, and when     └── put_record: a person in the console
+//!
+//! route53 ── checkers ──► s3 (a marker object), 127.0.0.0/8 ──► health ──► dns
 //! ```
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
-//! the access key says whose account it is. Errors are worded as the services word them, because what is tested is
-//! how they are understood. Time is the runtime's, and a test can skip some of it: nothing waits for a change to be
-//! in sync.
+//! the access key says whose account it is; a reader who signs nothing means S3. Errors are worded as the services
+//! word them, because what is tested is how they are understood. Time is the runtime's, and a test can skip some of
+//! it: nothing waits for a change to be in sync.
 //!
 //! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS outside of tests, since
 //! signatures are **not verified** and who names a known access key is believed; accept what it does not understand,
@@ -27,6 +29,7 @@ mod http;
 mod name;
 mod request;
 mod route53;
+mod s3;
 mod service;
 mod shared;
 mod xml;

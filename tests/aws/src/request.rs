@@ -4,7 +4,7 @@
 
 use hyper::Method;
 use hyper::body::Bytes;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
@@ -38,6 +38,7 @@ pub(crate) struct ApiRequest {
     pub(crate) scope: Scope,
     path: String,
     query: String,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -49,14 +50,35 @@ impl ApiRequest {
             scope: authorization.and_then(Scope::parse).unwrap_or_default(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers.clone(),
             body,
         }
+    }
+
+    /// Whether nobody says who asks.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        !self.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// The value of a header, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The path as it was sent.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The parts of the path, decoded; an encoded slash parts them like any other.
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = percent_decode_str(&self.path).decode_utf8_lossy();
         path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The names of the query's parameters, decoded.
+    pub(crate) fn parameter_names(&self) -> Vec<String> {
+        form_urlencoded::parse(self.query.as_bytes()).map(|(key, _)| key.into_owned()).collect()
     }
 
     /// A parameter of the query, decoded.

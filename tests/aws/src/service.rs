@@ -2,6 +2,7 @@
 
 use crate::request::ApiRequest;
 use crate::xml;
+use hyper::body::Bytes;
 use tokio::time::Instant;
 
 /// What a request asks for.
@@ -19,6 +20,7 @@ impl Operation {
 
 /// Who asks, and when.
 pub(crate) struct Turn<'a> {
+    /// Empty for a stranger that the service admits.
     pub(crate) account: &'a str,
     /// When a change is accepted.
     pub(crate) now: Instant,
@@ -29,12 +31,24 @@ pub(crate) struct Turn<'a> {
 /// An answer, before it is HTTP.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) body: String,
+    /// What is said beside the request's id and the length.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
 }
 
 impl Reply {
+    /// A document.
+    pub(crate) fn new(status: u16, body: String) -> Self {
+        Self { status, headers: vec![("content-type", "text/xml".to_owned())], body: Bytes::from(body) }
+    }
+
     pub(crate) fn ok(body: String) -> Self {
-        Self { status: 200, body }
+        Self::new(200, body)
+    }
+
+    /// Says nothing but its status and headers.
+    pub(crate) fn without_body(status: u16, headers: Vec<(&'static str, String)>) -> Self {
+        Self { status, headers, body: Bytes::new() }
     }
 }
 
@@ -45,11 +59,13 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The reasons one by one, where there are several.
     pub(crate) reasons: Vec<String>,
+    /// What the answer says in headers.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &str, message: String) -> Self {
-        Self { status, code: code.to_owned(), message, reasons: Vec::new() }
+        Self { status, code: code.to_owned(), message, reasons: Vec::new(), headers: Vec::new() }
     }
 
     pub(crate) fn unknown_key() -> Self {
@@ -70,6 +86,11 @@ pub(crate) trait Service: Send + Sync {
     /// Carries it out, at once and as a whole.
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal>;
 
+    /// Whether a request that no known access key signs is carried out nevertheless, for the account `""`.
+    fn admit_stranger(&self, _request: &ApiRequest) -> Result<(), Refusal> {
+        Err(Refusal::unknown_key())
+    }
+
     /// Words a refusal as this service does.
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply;
 }
@@ -87,6 +108,6 @@ impl Service for NoService {
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
-        Reply { status: refusal.status, body: xml::write_error(None, refusal, request_id) }
+        Reply::new(refusal.status, xml::write_error(None, refusal, request_id))
     }
 }

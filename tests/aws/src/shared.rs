@@ -3,8 +3,11 @@
 use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::faults::Faults;
-use crate::route53::Route53;
+use crate::request::ApiRequest;
+use crate::route53::{HealthChecks, Route53};
+use crate::s3::S3;
 use crate::service::{NoService, Service};
+use hyper::Method;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) calls: CallLog,
     pub(crate) faults: Faults,
     pub(crate) route53: Arc<Route53>,
+    pub(crate) s3: Arc<S3>,
     /// Cancelled when the last handle of the fake is dropped.
     pub(crate) ended: CancellationToken,
     /// By access key.
@@ -26,10 +30,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(ended: CancellationToken) -> Self {
         let clock = Arc::new(Clock::start());
+        let s3 = Arc::new(S3::new(Arc::clone(&clock)));
+        let health = Arc::new(HealthChecks::new(Arc::clone(&s3), ended.clone()));
         Self {
             calls: CallLog::default(),
             faults: Faults::default(),
-            route53: Arc::new(Route53::new(Arc::clone(&clock))),
+            route53: Arc::new(Route53::new(Arc::clone(&clock), health)),
+            s3,
             ended,
             accounts: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -37,10 +44,17 @@ impl Shared {
         }
     }
 
+    /// The service that a request means; who reads without signing means S3.
+    pub(crate) fn service_for(&self, request: &ApiRequest) -> &dyn Service {
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        if is_read && request.is_anonymous() { &*self.s3 } else { self.service(&request.scope.service) }
+    }
+
     /// The service of this name in a credential scope.
-    pub(crate) fn service(&self, name: &str) -> &dyn Service {
+    fn service(&self, name: &str) -> &dyn Service {
         match name {
             "route53" => &*self.route53,
+            "s3" => &*self.s3,
             _ => &NoService,
         }
     }

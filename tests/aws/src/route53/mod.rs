@@ -6,36 +6,41 @@
 //! ```
 //!
 //! Routing policies (weights, failover, regions) are kept as what they are to an API client: a part of a record set's
-//! identity and of its equality. The name servers answer the first of several sets.
+//! identity and of its equality. The name servers follow failover and weights (`routing`), by the health of the moment
+//! (`health`), and otherwise answer the first of several sets.
 //!
 //! What this module must never do: apply a part of a batch; show a batch in DNS before it says that it is in sync;
 //! drop an element of a record set that it does not know.
 
 mod answer;
 mod batch;
+mod health;
 mod history;
 mod listing;
 mod messages;
 mod records;
 mod refusals;
 mod routes;
+mod routing;
 mod store;
 mod values;
 
 pub use refusals::BatchErrorForm;
 
 pub(crate) use answer::answer_question;
+pub(crate) use health::HealthChecks;
 
 use crate::clock::Clock;
 use crate::name::DomainName;
 use crate::request::ApiRequest;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use answer::ZoneView;
+use batch::{Action, Batch};
 use history::Writes;
 use listing::Asked;
 use records::{RecordKey, RecordSet, Routing};
 use refusals::Route53Refusal;
-use routes::Route;
+use routes::{Route, ZoneRoute};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::Store;
@@ -44,15 +49,17 @@ use store::Store;
 const NAME_SERVERS: [&str; 4] =
     ["ns-1.awsdns-00.com", "ns-513.awsdns-00.net", "ns-1025.awsdns-00.org", "ns-1537.awsdns-00.co.uk"];
 
-/// The hosted zones of every account.
+/// The hosted zones and health checks of every account.
 pub(crate) struct Route53 {
     clock: Arc<Clock>,
+    pub(crate) health: Arc<HealthChecks>,
+    /// Never locked while the health checks are: they come second.
     store: Mutex<Store>,
 }
 
 impl Route53 {
-    pub(crate) fn new(clock: Arc<Clock>) -> Self {
-        Self { clock, store: Mutex::default() }
+    pub(crate) fn new(clock: Arc<Clock>, health: Arc<HealthChecks>) -> Self {
+        Self { clock, health, store: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -69,7 +76,10 @@ impl Route53 {
         let now = self.clock.now();
         let store = self.lock();
         let zone = store.find_zone(zone)?;
-        Some(ZoneView::new(zone.name.clone(), zone.history.visible_at(now)))
+        // What the real service makes of a check that was deleted is not foretold; here it is as if there were none.
+        let is_healthy = |check: &str| self.health.is_healthy(check).unwrap_or(true);
+        let answering = routing::choose_answering(zone.history.visible_at(now), is_healthy);
+        Some(ZoneView::new(zone.name.clone(), answering))
     }
 
     /// Writes a simple record set as a person does in the console. `None`: there is no such zone.
@@ -102,25 +112,46 @@ impl Route53 {
         self.lock().form = form;
     }
 
-    fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<String, Route53Refusal> {
+    fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Route53Refusal> {
+        match route {
+            Route::Health(route) => self.health.answer(route, request, turn.account),
+            Route::Zones(route) => self.answer_of_zones(route, request, turn).map(Reply::ok),
+        }
+    }
+
+    fn answer_of_zones(
+        &self,
+        route: &ZoneRoute,
+        request: &ApiRequest,
+        turn: &Turn<'_>,
+    ) -> Result<String, Route53Refusal> {
         let mut store = self.lock();
         match route {
-            Route::GetHostedZone(id) => Ok(messages::write_zone(store.zone(id, turn)?, turn.seen)),
-            Route::ListResourceRecordSets(id) => {
+            ZoneRoute::GetHostedZone(id) => Ok(messages::write_zone(store.zone(id, turn)?, turn.seen)),
+            ZoneRoute::ListResourceRecordSets(id) => {
                 let asked = Asked::read(request)?;
                 let records = store.zone(id, turn)?.history.accepted_at(turn.seen);
                 Ok(messages::write_page(&asked.page(&records)))
             }
-            Route::ChangeResourceRecordSets(id) => {
+            ZoneRoute::ChangeResourceRecordSets(id) => {
                 let batch = messages::read_batch(&request.body)?;
+                self.refuse_unknown_checks(&batch)?;
                 let submitted_at = self.clock.date(turn.now).to_string();
                 let change = store.accept(id, batch, turn, submitted_at)?;
                 Ok(messages::write_change("ChangeResourceRecordSetsResponse", &change, turn.now))
             }
-            Route::GetChange(id) => {
+            ZoneRoute::GetChange(id) => {
                 Ok(messages::write_change("GetChangeResponse", store.change(id, turn)?, turn.seen))
             }
         }
+    }
+
+    /// A record set that is written names a health check that exists.
+    fn refuse_unknown_checks(&self, batch: &Batch) -> Result<(), Route53Refusal> {
+        let written = batch.changes.iter().filter(|change| change.action != Action::Delete);
+        let mut named = written.filter_map(|change| change.set.routing.health_check_id.as_deref());
+        let unknown = named.find(|id| self.health.is_healthy(id).is_none());
+        unknown.map_or(Ok(()), |id| Err(Route53Refusal::NoSuchHealthCheck(id.to_owned())))
     }
 }
 
@@ -131,11 +162,11 @@ impl Service for Route53 {
 
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal> {
         let route = Route::read(request).ok_or_else(Refusal::unknown_operation)?;
-        Ok(Reply::ok(self.answer(&route, request, turn)?))
+        Ok(self.answer(&route, request, turn)?)
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {
         let form = self.lock().form;
-        Reply { status: refusal.status, body: refusals::write(refusal, request_id, form) }
+        Reply::new(refusal.status, refusals::write(refusal, request_id, form))
     }
 }

@@ -23,6 +23,13 @@ pub(super) enum Route53Refusal {
     NoSuchHostedZone(String),
     #[error("Could not find resource with ID: {0}")]
     NoSuchChange(String),
+    #[error("No health check exists with the specified ID: {0}")]
+    NoSuchHealthCheck(String),
+    /// With this reference of a caller.
+    #[error("A health check has already been created with caller reference '{0}'")]
+    HealthCheckAlreadyExists(String),
+    #[error("The health check has version {current}, and not {named}")]
+    HealthCheckVersionMismatch { current: u64, named: u64 },
     /// Of the account that asks.
     #[error("User: arn:aws:iam::{0}:user/fake is not authorized to access this resource")]
     AccessDenied(String),
@@ -42,6 +49,9 @@ impl Route53Refusal {
         match self {
             Self::NoSuchHostedZone(_) => (404, "NoSuchHostedZone"),
             Self::NoSuchChange(_) => (404, "NoSuchChange"),
+            Self::NoSuchHealthCheck(_) => (404, "NoSuchHealthCheck"),
+            Self::HealthCheckAlreadyExists(_) => (409, "HealthCheckAlreadyExists"),
+            Self::HealthCheckVersionMismatch { .. } => (409, "HealthCheckVersionMismatch"),
             Self::AccessDenied(_) => (403, "AccessDenied"),
             Self::InvalidInput(_) => (400, "InvalidInput"),
             Self::InvalidChangeBatch(_) => (400, "InvalidChangeBatch"),

@@ -74,6 +74,15 @@ impl Stage {
         send(&self.aws, KEY, "POST", &self.sets(), &batch(changes)).await
     }
 
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        send(&self.aws, KEY, "POST", path, body).await.expect("an answer")
+    }
+
+    /// Creates a health check with these elements.
+    pub(crate) async fn create_check(&self, reference: &str, config: &str) -> Answer {
+        self.post("/2013-04-01/healthcheck", &check_creation(reference, config)).await
+    }
+
     pub(crate) async fn change(&self, changes: &[String]) -> Answer {
         self.try_change(changes).await.expect("an answer")
     }
@@ -133,6 +142,22 @@ pub(crate) fn batch(changes: &[String]) -> String {
     )
 }
 
+/// The body of a request for a health check.
+pub(crate) fn check_creation(reference: &str, config: &str) -> String {
+    format!(
+        "<CreateHealthCheckRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><CallerReference>\
+         {reference}</CallerReference><HealthCheckConfig>{config}</HealthCheckConfig></CreateHealthCheckRequest>"
+    )
+}
+
+/// The body of a request to change a health check.
+pub(crate) fn check_update(changes: &str) -> String {
+    format!(
+        "<UpdateHealthCheckRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">{changes}\
+         </UpdateHealthCheckRequest>"
+    )
+}
+
 /// What the signature of an SDK would begin with.
 pub(crate) fn authorization(key: &str) -> String {
     format!(
@@ -154,6 +179,17 @@ pub(crate) async fn send(
     path: &str,
     body: &str,
 ) -> Result<Answer, hyper::Error> {
+    send_signed(aws, &authorization(key), method, path, body).await
+}
+
+/// Sends a request to any service.
+pub(crate) async fn send_signed(
+    aws: &FakeAws,
+    authorization: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<Answer, hyper::Error> {
     let address = address(aws);
     let stream = TcpStream::connect(&address).await.expect("the fake listens");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -162,7 +198,7 @@ pub(crate) async fn send(
         .method(method)
         .uri(path)
         .header("host", &address)
-        .header("authorization", authorization(key))
+        .header("authorization", authorization)
         .body(Full::new(Bytes::from(body.to_owned())))
         .expect("a request");
     let response = sender.send_request(request).await?;

@@ -76,7 +76,7 @@ async fn what_does_not_exist_is_not_found() {
     let change = stage.get("/2013-04-01/change/CNEVER").await.error();
     let message = "Could not find resource with ID: CNEVER".to_owned();
     assert_eq!(change, (404, "NoSuchChange".to_owned(), message));
-    let (status, code, _) = stage.get("/2013-04-01/healthcheck").await.error();
+    let (status, code, _) = stage.get("/2013-04-01/trafficpolicies").await.error();
     assert_eq!((status, code.as_str()), (404, "UnknownOperationException"));
 }
 

@@ -1,0 +1,6 @@
+//! The fake's S3, at the wire.
+
+mod conditions;
+mod objects;
+mod readers;
+mod stage;
