@@ -1,9 +1,9 @@
 //! A stateful fake of AWS at the wire, for tests in which the real AWS SDK talks to it.
 //!
 //! ```text
-//! SDK ──HTTP──► http ── scope ──► service (route53, ...) ──► state with its history ──► dns ──DNS──► resolver
-//!                │                      ▲                          ▲
-//!             calls, faults             └── who asks, and when     └── put_record: a person in the console
+//! SDK ──HTTP──► http ── scope ──► service (route53, rds, sts) ──► state with its history ──► dns ──DNS──► resolver
+//!                │                      ▲                                ▲
+//!             calls, faults             └── who asks, and when           └── put_record: a person in the console
 //! ```
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
@@ -18,20 +18,26 @@
 //! A further service is a module beside `route53`, an implementation of `service::Service` and a line in
 //! `shared::Shared::service`.
 
+mod accounts;
 mod calls;
 mod clock;
 mod dns;
 mod fake;
+mod fake_rds;
 mod faults;
 mod http;
 mod name;
+mod query;
+mod rds;
 mod request;
 mod route53;
 mod service;
 mod shared;
+mod sts;
 mod xml;
 
 pub use calls::Call;
 pub use fake::{FakeAws, Zone};
 pub use faults::{Fault, FaultId, FaultKind};
+pub use rds::{FenceVerdict, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace};
 pub use route53::BatchErrorForm;
