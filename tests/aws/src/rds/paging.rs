@@ -52,8 +52,8 @@ impl Filter<'_> {
         self.values.contains(&value)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().copied()
+    pub(super) fn has_any(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        self.values.iter().any(|value| is_wanted(value))
     }
 
     /// Whether it has the ARN, or the name in it.

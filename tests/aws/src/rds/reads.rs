@@ -44,10 +44,8 @@ pub(super) fn describe_globals<'a>(
     }
     let filters = read_filters(form, &["region"])?;
     let shown = world.globals.values().filter(|global| global.is_seen_at(place));
-    let wanted = shown.filter(|global| {
-        let is_in = |region: &str| global.is_in(region);
-        filters.iter().all(|filter| filter.values().any(is_in))
-    });
+    let wanted =
+        shown.filter(|global| filters.iter().all(|filter| filter.has_any(|region| global.is_in(region))));
     Ok(GlobalsResult::new(page(wanted, form)?))
 }
 
