@@ -5,7 +5,7 @@
 use super::arn::{Arn, Kind, Place};
 use super::events::Tale;
 use super::refusals::RdsRefusal;
-use super::settings::RdsMove;
+use super::settings::{FenceVerdict, RdsMove};
 use super::steps::{Run, Step, moving_status, tell_both};
 use super::store::Store;
 use super::world::{AVAILABLE, Cluster, FailoverState, GlobalCluster, World};
@@ -69,7 +69,8 @@ pub(super) fn start_move(
     moving_status(&state).clone_into(&mut moved.status);
     moved.failover = Some(state.clone());
     let fails = std::mem::take(&mut store.settings.does_next_fail);
-    let run = Run { global: global.clone(), operation: moved.operation, fails };
+    let is_fenced = store.settings.verdict == FenceVerdict::Succeeded;
+    let run = Run { global: global.clone(), operation: moved.operation, fails, is_fenced };
     if !is_data_loss_allowed {
         tell_both(store, now, &state, &Tale::SwitchoverStarted(target.clone()));
     }

@@ -34,7 +34,6 @@ mod world;
 pub use settings::{FenceVerdict, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace};
 
 pub(crate) use scene::Scene;
-pub(crate) use settings::Listener;
 
 use crate::clock::Clock;
 use crate::query::{Form, invalid_action};
@@ -49,6 +48,7 @@ use messages::{
 use operations::Action;
 use reports::SnapshotElement;
 use serde::Serialize;
+use settings::Listener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::Store;

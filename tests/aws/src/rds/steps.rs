@@ -11,7 +11,7 @@
 
 use super::arn::{Arn, Kind};
 use super::events::Tale;
-use super::settings::{FenceVerdict, RdsEffect};
+use super::settings::RdsEffect;
 use super::store::Store;
 use super::world::{AVAILABLE, FailoverState, GlobalCluster, Snapshot};
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub(super) global: Arn,
     pub(super) operation: u64,
     pub(super) fails: bool,
+    /// Whether the writes of the old writer are blocked from its beginning on.
+    pub(super) is_fenced: bool,
 }
 
 /// Something that comes to pass at its time.
@@ -107,7 +109,7 @@ fn begin(store: &mut Store, at: Instant, run: Run) -> Option<()> {
         store.after(at, moving, Step::Cancel(run));
         return Some(());
     }
-    fence(store, at, &state);
+    fence(store, at, &state, run.is_fenced);
     if !state.is_data_loss_allowed {
         store.after(at, moving / 2, Step::Demote(run.clone()));
     }
@@ -116,10 +118,8 @@ fn begin(store: &mut Store, at: Instant, run: Run) -> Option<()> {
 }
 
 /// Tries to keep the old writer from taking writes; a switchover goes on to shut it down in order.
-fn fence(store: &mut Store, at: Instant, state: &FailoverState) {
-    let settings = store.settings;
-    let is_fenced = settings.verdict == FenceVerdict::Succeeded;
-    let recorded_at = if settings.is_old_writer_lost { &state.to } else { &state.from };
+fn fence(store: &mut Store, at: Instant, state: &FailoverState, is_fenced: bool) {
+    let recorded_at = if store.settings.is_old_writer_lost { &state.to } else { &state.from };
     let instance = store.world.instances_of(recorded_at).next().map(|instance| instance.arn.clone());
     if let Some(instance) = instance {
         let old = state.from.clone();
@@ -178,13 +178,12 @@ fn complete_failover(store: &mut Store, at: Instant, run: &Run, state: &Failover
     };
     store.tell(at, &state.to, tale);
     take_snapshot(store, at, &state.from);
-    let settings = store.settings;
     let rebuild = Step::Rebuild {
         global: run.global.clone(),
         old_writer: state.from.clone(),
-        is_fenced: settings.verdict == FenceVerdict::Succeeded,
+        is_fenced: run.is_fenced,
     };
-    store.after(at, settings.pace.rejoin / 2, rebuild);
+    store.after(at, store.settings.pace.rejoin / 2, rebuild);
 }
 
 fn cancel(store: &mut Store, at: Instant, run: Run) -> Option<()> {
@@ -241,9 +240,10 @@ fn detach(store: &mut Store, global: &Arn, cluster: &Arn) -> Option<()> {
     let global = store.world.globals.get_mut(global)?;
     let was_writer = global.member(cluster)?.is_writer;
     global.members.retain(|member| member.cluster != *cluster);
-    if global.failover.as_ref().is_some_and(|state| state.from == *cluster || state.to == *cluster) {
-        global.failover = None;
+    let ended = global.failover.take_if(|state| state.from == *cluster || state.to == *cluster);
+    if let Some(state) = ended {
         AVAILABLE.clone_into(&mut global.status);
+        store.world.set_cluster_status(&state.from, AVAILABLE);
     }
     store.world.set_cluster_status(cluster, AVAILABLE);
     if !was_writer {

@@ -65,7 +65,7 @@ impl Store {
         self.numbers
     }
 
-    /// As `cluster-000000000000000000000001`, with letters as hexadecimal digits have them.
+    /// As `cluster-00000000000000000000000A`.
     pub(super) fn next_resource_id(&mut self, prefix: &str) -> String {
         format!("{prefix}-{:024X}", self.next_number())
     }
