@@ -96,7 +96,7 @@ impl Stage {
     }
 
     fn fault(&self, operation: &str, kind: FaultKind) {
-        self.aws.fault(Fault { operation: Some(operation.to_owned()), times: Some(1), kind });
+        self.aws.fault(Fault::of(operation, kind).up_to(1));
     }
 }
 

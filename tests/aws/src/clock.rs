@@ -7,26 +7,34 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// 2026-01-01T00:00:00Z, in seconds since 1970: the date on which every fake starts.
-const FIRST_SECOND: i64 = 1_767_225_600;
+/// 2026-01-01T00:00:00Z, in milliseconds since 1970: the date on which every fake starts, unless it is told another.
+const FIRST_MILLISECOND: i64 = 1_767_225_600_000;
+const MILLISECONDS_OF_A_SECOND: i64 = 1000;
+
+struct State {
+    skipped: Duration,
+    /// What the calendar shows at the start, in milliseconds since 1970.
+    first: i64,
+}
 
 /// The runtime's clock, ahead by what the test skipped.
 pub(crate) struct Clock {
     started: Instant,
-    skipped: Mutex<Duration>,
+    state: Mutex<State>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), skipped: Mutex::default() }
+        let state = State { skipped: Duration::ZERO, first: FIRST_MILLISECOND };
+        Self { started: Instant::now(), state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Duration> {
-        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> Instant {
-        let skipped = *self.lock();
+        let skipped = self.lock().skipped;
         Instant::now() + skipped
     }
 
@@ -36,14 +44,32 @@ impl Clock {
 
     /// Makes it later.
     pub(crate) fn skip(&self, time: Duration) {
-        let mut skipped = self.lock();
-        *skipped = skipped.saturating_add(time);
+        let mut state = self.lock();
+        state.skipped = state.skipped.saturating_add(time);
     }
 
-    /// What the calendar shows at this instant.
+    /// Makes the calendar show this date now.
+    pub(crate) fn set_date(&self, date: Timestamp) {
+        let since = self.since_start(self.now());
+        self.lock().first = date.as_millisecond().saturating_sub(since);
+    }
+
+    /// What the calendar shows at this instant, in whole seconds.
     pub(crate) fn date(&self, at: Instant) -> Timestamp {
-        let since = at.saturating_duration_since(self.started).as_secs();
-        let second = FIRST_SECOND.saturating_add(i64::try_from(since).unwrap_or(i64::MAX));
+        let second = self.millisecond(at).div_euclid(MILLISECONDS_OF_A_SECOND);
         Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// What the calendar shows at this instant, with its milliseconds.
+    pub(crate) fn moment(&self, at: Instant) -> Timestamp {
+        Timestamp::from_millisecond(self.millisecond(at)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn millisecond(&self, at: Instant) -> i64 {
+        self.lock().first.saturating_add(self.since_start(at))
+    }
+
+    fn since_start(&self, at: Instant) -> i64 {
+        i64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(i64::MAX)
     }
 }

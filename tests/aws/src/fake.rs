@@ -5,8 +5,10 @@ use crate::dns::{Answering, NameServers, Transport};
 use crate::faults::{Fault, FaultId};
 use crate::http;
 use crate::name::DomainName;
+use crate::rds;
 use crate::route53::{BatchErrorForm, answer_question};
 use crate::shared::Shared;
+use jiff::Timestamp;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -49,6 +51,7 @@ impl FakeAws {
         let shared = Arc::new(Shared::new(ended.clone()));
         let name_servers = NameServers::new(ended.clone());
         tokio::spawn(http::serve(listener, Arc::clone(&shared)));
+        tokio::spawn(rds::keep_up(Arc::clone(&shared.rds), ended.clone()));
         Ok(Self { inner: Arc::new(Inner { shared, name_servers, address, _end: ended.drop_guard() }) })
     }
 
@@ -59,7 +62,18 @@ impl FakeAws {
 
     /// From now on requests that this access key signs are of this account.
     pub fn add_account(&self, access_key: &str, account: &str) {
-        self.inner.shared.add_account(access_key, account);
+        self.inner.shared.accounts.add(access_key, account);
+    }
+
+    /// From now on `AssumeRole` answers credentials of the role's account to callers from the trusted account, who
+    /// have to name the external id if there is one. A role that was added before is replaced. The credentials are
+    /// said to expire by the fake's calendar (see `set_date`), and are never refused for their age.
+    ///
+    /// # Panics
+    /// If `arn` is not that of a role: `arn:aws:iam::222222222222:role/muster`.
+    pub fn add_role(&self, arn: &str, external_id: Option<&str>, trusted_account: &str) {
+        let added = self.inner.shared.sts.add_role(arn, external_id, trusted_account);
+        added.expect("a role is added by its ARN");
     }
 
     /// Creates a public hosted zone with its SOA and NS records, and starts its four name servers. A batch of
@@ -140,6 +154,16 @@ impl FakeAws {
     /// faults, which pass for the client too, are not shortened.
     pub fn skip(&self, time: Duration) {
         self.inner.shared.clock.skip(time);
+    }
+
+    /// Makes the calendar of the services show this date now, and go on from there. It starts at 2026-01-01, which
+    /// is long ago for a client that compares dates with its own, as the SDK does with credentials.
+    pub fn set_date(&self, date: Timestamp) {
+        self.inner.shared.clock.set_date(date);
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
     /// Stops a name server: it answers nothing from now on, and its port is closed soon after.

@@ -1,5 +1,6 @@
 //! What a test makes go wrong, and what that means for one call.
 
+use crate::request::Scope;
 use crate::service::{Operation, Refusal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,10 @@ use std::time::Duration;
 pub struct Fault {
     /// The operation that it strikes, as `ChangeResourceRecordSets`; every one if `None`.
     pub operation: Option<String>,
+    /// The region whose endpoints it strikes, as the credential scope names it; every one if `None`.
+    pub region: Option<String>,
+    /// The service that it strikes, as `rds`; every one if `None`.
+    pub service: Option<String>,
     /// How many calls it strikes; all of them, until it is removed, if `None`.
     pub times: Option<u32>,
     /// What goes wrong.
@@ -27,6 +32,8 @@ pub enum FaultKind {
         /// As `Rate exceeded`.
         message: String,
     },
+    /// `AccessDenied` is answered in the words of a missing permission, and nothing takes effect.
+    Deny,
     /// The call takes effect, and the connection is closed without an answer.
     LoseAnswer,
     /// The connection is closed without an effect.
@@ -47,6 +54,7 @@ pub struct FaultId(u64);
 pub(crate) enum Ending {
     Served,
     Refused(Refusal),
+    Denied,
     AnswerLost,
     RequestLost,
     Hangs,
@@ -67,6 +75,7 @@ impl Plan {
             FaultKind::Answer { status, code, message } => {
                 self.ending = Ending::Refused(Refusal::new(*status, code, message.clone()));
             }
+            FaultKind::Deny => self.ending = Ending::Denied,
             FaultKind::LoseAnswer => self.ending = Ending::AnswerLost,
             FaultKind::LoseRequest => self.ending = Ending::RequestLost,
             FaultKind::Hang => self.ending = Ending::Hangs,
@@ -77,8 +86,38 @@ impl Plan {
 }
 
 impl Fault {
-    fn strikes(&self, operation: &Operation) -> bool {
-        let is_named = self.operation.as_ref().is_none_or(|name| name == operation.name);
+    /// Strikes every call of this operation, until it is removed.
+    pub fn of(operation: &str, kind: FaultKind) -> Self {
+        Self { operation: Some(operation.to_owned()), ..Self::of_everything(kind) }
+    }
+
+    /// Strikes every call, until it is removed.
+    pub fn of_everything(kind: FaultKind) -> Self {
+        Self { operation: None, region: None, service: None, times: None, kind }
+    }
+
+    /// The same, for the endpoints of this region alone.
+    #[must_use]
+    pub fn in_region(self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), ..self }
+    }
+
+    /// The same, for this service alone.
+    #[must_use]
+    pub fn in_service(self, service: &str) -> Self {
+        Self { service: Some(service.to_owned()), ..self }
+    }
+
+    /// The same, until it has struck so many calls.
+    #[must_use]
+    pub fn up_to(self, times: u32) -> Self {
+        Self { times: Some(times), ..self }
+    }
+
+    fn strikes(&self, operation: &Operation, scope: &Scope) -> bool {
+        let is_named = self.operation.as_ref().is_none_or(|name| name == operation.name)
+            && self.region.as_ref().is_none_or(|region| *region == scope.region)
+            && self.service.as_ref().is_none_or(|service| *service == scope.service);
         let can_strike = !(operation.is_mutation && matches!(self.kind, FaultKind::StaleReads(_)));
         is_named && can_strike && self.times != Some(0)
     }
@@ -119,11 +158,11 @@ impl Faults {
 
     /// Adds up what strikes this call, in the order in which it was asked for. The first fault that ends the call
     /// is the last that is used up by it.
-    pub(crate) fn plan(&self, operation: &Operation) -> Plan {
+    pub(crate) fn plan(&self, operation: &Operation, scope: &Scope) -> Plan {
         let mut plan = Plan { delay: Duration::ZERO, stale: Duration::ZERO, ending: Ending::Served };
         let mut state = self.lock();
         for (_, fault) in &mut state.faults {
-            if !fault.strikes(operation) {
+            if !fault.strikes(operation, scope) {
                 continue;
             }
             fault.times = fault.times.map(|times| times.saturating_sub(1));

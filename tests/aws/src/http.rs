@@ -58,9 +58,10 @@ async fn respond_until_the_end(shared: Arc<Shared>, request: ApiRequest) -> Answ
 async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
     let service = shared.service_for(request);
     let operation = service.operation(request).unwrap_or(Operation::UNKNOWN);
-    let account = shared.account(&request.scope.access_key);
+    let account = shared.accounts.of(&request.scope.access_key);
     let number = shared.calls.arrive(call(request, &operation, account.clone()));
-    let plan = shared.faults.plan(&operation);
+    let plan = shared.faults.plan(&operation, &request.scope);
+    let request_id = shared.next_request_id();
     if !plan.delay.is_zero() {
         tokio::time::sleep(plan.delay).await;
     }
@@ -69,14 +70,18 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
         Ending::Hangs => std::future::pending::<Result<Reply, Refusal>>().await,
         Ending::RequestLost => return Err(NoAnswer),
         Ending::Refused(refusal) => Err(refusal),
+        Ending::Denied => {
+            let account = account.as_deref().unwrap_or_default();
+            Err(Refusal::denied(&request.scope.service, operation.name, account))
+        }
         Ending::Served | Ending::AnswerLost => {
-            carry_out(shared, service, request, account.as_deref(), plan.stale)
+            let caller = Caller { account: account.as_deref(), request_id: &request_id };
+            carry_out(shared, service, request, &caller, plan.stale)
         }
     };
     if is_lost {
         return Err(NoAnswer);
     }
-    let request_id = shared.next_request_id();
     let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
     let reply = outcome.unwrap_or_else(|refusal| service.refuse(&refusal, &request_id));
     shared.calls.answered(number, reply.status, code);
@@ -95,21 +100,28 @@ fn call(request: &ApiRequest, operation: &Operation, account: Option<String>) ->
     }
 }
 
+/// Who asks, in which request.
+struct Caller<'a> {
+    /// `None`: nobody who is known.
+    account: Option<&'a str>,
+    request_id: &'a str,
+}
+
 fn carry_out(
     shared: &Shared,
     service: &dyn Service,
     request: &ApiRequest,
-    account: Option<&str>,
+    caller: &Caller<'_>,
     stale: Duration,
 ) -> Result<Reply, Refusal> {
-    let account = match account {
+    let account = match caller.account {
         Some(account) => account,
         None => service.admit_stranger(request).map(|()| "")?,
     };
     let now = shared.clock.now();
     // The clock may not reach back that far; no history does either.
     let seen = now.checked_sub(stale).unwrap_or(shared.clock.started());
-    service.carry_out(request, &Turn { account, now, seen })
+    service.carry_out(request, &Turn { account, now, seen, request_id: caller.request_id })
 }
 
 fn write_response(reply: Reply, request_id: &str) -> Answer {

@@ -1,7 +1,7 @@
 //! A stateful fake of AWS at the wire, for tests in which the real AWS SDK talks to it.
 //!
 //! ```text
-//! SDK ──HTTP──► http ── scope ──► service (route53, s3, ...) ──► state with its history ──► dns ──DNS──► resolver
+//! SDK ──HTTP──► http ── scope ──► service (route53, rds, ...) ──► state with its history ──► dns ──DNS──► resolver
 //!                │                      ▲                          ▲
 //!             calls, faults             └── who asks, and when     └── put_record: a person in the console
 //!
@@ -20,21 +20,27 @@
 //! A further service is a module beside `route53`, an implementation of `service::Service` and a line in
 //! `shared::Shared::service`.
 
+mod accounts;
 mod calls;
 mod clock;
 mod dns;
 mod fake;
+mod fake_rds;
 mod faults;
 mod http;
 mod name;
+mod query;
+mod rds;
 mod request;
 mod route53;
 mod s3;
 mod service;
 mod shared;
+mod sts;
 mod xml;
 
 pub use calls::Call;
 pub use fake::{FakeAws, Zone};
 pub use faults::{Fault, FaultId, FaultKind};
+pub use rds::{FenceVerdict, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace};
 pub use route53::BatchErrorForm;

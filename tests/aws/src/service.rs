@@ -26,6 +26,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     /// The instant whose state a read answers: now, or earlier if reads are stale.
     pub(crate) seen: Instant,
+    /// What the answer bears where it names its request.
+    pub(crate) request_id: &'a str,
 }
 
 /// An answer, before it is HTTP.
@@ -71,6 +73,15 @@ impl Refusal {
     pub(crate) fn unknown_key() -> Self {
         let message = "The security token included in the request is invalid.";
         Self::new(403, "InvalidClientTokenId", message.to_owned())
+    }
+
+    /// What every service says when no policy of the caller allows an operation.
+    pub(crate) fn denied(service: &str, operation: &str, account: &str) -> Self {
+        let message = format!(
+            "User: arn:aws:iam::{account}:user/fake is not authorized to perform: {service}:{operation} because no \
+             identity-based policy allows the {service}:{operation} action"
+        );
+        Self::new(403, "AccessDenied", message)
     }
 
     pub(crate) fn unknown_operation() -> Self {

@@ -1,16 +1,18 @@
 //! What the connections share: the services, and what every one of them needs.
 
+use crate::accounts::Accounts;
 use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::rds::Rds;
 use crate::request::ApiRequest;
 use crate::route53::{HealthChecks, Route53};
 use crate::s3::S3;
 use crate::service::{NoService, Service};
+use crate::sts::Sts;
 use hyper::Method;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// The state of one fake.
@@ -18,27 +20,31 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) calls: CallLog,
     pub(crate) faults: Faults,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) rds: Arc<Rds>,
     pub(crate) route53: Arc<Route53>,
     pub(crate) s3: Arc<S3>,
+    pub(crate) sts: Sts,
     /// Cancelled when the last handle of the fake is dropped.
     pub(crate) ended: CancellationToken,
-    /// By access key.
-    accounts: Mutex<BTreeMap<String, String>>,
     requests: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(ended: CancellationToken) -> Self {
         let clock = Arc::new(Clock::start());
+        let accounts = Arc::new(Accounts::default());
         let s3 = Arc::new(S3::new(Arc::clone(&clock)));
         let health = Arc::new(HealthChecks::new(Arc::clone(&s3), ended.clone()));
         Self {
             calls: CallLog::default(),
             faults: Faults::default(),
+            rds: Arc::new(Rds::new(Arc::clone(&clock))),
             route53: Arc::new(Route53::new(Arc::clone(&clock), health)),
             s3,
+            sts: Sts::new(Arc::clone(&clock), Arc::clone(&accounts)),
+            accounts,
             ended,
-            accounts: Mutex::default(),
             requests: AtomicU64::new(0),
             clock,
         }
@@ -53,23 +59,12 @@ impl Shared {
     /// The service of this name in a credential scope.
     fn service(&self, name: &str) -> &dyn Service {
         match name {
+            "rds" => &*self.rds,
             "route53" => &*self.route53,
             "s3" => &*self.s3,
+            "sts" => &self.sts,
             _ => &NoService,
         }
-    }
-
-    fn lock_accounts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn add_account(&self, access_key: &str, account: &str) {
-        self.lock_accounts().insert(access_key.to_owned(), account.to_owned());
-    }
-
-    /// Whose access key this is.
-    pub(crate) fn account(&self, access_key: &str) -> Option<String> {
-        self.lock_accounts().get(access_key).cloned()
     }
 
     pub(crate) fn next_request_id(&self) -> String {

@@ -5,9 +5,21 @@ use serde::Serialize;
 
 /// Writes a document with this root element.
 pub(crate) fn write_document<T: Serialize>(root: &str, content: &T) -> String {
-    let body = quick_xml::se::to_string_with_root(root, content)
-        .expect("an answer is made of elements, texts and numbers, which XML can carry");
-    format!("<?xml version=\"1.0\"?>\n{body}")
+    format!("<?xml version=\"1.0\"?>\n{}", write_element(root, content))
+}
+
+fn write_element<T: Serialize>(name: &str, content: &T) -> String {
+    quick_xml::se::to_string_with_root(name, content)
+        .expect("an answer is made of elements, texts and numbers, which XML can carry")
+}
+
+/// Writes an answer of the Query protocol: `<ActionResponse>` around `<ActionResult>` and the request's id.
+pub(crate) fn write_answer<T: Serialize>(xmlns: &str, action: &str, result: &T, request_id: &str) -> String {
+    let result = write_element(&format!("{action}Result"), result);
+    format!(
+        "<{action}Response xmlns=\"{xmlns}\">{result}<ResponseMetadata><RequestId>{request_id}</RequestId>\
+         </ResponseMetadata></{action}Response>"
+    )
 }
 
 #[derive(Serialize)]

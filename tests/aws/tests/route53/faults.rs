@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 const CHANGE: &str = "ChangeResourceRecordSets";
 
 fn strike(operation: &str, times: Option<u32>, kind: FaultKind) -> Fault {
-    Fault { operation: Some(operation.to_owned()), times, kind }
+    Fault { times, ..Fault::of(operation, kind) }
 }
 
 fn create(name: &str) -> [String; 1] {
@@ -58,7 +58,7 @@ async fn a_lost_request_leaves_nothing() {
 #[tokio::test]
 async fn a_fault_without_an_operation_strikes_every_call() {
     let stage = Stage::start().await;
-    stage.aws.fault(Fault { operation: None, times: None, kind: FaultKind::LoseRequest });
+    stage.aws.fault(Fault::of_everything(FaultKind::LoseRequest));
     assert!(send(&stage.aws, KEY, "GET", &stage.sets(), "").await.is_err());
     assert!(stage.try_change(&create("shop")).await.is_err());
     stage.aws.clear_faults();
@@ -119,13 +119,13 @@ async fn stale_reads_answer_from_what_was() {
     assert_eq!(stage.status(&change).await, "INSYNC");
 
     let age = Duration::from_secs(30);
-    let fault = stage.aws.fault(Fault { operation: None, times: None, kind: FaultKind::StaleReads(age) });
+    let fault = stage.aws.fault(Fault::of_everything(FaultKind::StaleReads(age)));
     assert_eq!(stage.list().await.len(), 2);
     assert_eq!(stage.status(&change).await, "PENDING");
     stage.aws.remove_fault(fault);
 
     let age = Duration::from_secs(90);
-    stage.aws.fault(Fault { operation: None, times: Some(2), kind: FaultKind::StaleReads(age) });
+    stage.aws.fault(Fault::of_everything(FaultKind::StaleReads(age)).up_to(2));
     let again = stage.change(&create("new")).await;
     assert_eq!(again.status, 400, "a change sees what is: {}", again.body);
     assert_eq!(stage.list().await, ["old.example.com. A 60 192.0.2.1"]);

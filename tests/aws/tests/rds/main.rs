@@ -1,0 +1,9 @@
+//! The fake's RDS and STS, at the wire.
+
+mod failover;
+mod faults;
+mod instances;
+mod roles;
+mod stage;
+mod switchover;
+mod wire;
