@@ -42,9 +42,7 @@ use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use crate::xml::{write_answer, write_error};
 use arn::{Arn, Place};
 use databases::Turning;
-use messages::{
-    ClusterElement, GlobalElement, InstanceElement, Single, SingleResult, SnapshotElement, XMLNS,
-};
+use messages::{ClusterElement, GlobalElement, InstanceElement, Single, SingleResult, XMLNS};
 use operations::Action;
 use reports::SnapshotElement;
 use serde::Serialize;

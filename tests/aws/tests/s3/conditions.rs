@@ -82,15 +82,12 @@ async fn conditions_that_the_service_does_not_take_are_refused() {
 #[tokio::test]
 async fn a_conflict_is_a_fault_that_writes_nothing() {
     let stage = Stage::start().await;
-    stage.aws.fault(Fault {
-        operation: Some("PutObject".to_owned()),
-        times: Some(1),
-        kind: FaultKind::Answer {
-            status: 409,
-            code: "ConditionalRequestConflict".to_owned(),
-            message: "The conditional request cannot succeed due to a conflicting operation".to_owned(),
-        },
-    });
+    let conflict = FaultKind::Answer {
+        status: 409,
+        code: "ConditionalRequestConflict".to_owned(),
+        message: "The conditional request cannot succeed due to a conflicting operation".to_owned(),
+    };
+    stage.aws.fault(Fault::of("PutObject", conflict).up_to(1));
     let refused = stage.put(MARKER, &[IF_ABSENT], "epoch=1").await;
     assert_eq!(refused.error(), (409, "ConditionalRequestConflict"));
     assert_eq!(stage.get(MARKER).await.status, 404);
