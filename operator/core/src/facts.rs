@@ -241,6 +241,9 @@ pub struct TrafficFacts {
     pub witness: Option<Witness>,
     /// The data is not what this witness wrote: another writer.
     pub drift: Option<String>,
+    /// Where the name falls back to once everything that Muster set on the day is gone. `None`: not known.
+    #[serde(default)]
+    pub settled: Option<RegionName>,
 }
 
 /// What a fence hook's `status` verb says.

@@ -66,6 +66,11 @@ pub trait TrafficControl: Send + Sync + Debug {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts>;
     /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Brings the name, which points at this region, towards pointing there also when everything is gone that Muster set on
+    /// the day: one step a call, until [`TrafficFacts::settled`] says so. Never moves traffic.
+    async fn settle(&self, _region: &RegionName, _ctx: &OpCtx) -> Outcome {
+        Outcome::AlreadyDone
+    }
 }
 
 /// A workload that runs in every region.

@@ -393,6 +393,7 @@ impl World {
                         servers: 1,
                         witness: self.name_witness.clone(),
                         drift: None,
+                        settled: Some(region(self.points_to)),
                     }),
                     at,
                 ),

@@ -408,6 +408,7 @@ impl World {
                 servers: 1,
                 witness: self.dns_witness.clone(),
                 drift: None,
+                settled: Some(self.points_to.clone()),
             })
         } else {
             Seen::Unknown("no answer".to_owned())

@@ -138,6 +138,7 @@ impl TrafficControl for Target {
             servers: 1,
             witness: state.name_witness.clone(),
             drift: None,
+            settled: Some(state.points_to.clone()),
         })
     }
     async fn flip(&self, _: &RegionName, ctx: &OpCtx) -> Outcome {
