@@ -5,6 +5,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_route53::config::retry::RetryConfig;
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use muster_core::secret::Secret;
 use std::collections::HashMap;
@@ -64,7 +65,8 @@ impl AwsAccounts {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
             let (access, place) = (access.clone(), self.place.clone());
-            Arc::new(Account { access, place, route53: OnceCell::new() })
+            let (config, route53, s3) = (OnceCell::new(), OnceCell::new(), Mutex::default());
+            Arc::new(Account { access, place, config, route53, s3 })
         };
         Arc::clone(accounts.entry(access.clone()).or_insert_with(made))
     }
@@ -74,7 +76,11 @@ impl AwsAccounts {
 pub struct Account {
     access: AwsAccess,
     place: Option<AwsPlace>,
+    /// Shared by all clients, so that a role is assumed once for all of them.
+    config: OnceCell<SdkConfig>,
     route53: OnceCell<aws_sdk_route53::Client>,
+    /// By region.
+    s3: Mutex<HashMap<String, aws_sdk_s3::Client>>,
 }
 
 /// Without its clients: they would show what they assume roles by.
@@ -87,9 +93,31 @@ impl fmt::Debug for Account {
 impl Account {
     /// A client of Route 53. Its control plane is one for all regions of a partition, and the SDK knows where.
     pub(crate) async fn route53(&self) -> &aws_sdk_route53::Client {
-        // In a box, as below: what the SDK's futures hold is large, and most of the time nobody waits for them.
-        let made = async { aws_sdk_route53::Client::new(&Box::pin(self.load()).await) };
+        let made = async { aws_sdk_route53::Client::new(self.config().await) };
         self.route53.get_or_init(|| made).await
+    }
+
+    /// A client of S3 in one region.
+    pub(crate) async fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        let made = self.s3.lock().unwrap_or_else(PoisonError::into_inner).get(region).cloned();
+        if let Some(client) = made {
+            return client;
+        }
+        let config = aws_sdk_s3::config::Builder::from(self.config().await)
+            .region(Region::new(region.to_owned()))
+            // An emulator has no name of its own for each bucket.
+            .force_path_style(self.place.is_some())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        let mut clients = self.s3.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert(client).clone()
+    }
+
+    async fn config(&self) -> &SdkConfig {
+        // In a box, as below: what the SDK's futures hold is large, and most of the time nobody waits for them.
+        self.config.get_or_init(|| Box::pin(self.load())).await
     }
 
     async fn load(&self) -> SdkConfig {
