@@ -2,7 +2,10 @@
 
 use crate::duration::Duration;
 use crate::schema::policy_schema;
-use crate::text::{HeaderName, HostedZoneId, Name, RoleArn, SecretKey, SecretName};
+use crate::text::{
+    AwsRegionName, BucketName, HeaderName, HealthCheckId, HostedZoneId, Name, ObjectKey, RoleArn, SecretKey,
+    SecretName,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -159,6 +162,10 @@ fn text_kind_of(schema: &Value) -> String {
         Some(SecretKey::PATTERN) => "key of a Secret".to_owned(),
         Some(HostedZoneId::PATTERN) => "id of a hosted zone".to_owned(),
         Some(RoleArn::PATTERN) => "ARN of a role".to_owned(),
+        Some(BucketName::PATTERN) => "name of a bucket".to_owned(),
+        Some(ObjectKey::PATTERN) => "key of an object".to_owned(),
+        Some(AwsRegionName::PATTERN) => "region of AWS".to_owned(),
+        Some(HealthCheckId::PATTERN) => "id of a health check".to_owned(),
         Some(HeaderName::PATTERN) => "name of a header".to_owned(),
         _ => match schema["maxLength"].as_u64() {
             Some(most) => format!("text, at most {most}"),

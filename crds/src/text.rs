@@ -161,6 +161,24 @@ patterned!(
     2048,
     "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$"
 );
+patterned!(
+    /// The name of a bucket of S3; without dots, which no certificate of S3 covers.
+    BucketName,
+    63,
+    "^[a-z0-9][-a-z0-9]{1,61}[a-z0-9]$"
+);
+patterned!(
+    /// The key of an object, as a URL takes it without escapes.
+    ObjectKey,
+    255,
+    "^[-A-Za-z0-9_.]+(/[-A-Za-z0-9_.]+)*$"
+);
+patterned!(
+    /// The id of a health check of Route 53.
+    HealthCheckId,
+    64,
+    "^[0-9a-zA-Z]([-0-9a-zA-Z]*[0-9a-zA-Z])?$"
+);
 
 patterned!(
     /// AWS' name of a region.
@@ -207,6 +225,17 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
         ClusterArn::PATTERN => (
             "a database cluster's ARN",
             "write it like arn:aws:rds:us-east-1:111122223333:cluster:orders, in lower case",
+        ),
+        BucketName::PATTERN => (
+            "a bucket's name",
+            "use 3 to 63 lower-case letters, digits and `-`, without a path and without dots",
+        ),
+        ObjectKey::PATTERN => {
+            ("an object's key", "write it like muster/shop.example.com, without a leading `/`")
+        }
+        HealthCheckId::PATTERN => (
+            "a health check's id",
+            "write it like 11111111-2222-3333-4444-555555555555, without /healthcheck/",
         ),
         HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
         _ => ("a text of the right form", "see the field's description"),

@@ -194,6 +194,18 @@ spec:
       record: x.example.com
       nameServers: [ns-1.awsdns-00.com]
       flip: {record: {targets: [{region: east, address: 127.0.0.1}, {region: west, address: 127.0.0.2}]}}
+  - name: v
+    route53:
+      zoneId: Z1
+      zone: example.com
+      record: y.example.com
+      nameServers: [ns-1.awsdns-00.com]
+      flip:
+        healthObject:
+          secret: {name: a, key: b}
+          regions:
+          - {region: east, address: 127.0.0.1, bucket: muster-east, bucketRegion: us-east-1, healthCheckId: a}
+          - {region: west, address: 127.0.0.2, bucket: muster-west, bucketRegion: us-west-2, healthCheckId: b}
   fence: [{name: f, sql: {data: d}}]
   hooks: [{name: h, at: AfterPromote, exec: {command: [x]}}]
 ";

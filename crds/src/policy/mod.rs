@@ -37,4 +37,7 @@ pub use request::{ClientTls, HttpProbe, SecretHeader, SecretRef, SuiteStep};
 pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
 pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec};
 pub use status::{ActiveRun, Blocker, LastRun, RegionFailoverPolicyStatus, RegionStatus};
-pub use traffic::{Rfc2136, Route53, Route53Flip, Route53Record, Target, Traffic, Tsig, TsigAlgorithm};
+pub use traffic::{
+    HealthObject, HealthObjectRegion, Rfc2136, Route53, Route53Flip, Route53Record, Target, Traffic, Tsig,
+    TsigAlgorithm,
+};

@@ -2,7 +2,9 @@
 
 use super::request::SecretRef;
 use crate::duration::Duration;
-use crate::text::{Address, DomainName, HostedZoneId, Name, RoleArn};
+use crate::text::{
+    Address, AwsRegionName, BucketName, DomainName, HealthCheckId, HostedZoneId, Name, ObjectKey, RoleArn,
+};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,8 +127,12 @@ pub struct Route53 {
 /// How a name of a hosted zone is moved: exactly one way.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.record)").message("exactly one way is needed: record"))]
+#[x_kube(validation = Rule::new("has(self.record) != has(self.healthObject)").message("exactly one way is needed: record or healthObject"))]
 pub struct Route53Flip {
+    /// Switches failover records, that were created before, by an object in a bucket of the region that takes over, which a
+    /// health check watches. Needs that region's S3 and nothing else on the day; exactly two regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_object: Option<HealthObject>,
     /// Replaces the record, by the API of Route 53. That API stands in us-east-1 for all regions: it may fail together with
     /// the region that is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +156,55 @@ pub struct Route53Record {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
     )]
     pub targets: Vec<Target>,
+}
+
+/// Two failover records, switched by what a health check finds in a bucket. docs/aws.md says how to set them up.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.ttl).getMilliseconds() % 1000 == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
+        .message("ttl must be whole seconds between 1s and 24h").field_path(".ttl"),
+    validation = Rule::new("self.regions.size() == 2")
+        .message("exactly two regions are needed: failover records know a primary and a secondary").field_path(".regions"),
+    validation = Rule::new("self.regions[0].bucketRegion != self.regions[1].bucketRegion && self.regions[0].bucket != self.regions[1].bucket")
+        .message("each region needs a bucket of its own, in a region of AWS of its own").field_path(".regions"),
+    validation = Rule::new("self.regions[0].healthCheckId != self.regions[1].healthCheckId")
+        .message("each region's object needs a health check of its own").field_path(".regions"),
+)]
+pub struct HealthObject {
+    /// How long resolvers may keep an answer; whole seconds. It is part of the RTO, as is the time that the health check
+    /// takes to notice.
+    #[serde(default = "five_seconds")]
+    pub ttl: Duration,
+    /// What the health checks look for, behind `muster-on-`: 16 to 128 letters and digits. Whoever reads the object while it
+    /// is on reads this too; it keeps an answer that only looks good from moving traffic.
+    pub secret: SecretRef,
+    /// One for each of two regions.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub regions: Vec<HealthObjectRegion>,
+}
+
+/// A region's target, and the object that says that traffic belongs there.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HealthObjectRegion {
+    /// The region.
+    pub region: Name,
+    /// An IPv4 address (A), an IPv6 address (AAAA) or a name (CNAME).
+    pub address: DomainName,
+    /// The bucket that the object is in.
+    pub bucket: BucketName,
+    /// The object's key. Absent: `muster/` and the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ObjectKey>,
+    /// The region of AWS that the bucket is in.
+    pub bucket_region: AwsRegionName,
+    /// The inverted health check that watches this object. The *other* region's record carries it while that one is the
+    /// primary.
+    pub health_check_id: HealthCheckId,
 }
 
 const fn two_minutes() -> Duration {

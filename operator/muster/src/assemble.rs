@@ -18,7 +18,7 @@ use muster_providers::hook::{FenceHook, Hook, RejoinHook};
 use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
 use muster_providers::postgres::PostgresData;
 use muster_providers::rfc2136::Rfc2136;
-use muster_providers::route53::Route53;
+use muster_providers::route53::{HealthObject, Route53};
 use muster_providers::{
     AdoptedOwners, ComputeControl, DataControl, FenceControl, HookControl, TrafficControl,
 };
@@ -168,6 +168,12 @@ impl Assembler {
                 config.name.adopted = adopted.clone();
                 let account = self.accounts.account(&access);
                 let built = Route53::new(&config, account).map_err(|e| broken(path("route53"), e))?;
+                Ok(Arc::new(built))
+            }
+            TrafficConfig::HealthObject(mut config, access) => {
+                config.name.adopted = adopted.clone();
+                let account = self.accounts.account(&access);
+                let built = HealthObject::new(&config, account).map_err(|e| broken(path("route53"), e))?;
                 Ok(Arc::new(built))
             }
         }

@@ -81,8 +81,8 @@ pub trait TrafficControl: Send + Sync + Debug {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts>;
     /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
-    /// Makes the name stay at the region where it points, also when all that a flip has set is gone. May take several
-    /// calls, each of which goes on where the one before it ended.
+    /// Makes the name stay at the region where it points, also when all that a flip has set is gone: one step a call, until
+    /// [`TrafficFacts::unsettled`] says nothing more.
     async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
         let _ = (region, ctx);
         Outcome::AlreadyDone

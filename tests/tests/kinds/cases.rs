@@ -77,6 +77,11 @@ const AURORA: &str = r#"{"name": "orders", "auroraGlobal": {"cluster": "orders-g
     {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:orders", "host": "b"}]}}"#;
 const EAST: Edit = ("/spec/regions/0/aws", r#"{"region": "us-east-1"}"#);
 const WEST: Edit = ("/spec/regions/1/aws", r#"{"region": "us-west-2"}"#);
+const FLIP: &str = "/spec/traffic/0/route53/flip";
+const HEALTH_OBJECT: &str = r#"{"healthObject": {"secret": {"name": "a", "key": "b"}, "regions": [
+    {"region": "east", "address": "192.0.2.1", "bucket": "muster-east", "bucketRegion": "us-east-1", "healthCheckId": "a"},
+    {"region": "west", "address": "192.0.2.2", "bucket": "muster-west", "bucketRegion": "us-west-2", "healthCheckId": "b"}]}}"#;
+const REGIONS_PATH: &str = "spec.traffic[0].route53.flip.healthObject.regions";
 const HOOK: &str = "/spec/fence/0";
 const WEBHOOK: &str = r#"{"name": "power", "webhook": {"fence": "http://x/", "status": "http://x/"}}"#;
 const SECRET: &str = r#"{"name": "a", "key": "b"}"#;
@@ -149,7 +154,17 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),
     ("a hosted zone", &[(TRAFFIC, ROUTE53)], None),
     ("two engines of traffic", &[("/spec/traffic/0/route53", r#"{"zoneId": "Z1", "zone": "z", "record": "z", "nameServers": ["a"], "flip": {"record": {"targets": [{"region": "east", "address": "a"}, {"region": "west", "address": "b"}]}}}"#)], Some(("spec.traffic[0]", "exactly one engine is needed"))),
-    ("no way to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip", "{}")], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record"))),
+    ("no way to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip", "{}")], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record or healthObject"))),
+    ("two ways to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip/healthObject", r#"{"secret": {"name": "a", "key": "b"}, "regions": [{"region": "east", "address": "a", "bucket": "aaa", "bucketRegion": "us-east-1", "healthCheckId": "a"}, {"region": "west", "address": "b", "bucket": "bbb", "bucketRegion": "us-west-2", "healthCheckId": "b"}]}"#)], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record or healthObject"))),
+    ("objects that decide", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT)], None),
+    ("an object with a key of its own", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/0/key", "a/b")], None),
+    ("an object's key that begins with a slash", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/0/key", "/b")], Some(("spec.traffic[0].route53.flip.healthObject.regions[0].key", "should match"))),
+    ("objects in one region of AWS", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/bucketRegion", "us-east-1")], Some((REGIONS_PATH, "a bucket of its own"))),
+    ("objects in one bucket", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/bucket", "muster-east")], Some((REGIONS_PATH, "a bucket of its own"))),
+    ("objects that one health check watches", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/healthCheckId", "a")], Some((REGIONS_PATH, "a health check of its own"))),
+    ("an object of a third region", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/-", r#"{"region": "north", "address": "c", "bucket": "ccc", "bucketRegion": "eu-north-1", "healthCheckId": "c"}"#)], Some((REGIONS_PATH, "exactly two regions are needed"))),
+    ("an object of nowhere", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/region", "north")], Some(("spec.traffic", "exactly one target for each"))),
+    ("objects' ttl of a second and a half", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/ttl", "1500ms")], Some(("spec.traffic[0].route53.flip.healthObject.ttl", "whole seconds between 1s and 24h"))),
     ("a zone's id with its path", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/zoneId", "/hostedzone/Z1")], Some(("spec.traffic[0].route53.zoneId", "should match"))),
     ("a role that is none", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "muster")], Some(("spec.traffic[0].route53.roleArn", "should match"))),
     ("an external id without a role", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "")], Some(("spec.traffic[0].route53.externalIdSecret", "goes with roleArn"))),

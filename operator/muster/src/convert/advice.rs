@@ -42,7 +42,7 @@ fn advise_traffic(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     for (index, item) in spec.traffic.iter().enumerate() {
         if item.route53.as_ref().is_some_and(|zone| zone.flip.record.is_some()) {
             let message = "the API of Route 53 stands in us-east-1 and may fail together with a region there";
-            let fix = "keep a second way to move clients, and rehearse a flip";
+            let fix = "use flip.healthObject, or keep a second way to move clients, and rehearse a flip";
             findings.warn(format!("spec.traffic[{index}].route53.flip.record"), message, fix);
         }
     }

@@ -6,6 +6,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_route53::config::retry::RetryConfig;
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use muster_core::secret::Secret;
 use std::collections::HashMap;
@@ -64,8 +65,9 @@ impl AwsAccounts {
     pub fn account(&self, access: &AwsAccess) -> Arc<Account> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
-            let way = Way { access: access.clone(), place: self.place.clone() };
-            Arc::new(Account { way, route53: OnceCell::new(), rds: Mutex::default() })
+            let configs = Mutex::default();
+            let way = Arc::new(Way { access: access.clone(), place: self.place.clone(), configs });
+            Arc::new(Account { way, route53: OnceCell::new(), s3: Mutex::default(), rds: Mutex::default() })
         };
         Arc::clone(accounts.entry(access.clone()).or_insert_with(made))
     }
@@ -73,17 +75,12 @@ impl AwsAccounts {
 
 /// One account, as somebody.
 pub struct Account {
-    way: Way,
+    way: Arc<Way>,
     route53: OnceCell<aws_sdk_route53::Client>,
     /// By AWS' name of the region.
+    s3: Mutex<HashMap<String, aws_sdk_s3::Client>>,
+    /// By AWS' name of the region.
     rds: Mutex<HashMap<String, Arc<Rds>>>,
-}
-
-/// How to come into an account.
-#[derive(Clone)]
-pub(super) struct Way {
-    access: AwsAccess,
-    place: Option<AwsPlace>,
 }
 
 /// Without its clients: they would show what they assume roles by.
@@ -96,23 +93,56 @@ impl fmt::Debug for Account {
 impl Account {
     /// A client of Route 53. Its control plane is one for all regions of a partition, and the SDK knows where.
     pub(crate) async fn route53(&self) -> &aws_sdk_route53::Client {
-        // In a box, as below: what the SDK's futures hold is large, and most of the time nobody waits for them.
-        let made = async { aws_sdk_route53::Client::new(&Box::pin(self.way.load(None)).await) };
+        let made = async { aws_sdk_route53::Client::new(&self.way.config(None).await) };
         self.route53.get_or_init(|| made).await
+    }
+
+    /// A client of S3 in one region.
+    pub(crate) async fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        let made = self.s3.lock().unwrap_or_else(PoisonError::into_inner).get(region).cloned();
+        if let Some(client) = made {
+            return client;
+        }
+        let config = aws_sdk_s3::config::Builder::from(&self.way.config(Some(region)).await)
+            // An emulator has no name of its own for each bucket.
+            .force_path_style(self.way.place.is_some())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        let mut clients = self.s3.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert(client).clone()
     }
 
     /// RDS in one region: its own endpoint, which needs no other region.
     pub(crate) fn rds(&self, region: &str) -> Arc<Rds> {
         let mut regions = self.rds.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Rds::new(self.way.clone(), region.to_owned()));
+        let made = || Arc::new(Rds::new(Arc::clone(&self.way), region.to_owned()));
         Arc::clone(regions.entry(region.to_owned()).or_insert_with(made))
     }
 }
 
+/// How to come into an account.
+pub(super) struct Way {
+    access: AwsAccess,
+    place: Option<AwsPlace>,
+    /// By the region that is called; `None`: clients that find it by themselves.
+    configs: Mutex<HashMap<Option<String>, Arc<OnceCell<SdkConfig>>>>,
+}
+
 impl Way {
-    /// The settings of a client: of one that calls `region`, or of one that finds its region by itself. A role is assumed at
-    /// the STS of the same region.
-    pub(super) async fn load(&self, region: Option<&str>) -> SdkConfig {
+    /// The settings of a client: of one that calls `region`, or of one that finds its region by itself. All clients of a region
+    /// share its credentials; a role is assumed at the STS of that region, so that none hangs on another one.
+    pub(super) async fn config(&self, region: Option<&str>) -> SdkConfig {
+        let cell = {
+            let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(configs.entry(region.map(str::to_owned)).or_default())
+        };
+        // In a box: what the SDK's futures hold is large, and most of the time nobody waits for them.
+        cell.get_or_init(|| Box::pin(self.load(region))).await.clone()
+    }
+
+    async fn load(&self, region: Option<&str>) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
             .retry_config(RetryConfig::disabled())

@@ -4,6 +4,7 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use muster_core::facts::ErrorClass;
 use std::error::Error;
+use std::fmt::Display;
 
 /// A call that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +36,11 @@ impl CallError {
         };
         Self { code, class, why }
     }
+
+    /// No answer, or only the beginning of one.
+    pub(crate) fn unanswered(operation: &str, why: impl Display) -> Self {
+        Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{operation}: {why}") }
+    }
 }
 
 /// By the codes of the services' API models.
@@ -44,10 +50,12 @@ fn classify(status: u16, code: &str) -> ErrorClass {
         | "ThrottlingException"
         | "RequestLimitExceeded"
         | "TooManyRequestsException"
-        | "PriorRequestNotComplete" => ErrorClass::Throttled,
+        | "PriorRequestNotComplete"
+        | "SlowDown" => ErrorClass::Throttled,
         "AccessDenied"
         | "AccessDeniedException"
         | "UnauthorizedOperation"
+        | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "SignatureDoesNotMatch"
@@ -70,6 +78,7 @@ mod tests {
         assert_eq!(classify(503, "ServiceUnavailable"), ErrorClass::UnknownOutcome);
         assert_eq!(classify(400, "Throttling"), ErrorClass::Throttled);
         assert_eq!(classify(503, "Throttling"), ErrorClass::Throttled);
+        assert_eq!(classify(503, "SlowDown"), ErrorClass::Throttled);
         assert_eq!(classify(403, "AccessDenied"), ErrorClass::Denied);
         assert_eq!(classify(404, "NoSuchHostedZone"), ErrorClass::Invalid);
     }

@@ -26,22 +26,21 @@ pub(crate) struct Rds {
 
 /// Made at the first call.
 struct LazyClient {
-    way: Way,
+    way: Arc<Way>,
     region: String,
     made: OnceCell<Client>,
 }
 
 impl LazyClient {
     async fn get(&self) -> &Client {
-        // In a box: what the SDK's futures hold is large.
-        let made = async { Client::new(&Box::pin(self.way.load(Some(&self.region))).await) };
+        let made = async { Client::new(&self.way.config(Some(&self.region)).await) };
         self.made.get_or_init(|| made).await
     }
 }
 
 impl Rds {
     /// Connects to nothing yet.
-    pub(super) fn new(way: Way, region: String) -> Self {
+    pub(super) fn new(way: Arc<Way>, region: String) -> Self {
         let client = Arc::new(LazyClient { way, region: region.clone(), made: OnceCell::new() });
         let (of_global_clusters, of_clusters) = (Arc::clone(&client), Arc::clone(&client));
         Self {

@@ -102,6 +102,8 @@ pub(crate) struct SteeredName {
     pub(crate) record: Name,
     /// `_muster.` before the record: a CNAME allows nothing beside it.
     pub(crate) witness: Name,
+    /// Whether the witness stands there; else it is kept elsewhere, and no server is asked for it.
+    pub(crate) has_witness: bool,
     pub(crate) ttl: u32,
     pub(crate) targets: BTreeMap<RegionName, Datum>,
     pub(crate) adopted: AdoptedOwners,
@@ -138,7 +140,12 @@ impl SteeredName {
             return Err(NameError::BadOwner);
         }
         let ttl = check_ttl(config.ttl)?;
-        Ok(Self { owner, zone, record, witness, ttl, targets, adopted })
+        Ok(Self { owner, zone, record, witness, has_witness: true, ttl, targets, adopted })
+    }
+
+    /// The same name, its witness kept elsewhere.
+    pub(crate) fn without_witness(self) -> Self {
+        Self { has_witness: false, ..self }
     }
 
     /// The type of every target.

@@ -1,6 +1,6 @@
 //! What servers say of a name and its witness.
 
-use super::data::{View, WitnessView};
+use super::data::{View, WitnessView, list_data};
 use super::name::SteeredName;
 use super::questions::{AnswerError, make_questions, read_view};
 use super::wire::{Connection, Signing, WireError};
@@ -93,13 +93,22 @@ fn make_facts(name: &SteeredName, views: &[View], servers: usize) -> TrafficFact
         WitnessView::Absent | WitnessView::Unreadable => None,
     });
     TrafficFacts {
+        // What the servers answer stands there by itself, whoever is gone.
         points_to,
         agree: count(agree.unwrap_or(0)),
         servers: count(servers),
         witness: witnesses.max_by_key(Witness::order),
-        drift: views.iter().find_map(|view| view.drift(kind)),
+        drift: views.iter().find_map(|view| view.drift(kind).or_else(|| strange_data(name, view))),
         unsettled: None,
     }
+}
+
+/// With a witness beside it, that one tells what was written; without, all that may stand there are the targets.
+fn strange_data(name: &SteeredName, view: &View) -> Option<String> {
+    let steered = view.steered(name.kind());
+    let is_strange = !name.has_witness && steered.iter().any(|datum| name.region_of(datum).is_none());
+    is_strange
+        .then(|| format!("another writer: {} stands there, none of the regions' targets", list_data(steered)))
 }
 
 fn count(n: usize) -> u32 {

@@ -19,19 +19,15 @@ pub(crate) enum AnswerError {
 
 /// What is asked of each server; a CNAME shows itself in the answer for any type.
 pub(crate) fn make_questions(steered: &SteeredName) -> Vec<Message> {
-    [
-        (&steered.witness, RecordType::TXT),
-        (&steered.record, RecordType::A),
-        (&steered.record, RecordType::AAAA),
-    ]
-    .into_iter()
-    .map(|(name, kind)| {
+    let witness = steered.has_witness.then_some((&steered.witness, RecordType::TXT));
+    let data = [(&steered.record, RecordType::A), (&steered.record, RecordType::AAAA)];
+    let questions = witness.into_iter().chain(data).map(|(name, kind)| {
         let mut message = Message::query();
         message.metadata.recursion_desired = false;
         message.add_query(Query::query(name.clone(), kind));
         message
-    })
-    .collect()
+    });
+    questions.collect()
 }
 
 /// Reads the answers to [`make_questions`], in its order.

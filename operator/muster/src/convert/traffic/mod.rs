@@ -1,5 +1,6 @@
 //! Traffic items: what the core plans with, and what the adapter updates.
 
+mod health_object;
 mod rfc2136;
 mod route53;
 
@@ -11,11 +12,12 @@ use muster_core::ids::{ClaimKey, ItemName, RegionName};
 use muster_core::policy::TrafficItem;
 use muster_crds::Duration;
 use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
+use muster_crds::text::Name;
 use muster_providers::AdoptedOwners;
 use muster_providers::aws::AwsAccess;
 use muster_providers::dns::{NameConfig, Target};
 use muster_providers::rfc2136::Rfc2136Config;
-use muster_providers::route53::Route53Config;
+use muster_providers::route53::{HealthObjectConfig, Route53Config};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One traffic item's adapter.
@@ -25,6 +27,8 @@ pub enum TrafficConfig {
     Rfc2136(Rfc2136Config),
     /// A hosted zone, and as whom it is changed.
     Route53(Route53Config, AwsAccess),
+    /// A hosted zone whose failover records objects decide on, and as whom those are written.
+    HealthObject(HealthObjectConfig, AwsAccess),
 }
 
 /// What every engine says of the name that it steers.
@@ -39,7 +43,22 @@ struct Steered<'a> {
     ttl: Duration,
     timeout: Duration,
     shortest_timeout: &'static str,
-    targets: &'a [api::Target],
+    /// What the list of targets is called.
+    list: &'static str,
+    targets: Vec<Pointed<'a>>,
+    /// What it claims beside the name.
+    claims: BTreeSet<ClaimKey>,
+}
+
+/// Where the name points in one region.
+struct Pointed<'a> {
+    region: &'a Name,
+    address: &'a str,
+}
+
+/// As most engines write it.
+fn pointed(targets: &[api::Target]) -> Vec<Pointed<'_>> {
+    targets.iter().map(|target| Pointed { region: &target.region, address: &target.address }).collect()
 }
 
 /// All traffic items.
@@ -61,8 +80,8 @@ pub(super) fn convert(
             (steered, TrafficConfig::Rfc2136(config))
         } else if let Some(zone) = &item.route53 {
             let Some(steered) = route53::steered(zone, &path, findings) else { continue };
-            let (config, access) = route53::convert(name.clone(), zone, &steered, resolver, findings);
-            (steered, TrafficConfig::Route53(config, access))
+            let config = route53::convert(name.clone(), zone, &steered, resolver, findings);
+            (steered, config)
         } else {
             continue;
         };
@@ -97,8 +116,8 @@ impl Steered<'_> {
     }
 
     fn check_names(&self, spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
-        let regions = self.targets.iter().map(|t| &t.region);
-        rules::check_regions(spec, &regions, &format!("{}.targets", self.way), "target", findings);
+        let regions = self.targets.iter().map(|t| t.region);
+        rules::check_regions(spec, &regions, &format!("{}.{}", self.way, self.list), "target", findings);
         for (field, name) in [("zone", self.zone), ("record", self.record)] {
             check_domain_name(name, &format!("{}.{field}", self.path), findings);
         }
@@ -112,11 +131,11 @@ impl Steered<'_> {
     }
 
     fn check_targets(&self, findings: &mut Findings) {
-        let first = self.targets.first().map(|t| record_type(&Target::parse(&t.address)));
+        let first = self.targets.first().map(|t| record_type(&Target::parse(t.address)));
         let mut seen = BTreeMap::new();
         for (index, target) in self.targets.iter().enumerate() {
-            let path = format!("{}.targets[{index}].address", self.way);
-            let parsed = Target::parse(&target.address);
+            let path = format!("{}.{}[{index}].address", self.way, self.list);
+            let parsed = Target::parse(target.address);
             let kind = record_type(&parsed);
             let is_address_like = target.address.split('.').count() == 4
                 && target.address.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -131,7 +150,7 @@ impl Steered<'_> {
                 );
                 findings.error(&path, message, "use addresses of one kind for all regions");
             }
-            if let Some(other) = seen.insert(fold(&target.address), &target.region) {
+            if let Some(other) = seen.insert(fold(target.address), target.region) {
                 let message = format!(
                     "`{}` is the target of {other} too, so nobody could tell them apart",
                     target.address
@@ -142,17 +161,18 @@ impl Steered<'_> {
     }
 
     fn kind(&self) -> &'static str {
-        self.targets.first().map_or("A", |t| record_type(&Target::parse(&t.address)))
+        self.targets.first().map_or("A", |t| record_type(&Target::parse(t.address)))
     }
 
-    /// The same for every engine: the name is one, whoever serves it.
+    /// The name's is the same for every engine: it is one, whoever serves it.
     fn claims(&self) -> BTreeSet<ClaimKey> {
         let (zone, record) = (fold(self.zone), fold(self.record));
-        BTreeSet::from([ClaimKey::new(format!("dns/{zone}/{record}/{}", self.kind()))])
+        let name = ClaimKey::new(format!("dns/{zone}/{record}/{}", self.kind()));
+        self.claims.iter().cloned().chain([name]).collect()
     }
 
     fn config(&self, resolver: &Resolver<'_>) -> NameConfig {
-        let target = |t: &api::Target| (RegionName::new(t.region.as_str()), Target::parse(&t.address));
+        let target = |t: &Pointed<'_>| (RegionName::new(t.region.as_str()), Target::parse(t.address));
         NameConfig {
             owner: resolver.with.owner.clone(),
             zone: self.zone.to_owned(),

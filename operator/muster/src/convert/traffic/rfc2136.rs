@@ -3,7 +3,7 @@
 use super::super::findings::Findings;
 use super::super::names::socket_address;
 use super::super::requests::Resolver;
-use super::{Steered, check_domain_name};
+use super::{Steered, check_domain_name, pointed};
 use base64::Engine as _;
 use muster_core::ids::ItemName;
 use muster_crds::policy as api;
@@ -21,7 +21,9 @@ pub(super) fn steered<'a>(dns: &'a api::Rfc2136, item: &str) -> Steered<'a> {
         ttl: dns.ttl,
         timeout: dns.timeout,
         shortest_timeout: "100ms",
-        targets: &dns.targets,
+        list: "targets",
+        targets: pointed(&dns.targets),
+        claims: BTreeSet::new(),
     }
 }
 

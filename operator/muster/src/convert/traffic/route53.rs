@@ -3,11 +3,11 @@
 use super::super::findings::Findings;
 use super::super::names::is_host;
 use super::super::requests::{Resolver, exactly_one};
-use super::Steered;
+use super::{Steered, TrafficConfig, health_object, pointed};
 use muster_core::ids::ItemName;
 use muster_crds::policy as api;
 use muster_providers::aws::AwsAccess;
-use muster_providers::route53::{Route53Config, ServerName};
+use muster_providers::route53::{HealthObjectConfig, Route53Config, ServerName};
 use std::collections::BTreeSet;
 
 /// `None`: no way to flip is given, which was said.
@@ -18,8 +18,13 @@ pub(super) fn steered<'a>(
 ) -> Option<Steered<'a>> {
     let path = format!("{item}.route53");
     let way = format!("{path}.flip");
-    exactly_one(&[("record", zone.flip.record.is_some())], &way, "way", findings);
-    let record = zone.flip.record.as_ref()?;
+    let flip = &zone.flip;
+    let ways = [("record", flip.record.is_some()), ("healthObject", flip.health_object.is_some())];
+    exactly_one(&ways, &way, "way", findings);
+    if let Some(objects) = &flip.health_object {
+        return Some(health_object::steered(zone, objects, path));
+    }
+    let record = flip.record.as_ref()?;
     Some(Steered {
         engine: "route53",
         way: format!("{way}.record"),
@@ -29,7 +34,9 @@ pub(super) fn steered<'a>(
         ttl: record.ttl,
         timeout: zone.timeout,
         shortest_timeout: "1s",
-        targets: &record.targets,
+        list: "targets",
+        targets: pointed(&record.targets),
+        claims: BTreeSet::new(),
     })
 }
 
@@ -39,7 +46,7 @@ pub(super) fn convert(
     steered: &Steered<'_>,
     resolver: &Resolver<'_>,
     findings: &mut Findings,
-) -> (Route53Config, AwsAccess) {
+) -> TrafficConfig {
     let path = &steered.path;
     let servers = convert_servers(zone, path, findings);
     if zone.external_id_secret.is_some() && zone.role_arn.is_none() {
@@ -52,8 +59,14 @@ pub(super) fn convert(
         role_arn: zone.role_arn.as_ref().map(ToString::to_string),
         external_id: secret.map(|secret| secret.expose().to_owned()),
     };
-    let zone_id = zone.zone_id.to_string();
-    (Route53Config { item, name: steered.config(resolver), zone_id, servers }, access)
+    let (name, zone_id) = (steered.config(resolver), zone.zone_id.to_string());
+    let Some(objects) = &zone.flip.health_object else {
+        return TrafficConfig::Route53(Route53Config { item, name, zone_id, servers }, access);
+    };
+    health_object::check(objects, &steered.way, findings);
+    let secret = health_object::secret(objects, &steered.way, resolver, findings);
+    let markers = health_object::markers(objects, &zone.record);
+    TrafficConfig::HealthObject(HealthObjectConfig { item, name, zone_id, servers, secret, markers }, access)
 }
 
 fn convert_servers(zone: &api::Route53, path: &str, findings: &mut Findings) -> Vec<ServerName> {

@@ -1,6 +1,7 @@
 //! What the API lists at the name and at the witness, as a view.
 
-use crate::dns::{Datum, SteeredName, View};
+use super::super::values::{parse_listed, parse_value};
+use crate::dns::{SteeredName, View};
 use aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
 use aws_sdk_route53::types::{ResourceRecordSet, RrType};
 use hickory_proto::rr::Name;
@@ -82,31 +83,9 @@ fn ensure_simple(set: &ResourceRecordSet) -> Result<(), String> {
     Ok(())
 }
 
-/// As requests name it.
-pub(super) fn wire_name(name: &Name) -> String {
-    name.to_ascii()
-}
-
-/// The API writes octets beyond letters, digits, `-` and `_` as `\ooo`, three octal digits; of steered names only that of a
-/// wildcard has any, and that is not one of them.
-fn parse_listed(name: &str) -> Option<Name> {
-    let mut parsed = Name::from_ascii(name).ok()?;
-    parsed.set_fqdn(true);
-    Some(parsed.to_lowercase())
-}
-
 /// The name as Route 53 sorts it: `com.example.shop.` A label's end is a dot, which sorts after `-` and before letters.
 fn order(name: &Name) -> Vec<u8> {
     name.iter().rev().flat_map(|label| label.iter().copied().chain([b'.'])).collect()
-}
-
-fn parse_value(kind: &RrType, value: &str) -> Option<Datum> {
-    match kind {
-        RrType::A => value.parse().ok().map(Datum::A),
-        RrType::Aaaa => value.parse().ok().map(Datum::Aaaa),
-        RrType::Cname => parse_listed(value).map(Datum::Cname),
-        _ => None,
-    }
 }
 
 /// Strings in double quotes, one after the other; `\"` and `\\` within them.

@@ -1,0 +1,135 @@
+//! Markers in their buckets: read, and written only over the very version that was read.
+
+use super::super::verb::VerbError;
+use super::config::MarkerPlace;
+use super::judge::{Goal, Standing};
+use super::marker::{parse_marker, write_marker};
+use crate::OpCtx;
+use crate::aws::{Account, CallError};
+use aws_sdk_s3::primitives::ByteStream;
+use muster_core::ids::RegionName;
+use muster_core::secret::Secret;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A marker is far shorter; more is not even read.
+const LONGEST: i64 = 4096;
+const GET: &str = "s3:GetObject";
+const PUT: &str = "s3:PutObject";
+
+/// The markers of one name.
+pub(super) struct Objects {
+    pub(super) places: BTreeMap<RegionName, MarkerPlace>,
+    pub(super) secret: Secret,
+    pub(super) account: Arc<Account>,
+}
+
+/// What the buckets answered: the markers, and why others could not be read.
+pub(super) type Answers = BTreeMap<RegionName, Result<Standing, CallError>>;
+
+/// How a write ended that S3 answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Put {
+    /// It stands there.
+    Taken,
+    /// Another version stood there; nothing was changed.
+    Lost,
+}
+
+impl Objects {
+    /// Reads every marker at once, and waits so long for each; for that of `needed` without an end of its own.
+    pub(super) async fn read_all(&self, patience: Duration, needed: Option<&RegionName>) -> Answers {
+        let reads = self.places.iter().map(|(region, place)| async move {
+            let read = self.read(region, place);
+            if needed == Some(region) {
+                return (region.clone(), read.await);
+            }
+            let answer = timeout(patience, read).await.unwrap_or_else(|_| {
+                let why = format!("no answer in {} ms", patience.as_millis());
+                Err(CallError::unanswered(GET, why))
+            });
+            (region.clone(), answer)
+        });
+        futures::future::join_all(reads).await.into_iter().collect()
+    }
+
+    async fn read(&self, region: &RegionName, place: &MarkerPlace) -> Result<Standing, CallError> {
+        let client = self.account.s3(&place.aws_region).await;
+        let get = client.get_object().bucket(&place.bucket).key(&place.key);
+        let got = match Box::pin(get.send()).await {
+            Ok(got) => got,
+            Err(error) => {
+                let error = CallError::new(GET, &error);
+                return match error.code.as_deref() {
+                    Some("NoSuchKey") => Ok(Standing::Absent),
+                    Some("AccessDenied") => Err(explain_denial(error)),
+                    _ => Err(error),
+                };
+            }
+        };
+        if got.content_length().is_some_and(|octets| octets > LONGEST) {
+            return Ok(Standing::Unreadable("it is far too long".to_owned()));
+        }
+        let Some(etag) = got.e_tag().map(str::to_owned) else {
+            return Err(CallError::unanswered(GET, "the answer names no version"));
+        };
+        let body = got.body.collect().await.map_err(|error| CallError::unanswered(GET, error))?.into_bytes();
+        let Ok(text) = std::str::from_utf8(&body) else {
+            return Ok(Standing::Unreadable("it is not a text".to_owned()));
+        };
+        Ok(match parse_marker(text, region, &self.secret) {
+            Ok(marker) => Standing::Written { marker, etag },
+            Err(error) => Standing::Unreadable(error.to_string()),
+        })
+    }
+
+    /// Writes a region's marker as the goal has it, if exactly `before` still stands there.
+    pub(super) async fn write(
+        &self,
+        region: &RegionName,
+        before: &Standing,
+        goal: &Goal<'_>,
+        ctx: &OpCtx,
+        under_way: &AtomicBool,
+    ) -> Result<Put, VerbError> {
+        let Some(place) = self.places.get(region) else { return Ok(Put::Lost) };
+        let text = write_marker(region, goal.signal(region), goal.witness, &self.secret);
+        let client = self.account.s3(&place.aws_region).await;
+        let put = client.put_object().bucket(&place.bucket).key(&place.key);
+        let put = put.content_type("text/plain; charset=utf-8").body(ByteStream::from(text.into_bytes()));
+        let put = match before {
+            Standing::Absent => put.if_none_match("*"),
+            Standing::Written { etag, .. } => put.if_match(etag),
+            Standing::Unreadable(_) => return Ok(Put::Lost),
+        };
+        let request = Box::pin(put.send());
+        let send = async {
+            under_way.store(true, Ordering::Relaxed);
+            request.await.map_err(|error| CallError::new(PUT, &error))
+        };
+        let put = match ctx.send(send).await? {
+            Ok(_) => Put::Taken,
+            Err(error) if is_lost(&error) => {
+                tracing::debug!(%region, why = error.why, "another writer was faster");
+                Put::Lost
+            }
+            Err(error) => return Err(VerbError::After(error)),
+        };
+        under_way.store(false, Ordering::Relaxed);
+        Ok(put)
+    }
+}
+
+/// S3 compared, and another version stands there, or none, or one that is just being written.
+fn is_lost(error: &CallError) -> bool {
+    matches!(error.code.as_deref(), Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey"))
+}
+
+/// S3 does not tell those who may not list a bucket that an object is missing.
+fn explain_denial(error: CallError) -> CallError {
+    let hint = "an object that is not there is told only to those who have s3:ListBucket too";
+    CallError { why: format!("{} ({hint})", error.why), ..error }
+}

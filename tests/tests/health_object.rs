@@ -1,0 +1,485 @@
+//! Conformance of the way of Route 53 that objects decide on: the real SDK against the fake, its checkers and its DNS.
+
+#![expect(clippy::panic, reason = "what helps a test fails as the test does")]
+
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use muster_aws_fake::{Call, FakeAws, Fault, FaultKind, Zone};
+use muster_core::effect::{Action, Effect};
+use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
+use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
+use muster_core::secret::Secret;
+use muster_core::time::Millis;
+use muster_providers::aws::{AwsAccess, AwsAccounts, AwsPlace};
+use muster_providers::dns::{NameConfig, Target};
+use muster_providers::route53::{HealthObject, HealthObjectConfig, MarkerPlace, ServerName};
+use muster_providers::{AdoptedOwners, OpCtx, SendGuard, TrafficControl};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+const KEY: &str = "AKIDEXAMPLE";
+const ACCOUNT: &str = "111122223333";
+const NAME: &str = "shop.example.com";
+const MARKER: &str = "muster/shop.example.com";
+const MARKER_SECRET: &str = "0123456789abcdefSECRET";
+const GET: &str = "GetObject";
+const PUT: &str = "PutObject";
+const INSYNC: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Region, its target, its region of AWS.
+const REGIONS: [(&str, &str, &str); 2] =
+    [("east", "127.0.1.1", "us-east-1"), ("west", "127.0.2.1", "us-west-2")];
+
+struct Lease(bool);
+
+impl SendGuard for Lease {
+    fn may_send(&self) -> bool {
+        self.0
+    }
+    fn sent(&self) {
+        assert!(self.0, "nothing may be sent");
+    }
+}
+
+/// The numbers of an effect.
+#[derive(Clone, Copy)]
+struct Numbers(u64, u64, u64);
+
+struct Stage {
+    aws: FakeAws,
+    zone: Zone,
+    /// The health checks, in the order of [`REGIONS`].
+    checks: Vec<String>,
+}
+
+impl Stage {
+    /// Buckets, checks and records as a person sets them up: the primary is east.
+    async fn start() -> Self {
+        let stage = Self::without_records().await;
+        let [(_, east, _), (_, west, _)] = REGIONS;
+        stage.create_record("PRIMARY", east, Some(&stage.checks[1])).await;
+        stage.create_record("SECONDARY", west, None).await;
+        stage
+    }
+
+    async fn without_records() -> Self {
+        let aws = FakeAws::start().await.expect("the fake starts");
+        aws.add_account(KEY, ACCOUNT);
+        aws.set_checker_pace(Duration::from_millis(20));
+        let zone = aws.create_zone(ACCOUNT, "example.com", INSYNC).await.expect("a zone");
+        let mut stage = Self { aws, zone, checks: Vec::new() };
+        for (region, _, aws_region) in REGIONS {
+            stage.aws.create_bucket(ACCOUNT, &bucket_of(region), aws_region);
+            stage.aws.allow_anonymous_read(&bucket_of(region), MARKER);
+            let check = stage.create_check(region, aws_region).await;
+            stage.checks.push(check);
+        }
+        stage
+    }
+
+    async fn create_check(&self, region: &str, aws_region: &str) -> String {
+        let host = format!("{}.s3.{aws_region}.amazonaws.com", bucket_of(region));
+        let body = format!(
+            "<CreateHealthCheckRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><CallerReference>{region}\
+             </CallerReference><HealthCheckConfig><Type>HTTPS_STR_MATCH</Type><FullyQualifiedDomainName>{host}\
+             </FullyQualifiedDomainName><ResourcePath>/{MARKER}</ResourcePath><SearchString>muster-on-{MARKER_SECRET}\
+             </SearchString><RequestInterval>10</RequestInterval><FailureThreshold>1</FailureThreshold><Inverted>true\
+             </Inverted></HealthCheckConfig></CreateHealthCheckRequest>"
+        );
+        let created = self.post("/2013-04-01/healthcheck", body).await;
+        let (_, rest) = created.split_once("<Id>").expect("an id");
+        rest.split_once("</Id>").expect("its end").0.to_owned()
+    }
+
+    async fn create_record(&self, role: &str, address: &str, check: Option<&str>) {
+        let check = check.map(|id| format!("<HealthCheckId>{id}</HealthCheckId>")).unwrap_or_default();
+        let body = format!(
+            "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeBatch><Changes>\
+             <Change><Action>CREATE</Action><ResourceRecordSet><Name>{NAME}.</Name><Type>A</Type>\
+             <SetIdentifier>at-{address}</SetIdentifier><Failover>{role}</Failover>{check}<TTL>1</TTL><ResourceRecords>\
+             <ResourceRecord><Value>{address}</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change>\
+             </Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
+        );
+        self.post(&format!("/2013-04-01/hostedzone/{}/rrset", self.zone.id), body).await;
+    }
+
+    /// As a person's own tool does.
+    async fn post(&self, path: &str, body: String) -> String {
+        let endpoint = self.aws.endpoint();
+        let address = endpoint.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).await.expect("the fake listens");
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+        tokio::spawn(connection);
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/route53/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature=00"
+        );
+        let request = Request::post(path).header("host", address).header("authorization", authorization);
+        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        let status = answer.status();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert!(status.is_success(), "{path}: {status}: {body}");
+        body
+    }
+
+    fn config(&self) -> HealthObjectConfig {
+        let marker = |(at, (region, _, aws_region)): (usize, (&str, &str, &str))| {
+            let place = MarkerPlace {
+                bucket: bucket_of(region),
+                key: MARKER.to_owned(),
+                aws_region: aws_region.to_owned(),
+                health_check: self.checks[at].clone(),
+            };
+            (RegionName::from(region), place)
+        };
+        HealthObjectConfig {
+            item: "shop".into(),
+            name: NameConfig {
+                owner: "uid-1".into(),
+                zone: "example.com".to_owned(),
+                record: NAME.to_owned(),
+                ttl: Duration::from_secs(1),
+                targets: REGIONS.map(|(region, at, _)| (RegionName::from(region), Target::parse(at))).into(),
+                adopted: AdoptedOwners::default(),
+            },
+            zone_id: self.zone.id.clone(),
+            servers: self
+                .zone
+                .servers
+                .iter()
+                .map(|server| ServerName::parse(&server.to_string()).expect("an address"))
+                .collect(),
+            secret: Secret::new(MARKER_SECRET),
+            markers: REGIONS.into_iter().enumerate().map(marker).collect(),
+        }
+    }
+
+    fn adapter_with(&self, config: &HealthObjectConfig) -> HealthObject {
+        let accounts = AwsAccounts::at(AwsPlace {
+            endpoint: self.aws.endpoint(),
+            access_key: KEY.to_owned(),
+            secret_key: Secret::new("a-secret-of-nobody"),
+        });
+        HealthObject::new(config, accounts.account(&AwsAccess::default())).expect("the configuration holds")
+    }
+
+    fn adapter(&self) -> HealthObject {
+        self.adapter_with(&self.config())
+    }
+
+    fn writes(&self) -> Vec<Call> {
+        self.aws.calls().into_iter().filter(|call| call.operation == PUT).collect()
+    }
+
+    fn fault(&self, operation: &str, kind: FaultKind) {
+        self.aws.fault(Fault::of(operation, kind).up_to(1));
+    }
+}
+
+fn bucket_of(region: &str) -> String {
+    format!("muster-{region}")
+}
+
+fn ctx_of(owner: &str, numbers: Numbers, to: &str, timeout: Duration, holds: bool) -> OpCtx {
+    let effect = Effect {
+        owner: Owner::new(owner),
+        epoch: Epoch(numbers.0),
+        term: Term(numbers.1),
+        seq: Seq(numbers.2),
+        attempt: 1,
+        action: Action::Flip { item: "shop".into(), to: to.into() },
+        timeout: Millis::from(timeout),
+    };
+    OpCtx::new(effect, "run-1".to_owned(), Arc::new(Lease(holds)))
+}
+
+async fn flip_as(owner: &str, adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
+    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), true)).await
+}
+
+async fn flip(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
+    flip_as("uid-1", adapter, numbers, to).await
+}
+
+async fn settle(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
+    adapter.settle(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_secs(10), true)).await
+}
+
+/// Settles until it is done.
+async fn settle_wholly(adapter: &HealthObject, numbers: Numbers, to: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let outcome = settle(adapter, numbers, to).await;
+        match outcome {
+            Outcome::AlreadyDone => return,
+            Outcome::Issued(_) | Outcome::Failed(ErrorClass::Transient, _) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(Instant::now() < deadline, "{outcome:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn facts(adapter: &HealthObject) -> TrafficFacts {
+    match adapter.observe(Duration::from_secs(5)).await {
+        Seen::Known(facts) => facts,
+        Seen::Unknown(why) => panic!("unknown: {why}"),
+    }
+}
+
+/// Waits until it is observed.
+async fn until(adapter: &HealthObject, holds: impl Fn(&TrafficFacts) -> bool) -> TrafficFacts {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = facts(adapter).await;
+        if holds(&seen) {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{seen:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until every server answers so, and the markers say who wrote it.
+async fn until_seen(adapter: &HealthObject, to: &str, numbers: Numbers) -> TrafficFacts {
+    let holds = |seen: &TrafficFacts| {
+        let wrote = seen.witness.as_ref().map(|w| (w.epoch.0, w.term.0, w.seq.0));
+        let points_to = seen.points_to.as_ref().map(RegionName::as_str);
+        (points_to, wrote, seen.agree) == (Some(to), Some((numbers.0, numbers.1, numbers.2)), 4)
+    };
+    until(adapter, holds).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_moved_and_moved_back_without_the_api_of_route_53() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    let seen = until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!((seen.witness, seen.drift, seen.unsettled), (None, None, None));
+    stage.aws.clear_calls();
+    for (epoch, to) in [(1, "west"), (2, "east"), (3, "west")] {
+        assert_eq!(flip(&adapter, Numbers(epoch, 0, 1), to).await, Outcome::Issued(None));
+        let seen = until_seen(&adapter, to, Numbers(epoch, 0, 1)).await;
+        assert_eq!((seen.drift, seen.unsettled), (None, Some(format!("the marker of region {to}"))));
+    }
+    let calls = stage.aws.calls();
+    assert_eq!(stage.writes().len(), 6, "two writes for each flip: {calls:?}");
+    assert!(calls.iter().all(|call| !(call.is_mutation && call.service == "route53")), "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| call.service == "route53").count(), 0, "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_rest_nothing_is_asked_but_the_name_servers() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    facts(&adapter).await;
+    stage.aws.clear_calls();
+    for _ in 0..20 {
+        facts(&adapter).await;
+    }
+    // The checkers ask too, and sign nothing.
+    let own: Vec<_> = stage.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect();
+    assert_eq!(own, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_older_and_foreign_effects_change_nothing() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(2, 1, 5), "west").await, Outcome::Issued(None));
+    assert_eq!(flip(&adapter, Numbers(2, 1, 5), "west").await, Outcome::AlreadyDone);
+    for older in [Numbers(1, 9, 9), Numbers(2, 0, 9), Numbers(2, 1, 4)] {
+        for outcome in [flip(&adapter, older, "east").await, settle(&adapter, older, "west").await] {
+            assert!(matches!(outcome, Outcome::StaleEpoch(_)), "{outcome:?}");
+        }
+    }
+    let other = flip(&adapter, Numbers(2, 1, 5), "east").await;
+    assert!(matches!(other, Outcome::Conflict(_)), "{other:?}");
+
+    let mut config = stage.config();
+    config.name.owner = "uid-2".into();
+    let adopted = config.name.adopted.clone();
+    let foreign = stage.adapter_with(&config);
+    let refused = flip_as("uid-2", &foreign, Numbers(9, 0, 1), "east").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("uid-1 owns it")), "{refused:?}");
+    assert_eq!(stage.writes().len(), 2);
+    adopted.set([Owner::new("uid-1")].into());
+    assert_eq!(flip_as("uid-2", &foreign, Numbers(9, 0, 1), "east").await, Outcome::Issued(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_is_found_out_by_looking() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    stage.fault(PUT, FaultKind::LoseAnswer);
+    let lost = flip(&adapter, Numbers(1, 0, 1), "west").await;
+    assert!(matches!(lost, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{lost:?}");
+    assert_eq!(stage.writes().len(), 1, "the client repeats nothing by itself");
+    // The first write has landed, the second is missing.
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    assert_eq!(stage.writes().len(), 2);
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::AlreadyDone);
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+}
+
+/// An effect that S3 took too late finds another version there: also after a way there and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_planned_on_an_older_look_is_refused_by_the_service() {
+    let stage = Stage::start().await;
+    let (slow, fast) = (stage.adapter(), stage.adapter());
+    assert_eq!(flip(&fast, Numbers(1, 0, 1), "east").await, Outcome::Issued(None));
+    stage.fault(PUT, FaultKind::Delay(Duration::from_millis(800)));
+    let (late, ()) = tokio::join!(flip(&slow, Numbers(1, 0, 2), "west"), async {
+        let deadline = Instant::now() + PATIENCE;
+        // The slow write is on its way.
+        while stage.writes().len() < 3 {
+            assert!(Instant::now() < deadline, "{:?}", stage.aws.calls());
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(flip(&fast, Numbers(1, 0, 3), "west").await, Outcome::Issued(None));
+        assert_eq!(flip(&fast, Numbers(1, 0, 4), "east").await, Outcome::Issued(None));
+    });
+    assert!(matches!(late, Outcome::StaleEpoch(_)), "{late:?}");
+    until_seen(&fast, "east", Numbers(1, 0, 4)).await;
+    assert_eq!(stage.writes().iter().filter(|call| call.status == 412).count(), 1, "{:?}", stage.writes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_whose_bucket_does_not_answer_holds_nothing_up() {
+    let stage = Stage::start().await;
+    let mut config = stage.config();
+    let east = config.markers.get_mut(&RegionName::from("east")).expect("its marker");
+    east.bucket = "nowhere-at-all".to_owned();
+    let adapter = stage.adapter_with(&config);
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    let seen = until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    assert_eq!(seen.unsettled.as_deref(), Some("the marker of region west"));
+    let back = flip(&adapter, Numbers(2, 0, 1), "east").await;
+    assert!(matches!(back, Outcome::Failed(ErrorClass::Invalid | ErrorClass::Transient, _)), "{back:?}");
+    let waits = settle(&adapter, Numbers(3, 0, 1), "west").await;
+    assert!(matches!(waits, Outcome::Failed(ErrorClass::Transient, _)), "{waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_hang_cost_no_more_than_the_deadline() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    let soon = |numbers| ctx_of("uid-1", numbers, "west", Duration::from_millis(700), true);
+    for (operation, class) in [(GET, ErrorClass::Transient), (PUT, ErrorClass::UnknownOutcome)] {
+        // Of both regions.
+        stage.aws.fault(Fault::of(operation, FaultKind::Hang));
+        let began = Instant::now();
+        let hung = adapter.flip(&"west".into(), &soon(Numbers(1, 0, 1))).await;
+        assert!(matches!(&hung, Outcome::Failed(found, _) if *found == class), "{operation}: {hung:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        stage.aws.clear_faults();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_buckets_leave_what_the_servers_answer() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    stage.aws.fault(Fault::of(GET, FaultKind::Hang));
+    let seen = until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!((seen.witness, seen.unsettled), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lease_nothing_is_changed() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "west", Duration::from_secs(5), false);
+    let refused = adapter.flip(&"west".into(), &ctx).await;
+    assert!(matches!(refused, Outcome::Failed(ErrorClass::Transient, _)), "{refused:?}");
+    assert_eq!(stage.writes(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_has_its_class_and_shows_no_secret() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    for (status, code, class) in [
+        (403, "AccessDenied", ErrorClass::Denied),
+        (503, "SlowDown", ErrorClass::Throttled),
+        (500, "InternalError", ErrorClass::UnknownOutcome),
+    ] {
+        let message = format!("about muster-on-{MARKER_SECRET}");
+        stage.fault(PUT, FaultKind::Answer { status, code: code.to_owned(), message });
+        let failed = flip(&adapter, Numbers(1, 0, 1), "west").await;
+        let Outcome::Failed(found, why) = &failed else { panic!("{code}: {failed:?}") };
+        assert_eq!(*found, class, "{code}: {why}");
+        assert!(why.contains("s3:PutObject") && why.contains(code) && why.contains(NAME), "{why}");
+        assert!(!why.contains(MARKER_SECRET), "{why}");
+    }
+    let told = format!("{adapter:?} {:?}", stage.config());
+    assert!(!told.contains(MARKER_SECRET), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_settled_the_name_stays_where_it_is_when_everything_that_was_set_is_gone() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    settle_wholly(&adapter, Numbers(1, 0, 2), "west").await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!(seen.points_to, Some("west".into()));
+    for (_, _, aws_region) in REGIONS {
+        stage.aws.cut_checkers_from(aws_region);
+    }
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(facts(&adapter).await.points_to, Some("west".into()));
+    for (_, _, aws_region) in REGIONS {
+        stage.aws.heal_checkers(aws_region);
+    }
+
+    // And back, from the other side.
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "east").await, Outcome::Issued(None));
+    until_seen(&adapter, "east", Numbers(2, 0, 1)).await;
+    settle_wholly(&adapter, Numbers(2, 0, 2), "east").await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!(seen.points_to, Some("east".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_moves_nothing() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    // No marker is on: the name points at east.
+    let refused = settle(&adapter, Numbers(1, 0, 1), "west").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("is not on")), "{refused:?}");
+    assert_eq!(flip(&adapter, Numbers(1, 0, 2), "west").await, Outcome::Issued(None));
+    let refused = settle(&adapter, Numbers(1, 0, 3), "east").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("region west is on")), "{refused:?}");
+    assert_eq!(settle(&adapter, Numbers(1, 0, 4), "elsewhere").await, {
+        let why = format!("{NAME}.: region elsewhere has no target");
+        Outcome::Failed(ErrorClass::Invalid, why)
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_another_design_are_not_touched() {
+    let [(_, east, _), (_, west, _)] = REGIONS;
+    let stage = Stage::without_records().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    let refused = settle(&adapter, Numbers(1, 0, 2), "west").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("role PRIMARY")), "{refused:?}");
+    // The check of its own region's marker.
+    stage.create_record("PRIMARY", east, Some(&stage.checks[0])).await;
+    stage.create_record("SECONDARY", west, None).await;
+    let refused = settle(&adapter, Numbers(1, 0, 3), "west").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains(&stage.checks[1])), "{refused:?}");
+    let changes = stage.aws.calls().into_iter().filter(|call| call.operation == "ChangeResourceRecordSets");
+    assert_eq!(changes.count(), 2, "those of this test itself");
+}
