@@ -75,6 +75,16 @@ pub enum DataRole {
     Standby,
 }
 
+/// What an engine's positions count.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum PositionUnit {
+    /// Bytes of a log.
+    #[default]
+    Bytes,
+    /// Microseconds since 1970, by the writer's clock: the engine shows no log, and its newest heartbeat tells how new it is.
+    Micros,
+}
+
 /// What speaks for a catalogue fence (safety rules, section 3): all of it together is Closed, any less is not.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ClosedView {
@@ -147,6 +157,9 @@ pub struct DataFacts {
     pub system: String,
     /// Its timeline.
     pub timeline: u64,
+    /// What its positions count.
+    #[serde(default)]
+    pub unit: PositionUnit,
     /// Written (writer) or received (standby).
     pub position: Position,
     /// Replayed (standby); equals `position` on a writer.

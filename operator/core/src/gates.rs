@@ -1,6 +1,6 @@
 //! Conditions that must hold before a step. Evaluated when the fence and when the promotion are recorded.
 
-use crate::facts::{DataFacts, DataRole};
+use crate::facts::{DataFacts, DataRole, PositionUnit};
 use crate::health::VerdictKind;
 use crate::ids::RegionName;
 use crate::journal::{Approval, Gate, Run, RunKind, Severity, Trigger};
@@ -115,8 +115,12 @@ fn target_fit(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "a seen, healthy standby with a passing probe";
     match sight.fitness(intent.to) {
         Ok((timeline, at)) => {
-            let saw = format!("{} is a standby on timeline {timeline} at {at}", intent.to);
-            gate("TargetFit", Severity::Law, true, saw, needs)
+            let first = sight.policy.data.first().and_then(|item| sight.data(&item.name, intent.to));
+            let place = match first.map(|facts| facts.unit) {
+                Some(PositionUnit::Micros) => String::new(),
+                Some(PositionUnit::Bytes) | None => format!(" on timeline {timeline} at {at}"),
+            };
+            gate("TargetFit", Severity::Law, true, format!("{} is a standby{place}", intent.to), needs)
         }
         Err(why) => gate("TargetFit", Severity::Law, false, why, needs),
     }

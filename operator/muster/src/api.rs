@@ -231,12 +231,15 @@ pub struct DataBrief {
     pub closed: bool,
     /// A standby that is streaming.
     pub streaming: bool,
-    /// Its timeline.
+    /// Its timeline, where the engine counts them.
     pub timeline: Option<u64>,
     /// Written or received.
     pub position: Option<Position>,
     /// Bytes behind the writer of the same item, when both are known on one timeline.
     pub lag_bytes: Option<u64>,
+    /// Why it could not take over or hand over now, if so.
+    #[serde(default)]
+    pub unfit: Option<String>,
     /// Who wrote last.
     pub witness: Option<Witness>,
     /// Why nothing is known, if so.
@@ -259,6 +262,9 @@ pub struct TrafficBrief {
     pub servers: u32,
     /// Another writer.
     pub drift: Option<String>,
+    /// What alone keeps it there, until it is settled.
+    #[serde(default)]
+    pub unsettled: Option<String>,
     /// Why nothing is known, if so.
     pub unknown: Option<String>,
     /// How old this is.

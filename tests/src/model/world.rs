@@ -4,7 +4,7 @@ use muster_core::decide::decide;
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::{
     ClosedView, DataFacts, DataRole, ErrorClass, Fact, FenceFacts, JournalFacts, Observations, Outcome,
-    PowerState, Seen, SyncView, TrafficFacts, Witness,
+    PositionUnit, PowerState, Seen, SyncView, TrafficFacts, Witness,
 };
 use muster_core::health::{HealthBook, ProbeResult, Streak};
 use muster_core::ids::{ClaimKey, HolderId, Owner, Position, RegionName, Seq};
@@ -334,6 +334,7 @@ impl World {
             role: if node.writable { DataRole::Writable } else { DataRole::Standby },
             system: "one".to_owned(),
             timeline: node.timeline,
+            unit: PositionUnit::Bytes,
             position: Position(1),
             replayed: Position(1),
             streaming: node.follows.is_some_and(|f| self.answers(f)),

@@ -8,6 +8,7 @@ use crate::ids::{ItemName, RegionName};
 use crate::journal::{Step, StepKey, StepState};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
+use crate::time::{Millis, Tick};
 
 /// Attempts before another name has its turn.
 const ATTEMPTS: u32 = 5;
@@ -20,7 +21,7 @@ pub(crate) fn settle_traffic(d: &mut Draft<'_>) {
     }
     match d.next.state.settling.take() {
         Some(step) if step.state != StepState::Failed => go_on(d, step),
-        last => begin(d, last),
+        last => begin(d, last.as_ref()),
     }
 }
 
@@ -32,9 +33,8 @@ fn leans(facts: &TrafficFacts, active: &RegionName) -> bool {
 /// The name that is settled next, after `last`.
 fn next_to_settle(d: &Draft<'_>, last: Option<&Action>) -> Option<(ItemName, RegionName)> {
     let active = d.next.state.active_region.as_ref()?;
-    let leaning = |item: &&ItemName| {
-        d.sight.traffic_since(item, crate::time::Tick(0)).is_some_and(|facts| leans(facts, active))
-    };
+    let leaning =
+        |item: &&ItemName| d.sight.traffic_since(item, Tick(0)).is_some_and(|facts| leans(facts, active));
     let all: Vec<&ItemName> = d.policy().traffic.iter().map(|t| &t.name).filter(leaning).collect();
     // One that fails does not keep the others waiting.
     let is_last = |name: &&ItemName| matches!(last, Some(Action::Settle { item, .. }) if item == *name);
@@ -43,8 +43,8 @@ fn next_to_settle(d: &Draft<'_>, last: Option<&Action>) -> Option<(ItemName, Reg
     Some(((*item).clone(), active.clone()))
 }
 
-fn begin(d: &mut Draft<'_>, last: Option<Step>) {
-    let Some((item, region)) = next_to_settle(d, last.as_ref().and_then(|step| step.action.as_ref())) else {
+fn begin(d: &mut Draft<'_>, last: Option<&Step>) {
+    let Some((item, region)) = next_to_settle(d, last.and_then(|step| step.action.as_ref())) else {
         return;
     };
     let mut step = Step::new(StepKey::FlipTraffic(item.clone()));
@@ -63,7 +63,7 @@ fn go_on(d: &mut Draft<'_>, mut step: Step) {
         return;
     }
     let issued = step.issued.map(|at| d.sight.tick_of(at)).unwrap_or_default();
-    let seen = d.sight.traffic_since(&item, issued.plus(crate::time::Millis(1)));
+    let seen = d.sight.traffic_since(&item, issued.plus(Millis(1)));
     if seen.is_some_and(|facts| facts.points_to.as_ref() == Some(&region) && facts.unsettled.is_none()) {
         d.fire(Rule::TrafficSettled, format!("{item} stays at {region} by itself"));
         return;

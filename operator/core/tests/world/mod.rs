@@ -428,6 +428,7 @@ impl World {
             role: if node.writable { DataRole::Writable } else { DataRole::Standby },
             system: "sys".into(),
             timeline: node.timeline,
+            unit: PositionUnit::Bytes,
             position: Position(node.position),
             replayed: Position(node.position),
             streaming: !node.writable && node.follows.as_ref().is_some_and(|f| self.serves(f)),

@@ -6,7 +6,7 @@ use crate::api::{
     PolicySummary, PublicBrief, RunSummary, TrafficBrief,
 };
 use crate::execute::Latest;
-use muster_core::facts::{DataFacts, Fact, Observations, Seen};
+use muster_core::facts::{DataFacts, Fact, Observations, PositionUnit, Seen};
 use muster_core::health::{HealthBook, ProbeResult};
 use muster_core::ids::{ItemName, PolicyName, RegionName};
 use muster_core::journal::{Phase, Run, Step};
@@ -126,6 +126,7 @@ pub(crate) fn brief_facts(seen: &Observations, shown: &Shown, now: Stamp) -> Fac
             agree: known.map_or(0, |f| f.agree),
             servers: known.map_or(0, |f| f.servers),
             drift: known.and_then(|f| f.drift.clone()),
+            unsettled: known.and_then(|f| f.unsettled.clone()),
             unknown: why_unknown(&fact.value),
             age: age(now, fact.at),
         }
@@ -181,16 +182,18 @@ fn brief_item(
         .find(|facts| facts.role == muster_core::facts::DataRole::Writable);
     let brief = |(region, fact): (&RegionName, &Fact<Seen<DataFacts>>)| {
         let known = fact.value.known();
-        let lag = known.zip(writer).filter(|(node, writer)| node.timeline == writer.timeline);
+        let of_log = known.filter(|node| node.unit == PositionUnit::Bytes);
+        let lag = of_log.zip(writer).filter(|(node, writer)| node.timeline == writer.timeline);
         DataBrief {
             item: item.clone(),
             region: region.clone(),
             role: known.map(|f| f.role),
             closed: known.is_some_and(DataFacts::is_closed),
             streaming: known.is_some_and(|f| f.streaming),
-            timeline: known.map(|f| f.timeline),
-            position: known.map(|f| f.position),
+            timeline: of_log.map(|f| f.timeline),
+            position: of_log.map(|f| f.position),
             lag_bytes: lag.map(|(node, writer)| writer.position.0.saturating_sub(node.position.0)),
+            unfit: known.and_then(|f| f.unfit.clone()),
             witness: known.and_then(|f| f.witness.clone()),
             unknown: why_unknown(&fact.value),
             age: age(now, fact.at),

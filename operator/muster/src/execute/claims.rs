@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::execute::fakes::{MemoryStore, policy};
-    use muster_core::facts::{ClosedView, DataRole, SyncView};
+    use muster_core::facts::{ClosedView, DataRole, PositionUnit, SyncView};
     use muster_core::ids::Position;
     use muster_core::time::Tick;
 
@@ -137,6 +137,7 @@ mod tests {
             role: DataRole::Standby,
             system: system.to_owned(),
             timeline: 1,
+            unit: PositionUnit::Bytes,
             position: Position(1),
             replayed: Position(1),
             streaming: true,

@@ -229,14 +229,12 @@ async fn by_deadline(
     sent: &AtomicBool,
     effect: impl Future<Output = Outcome> + Send,
 ) -> Outcome {
-    match tokio::time::timeout_at(ctx.not_after, effect).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let class =
-                if sent.load(Ordering::Relaxed) { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
-            Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
-        }
+    if let Ok(outcome) = tokio::time::timeout_at(ctx.not_after, effect).await {
+        return outcome;
     }
+    let was_sent = sent.load(Ordering::Relaxed);
+    let class = if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
+    Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
 }
 
 #[cfg(test)]

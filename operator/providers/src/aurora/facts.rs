@@ -3,7 +3,7 @@
 
 use super::look::Looked;
 use super::view::Control;
-use muster_core::facts::{ClosedView, DataFacts, DataRole, SyncView};
+use muster_core::facts::{ClosedView, DataFacts, DataRole, PositionUnit, SyncView};
 use muster_core::ids::Position;
 
 /// Aurora counts no timelines: a global database has one history, whoever takes writes.
@@ -25,6 +25,7 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         role: if looked.recovering { DataRole::Standby } else { DataRole::Writable },
         system: looked.system(),
         timeline: TIMELINE,
+        unit: PositionUnit::Micros,
         position: newest,
         replayed: newest,
         streaming: looked.recovering && is_connected(subject, control),
@@ -88,8 +89,8 @@ mod tests {
         Control { global: Some(global), cluster: Some(cluster) }
     }
 
-    fn standby(control: Result<Control, String>) -> DataFacts {
-        facts(subject(), &Looked::of(true, 1_700_000_000_000_000), &control)
+    fn standby(control: &Result<Control, String>) -> DataFacts {
+        facts(subject(), &Looked::of(true, 1_700_000_000_000_000), control)
     }
 
     fn unfit_of(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> String {
@@ -97,12 +98,12 @@ mod tests {
         if let (Some(global), Some(cluster)) = (&mut control.global, &mut control.cluster) {
             change(global, cluster);
         }
-        standby(Ok(control)).unfit.expect("unfit")
+        standby(&Ok(control)).unfit.expect("unfit")
     }
 
     #[test]
     fn a_standby_that_is_well_is_closed_streams_and_is_as_new_as_its_newest_heartbeat() {
-        let facts = standby(Ok(well()));
+        let facts = standby(&Ok(well()));
         assert_eq!((facts.role, facts.streaming, facts.unfit.clone()), (DataRole::Standby, true, None));
         assert_eq!(facts.position, Position(1_700_000_000_000_000));
         assert_eq!(facts.replayed, facts.position);
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn when_rds_is_silent_nothing_is_said_to_stream() {
-        let facts = standby(Err("rds:DescribeGlobalClusters: Throttling: Rate exceeded".to_owned()));
+        let facts = standby(&Err("rds:DescribeGlobalClusters: Throttling: Rate exceeded".to_owned()));
         assert_eq!((facts.role, facts.streaming), (DataRole::Standby, false));
         assert!(facts.unfit.expect("unfit").starts_with("RDS in us-west-2 does not answer: rds:Describe"));
     }
@@ -156,13 +157,13 @@ mod tests {
             global.operation = Some(operation);
         });
         assert!(told.starts_with("a switchover is under way (switching-over) from east to arn:"), "{told}");
-        assert!(standby(Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
+        assert!(standby(&Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
     }
 
     #[test]
     fn a_standby_that_must_be_built_again_does_not_stream() {
         let mut control = well();
         "pending-resync".clone_into(&mut control.global.as_mut().expect("there").members[1].synchronization);
-        assert!(!standby(Ok(control)).streaming);
+        assert!(!standby(&Ok(control)).streaming);
     }
 }

@@ -6,7 +6,7 @@ use super::link::{Link, Session};
 use super::setup::{SETUP_VERSION, literal};
 use super::sync;
 use super::wal::{WalShape, parse_position, record_end};
-use muster_core::facts::{ClosedView, DataFacts, DataRole, HeartbeatRow, Witness};
+use muster_core::facts::{ClosedView, DataFacts, DataRole, HeartbeatRow, PositionUnit, Witness};
 use muster_core::ids::{Epoch, Owner, Position, Seq, Term};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -182,6 +182,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         role,
         system: looked.system.clone(),
         timeline: looked.timeline,
+        unit: PositionUnit::Bytes,
         position,
         replayed,
         streaming: looked.recovering && streaming,

@@ -74,10 +74,10 @@ pub(super) fn accept_promotion(
     expect_status(instance, AVAILABLE)?;
     let replica = instance.arn.clone();
     store.world.set_instance_status(&replica, "modifying");
-    let pace = store.settings.pace;
-    store.after(now, pace.promote, Step::Reboot(replica.clone()));
+    let (promote, reboot) = (store.settings.pace.promote, store.settings.pace.reboot);
+    store.after(now, promote, Step::Reboot(replica.clone()));
     let promoted = Step::Promote { replica: replica.clone(), backup_retention };
-    store.after(now, pace.promote.saturating_add(pace.reboot), promoted);
+    store.after(now, promote.saturating_add(reboot), promoted);
     Ok(replica)
 }
 

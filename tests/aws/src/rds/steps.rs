@@ -98,7 +98,7 @@ pub(super) fn moving_status(state: &FailoverState) -> &'static str {
 fn begin(store: &mut Store, at: Instant, run: Run) -> Option<()> {
     let state = state_of(store, &run)?;
     let status = moving_status(&state);
-    global_of(store, &run)?.failover.as_mut()?.status = status.to_owned();
+    status.clone_into(&mut global_of(store, &run)?.failover.as_mut()?.status);
     store.world.set_cluster_status(&state.to, "promoting");
     if !state.is_data_loss_allowed {
         store.world.set_cluster_status(&state.from, "modifying");
@@ -188,7 +188,7 @@ fn complete_failover(store: &mut Store, at: Instant, run: &Run, state: &Failover
 
 fn cancel(store: &mut Store, at: Instant, run: Run) -> Option<()> {
     let state = state_of(store, &run)?;
-    global_of(store, &run)?.failover.as_mut()?.status = "cancelling".to_owned();
+    "cancelling".clone_into(&mut global_of(store, &run)?.failover.as_mut()?.status);
     let target = state.to.clone();
     let tale = if state.is_data_loss_allowed {
         Tale::FailoverFailed(target)

@@ -36,13 +36,13 @@ const UNKNOWN_HEADERS: [&str; 7] = [
 ];
 
 /// The content that is to be written.
-pub(super) struct Content {
+pub(super) struct Upload {
     condition: Condition,
     content_type: String,
     body: Bytes,
 }
 
-impl Content {
+impl Upload {
     pub(super) fn into_write(self, modified: Timestamp) -> Write {
         let Self { condition, content_type, body } = self;
         Write { condition, object: Object { etag: etag_of(&body), content_type, modified, body } }
@@ -50,14 +50,14 @@ impl Content {
 }
 
 /// Reads a `PutObject`.
-pub(super) fn read(request: &ApiRequest) -> Result<Content, S3Refusal> {
+pub(super) fn read(request: &ApiRequest) -> Result<Upload, S3Refusal> {
     refuse_unknown_headers(request)?;
     let condition = read_condition(request)?;
     if condition == Condition::Present {
         return Err(not_implemented("if-match: *"));
     }
     let content_type = request.header("content-type").unwrap_or(UNNAMED_TYPE).to_owned();
-    Ok(Content { condition, content_type, body: read_body(request)? })
+    Ok(Upload { condition, content_type, body: read_body(request)? })
 }
 
 /// Reads a `DeleteObject`.

@@ -59,8 +59,8 @@ async fn stale_reads_answer_from_what_was() {
     let after = ["shop-east reader connected", "shop-west writer connected"];
     assert_eq!(stage.members(EAST).await, after);
 
-    let stale = |seconds: u64| Fault::of_everything(FaultKind::StaleReads(Duration::from_secs(seconds)));
-    let fault = stage.aws.fault(stale(120).in_region(EAST));
+    let old_reads = |seconds: u64| Fault::of_everything(FaultKind::StaleReads(Duration::from_secs(seconds)));
+    let fault = stage.aws.fault(old_reads(120).in_region(EAST));
     assert_eq!(stage.members(EAST).await, ["shop-east writer connected", "shop-west reader connected"]);
     assert_eq!(stage.members(WEST).await, after, "the other region sees what is");
     let cluster = stage.call(EAST, "DescribeDBClusters", &[]).await;
@@ -69,6 +69,6 @@ async fn stale_reads_answer_from_what_was() {
     let cluster = stage.call(EAST, "DescribeDBClusters", &[]).await;
     assert_eq!(cluster.texts("ReplicationSourceIdentifier"), [stage.cluster(WEST)]);
 
-    stage.aws.fault(stale(60));
+    stage.aws.fault(old_reads(60));
     assert_eq!(stage.move_status().await.as_deref(), Some("switching-over"));
 }

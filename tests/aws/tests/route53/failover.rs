@@ -42,8 +42,8 @@ async fn write_pair(stage: &Stage, primary: &str, secondary: Option<&str>) {
         change_with("CREATE", SHOP, "A", &more, &[address])
     };
     let changes = [set("PRIMARY", Some(primary), PRIMARY[0]), set("SECONDARY", secondary, SECONDARY[0])];
-    let changed = stage.change(&changes).await;
-    assert_eq!(changed.status, 200, "{}", changed.body);
+    let answer = stage.change(&changes).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
     stage.aws.skip(INSYNC_AFTER);
 }
 

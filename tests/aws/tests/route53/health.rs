@@ -136,8 +136,8 @@ async fn an_update_names_the_version_that_it_replaces() {
     assert_eq!(changed, ["/ok", "5", "true"]);
     assert_eq!(shown.texts("FullyQualifiedDomainName"), ["shop.example.com"]);
 
-    let stale = stage.post(&path, &update(1)).await.error();
-    assert_eq!((stale.0, stale.1.as_str()), (409, "HealthCheckVersionMismatch"));
+    let refused = stage.post(&path, &update(1)).await.error();
+    assert_eq!((refused.0, refused.1.as_str()), (409, "HealthCheckVersionMismatch"));
     let other_kind = stage.post(&path, &check_update("<Type>TCP</Type>")).await.error();
     assert_eq!((other_kind.0, other_kind.1.as_str()), (400, "InvalidInput"));
 }

@@ -61,8 +61,8 @@ async fn a_deletion_that_names_a_version_removes_no_other() {
     let stage = Stage::start().await;
     let first = stage.put(MARKER, &[], "epoch=1").await;
     let second = stage.put(MARKER, &[], "epoch=2").await;
-    let stale = stage.ask("DELETE", MARKER, &[("if-match", first.header("etag"))], "").await;
-    assert_eq!(stale.error(), (412, "PreconditionFailed"));
+    let refused = stage.ask("DELETE", MARKER, &[("if-match", first.header("etag"))], "").await;
+    assert_eq!(refused.error(), (412, "PreconditionFailed"));
     assert_eq!(stage.get(MARKER).await.body, "epoch=2");
     let named = stage.ask("DELETE", MARKER, &[("if-match", second.header("etag"))], "").await;
     assert_eq!(named.status, 204, "{}", named.body);

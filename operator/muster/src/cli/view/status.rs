@@ -244,10 +244,12 @@ fn seen(facts: &FactsBrief, look: &Look) -> String {
         let (text, tone) = match (&record.unknown, &record.drift) {
             (Some(why), _) => unknown(why),
             (None, Some(drift)) => (format!("changed by another writer: {drift}"), Tone::Bad),
-            (None, None) => (
-                format!("points at {points}; {} of {} servers agree", record.agree, record.servers),
-                Tone::Plain,
-            ),
+            (None, None) => {
+                let kept = record.unsettled.as_ref().map(|by| format!("; kept there by {by} alone"));
+                let (agree, servers) = (record.agree, record.servers);
+                let text = format!("points at {points}; {agree} of {servers} servers agree");
+                (text + &kept.unwrap_or_default(), Tone::Plain)
+            }
         };
         table.row([
             Cell::from(record.item.as_str()),
@@ -264,6 +266,14 @@ fn seen(facts: &FactsBrief, look: &Look) -> String {
 }
 
 fn data_words(node: &crate::api::DataBrief) -> (String, Tone) {
+    let (text, tone) = role_words(node);
+    match &node.unfit {
+        Some(why) => (format!("{text}; unfit: {why}"), Tone::Bad),
+        None => (text, tone),
+    }
+}
+
+fn role_words(node: &crate::api::DataBrief) -> (String, Tone) {
     let timeline = node.timeline.map(|t| format!(", timeline {t}")).unwrap_or_default();
     let lag = node.lag_bytes.map(|b| format!(", {b} bytes behind")).unwrap_or_default();
     match node.role {

@@ -4,8 +4,8 @@ use super::world::{Fault, World};
 use crate::execute::{Adapters, FenceAdapter};
 use async_trait::async_trait;
 use muster_core::facts::{
-    ClosedView, DataFacts, DataRole, ErrorClass, FenceFacts, HeartbeatRow, LossFacts, Outcome, PowerState,
-    Seen, SyncView, TrafficFacts,
+    ClosedView, DataFacts, DataRole, ErrorClass, FenceFacts, HeartbeatRow, LossFacts, Outcome, PositionUnit,
+    PowerState, Seen, SyncView, TrafficFacts,
 };
 use muster_core::ids::{Position, RegionName};
 use muster_providers::{DataControl, FenceControl, HookControl, OpCtx, TrafficControl};
@@ -88,6 +88,7 @@ impl DataControl for Target {
             role: if node.writable { DataRole::Writable } else { DataRole::Standby },
             system: state.system.clone(),
             timeline: node.timeline,
+            unit: PositionUnit::Bytes,
             position: Position(node.position),
             replayed: Position(node.position),
             streaming: !node.writable && streams,

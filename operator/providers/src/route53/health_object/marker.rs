@@ -82,7 +82,7 @@ pub(super) fn write_marker(
 pub(super) fn parse_marker(text: &str, region: &RegionName, secret: &Secret) -> Result<Marker, MarkerError> {
     let (first, rest) = text.split_once('\n').ok_or(MarkerError::Strange)?;
     let (signal, is_current) = match first.strip_prefix(ON) {
-        Some(found) if found.is_empty() => return Err(MarkerError::Strange),
+        Some("") => return Err(MarkerError::Strange),
         Some(found) => (Signal::On, found == secret.expose()),
         None if first == OFF => (Signal::Off, true),
         None => return Err(MarkerError::Strange),

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Between two looks at the markers, at rest.
-const MARKERS_EVERY: Duration = Duration::from_secs(60);
+const MARKERS_EVERY: Duration = Duration::from_mins(1);
 /// Between two looks at the roles, at rest.
-const ROLES_EVERY: Duration = Duration::from_secs(600);
+const ROLES_EVERY: Duration = Duration::from_mins(10);
 /// Until the roles are looked at again after the API gave none.
-const ROLES_AGAIN: Duration = Duration::from_secs(60);
+const ROLES_AGAIN: Duration = Duration::from_mins(1);
 /// A change that this process did not make itself has reached every server by then. Route 53 says within a minute, and that
 /// there are delays.
-const LONGEST_SYNC: Duration = Duration::from_secs(300);
+const LONGEST_SYNC: Duration = Duration::from_mins(5);
 
 /// What one process remembers of one name. Under a lock that is never held while anything is waited for.
 #[derive(Debug, Default)]
