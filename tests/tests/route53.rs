@@ -155,8 +155,15 @@ async fn until_seen(adapter: &Route53, to: &str, numbers: Numbers) -> TrafficFac
 async fn a_name_is_made_moved_and_moved_back_and_seen_at_every_server() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    let nothing =
-        TrafficFacts { points_to: None, agree: 4, servers: 4, witness: None, drift: None, unsettled: None };
+    let nothing = TrafficFacts {
+        points_to: None,
+        agree: 4,
+        servers: 4,
+        witness: None,
+        drift: None,
+        unsettled: None,
+        contested: None,
+    };
     assert_eq!(facts(&adapter).await, nothing);
     for (epoch, to) in [(1, "east"), (2, "west"), (3, "east")] {
         ensure_issued(&flip(&adapter, Numbers(epoch, 0, 1), to).await);

@@ -178,9 +178,13 @@ pub struct DataFacts {
     pub sync_name: Option<String>,
     /// Newest heartbeat present.
     pub heartbeat: Option<HeartbeatRow>,
-    /// Why it could not take over or hand over now, for people: an operation of the engine under way, no instance, ...
+    /// Why it can take over in no way, for people: no instance, another engine, not a member, ...
     #[serde(default)]
     pub unfit: Option<String>,
+    /// Why its engine would not hand over to it or from it now, for people: an operation under way, versions that differ, a
+    /// control plane that is silent, ... A failover may go on all the same.
+    #[serde(default)]
+    pub unready: Option<String>,
 }
 
 impl DataFacts {
@@ -261,6 +265,10 @@ pub struct TrafficFacts {
     /// nothing does, or it is not known.
     #[serde(default)]
     pub unsettled: Option<String>,
+    /// What may yet send the name elsewhere by itself, although every server answers this: a marker that could not be
+    /// switched off, for example. Then the move is not durable.
+    #[serde(default)]
+    pub contested: Option<String>,
 }
 
 /// What a fence hook's `status` verb says.

@@ -350,6 +350,7 @@ impl World {
             sync_name: None,
             heartbeat: None,
             unfit: None,
+            unready: None,
         })
     }
 
@@ -420,6 +421,7 @@ impl World {
                         witness: self.name_witness.clone(),
                         drift: None,
                         unsettled: None,
+                        contested: None,
                     }),
                     at,
                 ),

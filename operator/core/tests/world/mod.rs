@@ -445,6 +445,7 @@ impl World {
             sync_name: None,
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
+            unready: None,
         })
     }
 
@@ -489,6 +490,7 @@ impl World {
                 witness: self.dns_witness.clone(),
                 drift: None,
                 unsettled: self.leans_on.clone(),
+                contested: None,
             })
         } else {
             Seen::Unknown("no answer".to_owned())

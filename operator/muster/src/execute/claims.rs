@@ -148,6 +148,7 @@ mod tests {
             sync_name: None,
             heartbeat: None,
             unfit: None,
+            unready: None,
         })
     }
 

@@ -36,6 +36,7 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         sync_name: None,
         heartbeat: looked.heartbeat(),
         unfit: unfit(subject, looked, control),
+        unready: None,
     }
 }
 

@@ -100,6 +100,7 @@ fn make_facts(name: &SteeredName, views: &[View], servers: usize) -> TrafficFact
         witness: witnesses.max_by_key(Witness::order),
         drift: views.iter().find_map(|view| view.drift(kind).or_else(|| strange_data(name, view))),
         unsettled: None,
+        contested: None,
     }
 }
 

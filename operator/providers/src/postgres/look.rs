@@ -203,6 +203,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
             acked_at: None,
         }),
         unfit: None,
+        unready: None,
     })
 }
 

@@ -44,8 +44,15 @@ on_each_server! {
 async fn the_first_flip_creates_the_name_and_a_second_moves_it_back(kind: Kind) {
     let server = NameServer::start(kind);
     let adapter = adapter(&[server.address]);
-    let nothing =
-        TrafficFacts { points_to: None, agree: 1, servers: 1, witness: None, drift: None, unsettled: None };
+    let nothing = TrafficFacts {
+        points_to: None,
+        agree: 1,
+        servers: 1,
+        witness: None,
+        drift: None,
+        unsettled: None,
+        contested: None,
+    };
     assert_eq!(facts(&adapter).await, nothing);
 
     assert_eq!(flip(&adapter, Numbers(1, 0, 1), "east").await, ISSUED);

@@ -104,6 +104,7 @@ impl DataControl for Target {
             sync_name: None,
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
+            unready: None,
         })
     }
     async fn open_writer(&self, _: &RegionName, ctx: &OpCtx) -> Outcome {
@@ -147,6 +148,7 @@ impl TrafficControl for Target {
             witness: state.name_witness.clone(),
             drift: None,
             unsettled: None,
+            contested: None,
         })
     }
     async fn flip(&self, _: &RegionName, ctx: &OpCtx) -> Outcome {

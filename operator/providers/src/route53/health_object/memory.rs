@@ -199,7 +199,15 @@ mod tests {
 
     fn facts(points_to: &str) -> TrafficFacts {
         let points_to = Some(RegionName::from(points_to));
-        TrafficFacts { points_to, agree: 4, servers: 4, witness: None, drift: None, unsettled: None }
+        TrafficFacts {
+            points_to,
+            agree: 4,
+            servers: 4,
+            witness: None,
+            drift: None,
+            unsettled: None,
+            contested: None,
+        }
     }
 
     #[test]
