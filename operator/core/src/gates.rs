@@ -220,16 +220,16 @@ fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let silent = sight.policy.data.iter().find(|item| {
         sight
             .data(&item.name, intent.from)
-            .is_none_or(|facts| facts.role != DataRole::Writable || facts.unfit.is_some())
+            .is_none_or(|facts| facts.role != DataRole::Writable || hindered(facts).is_some())
     });
     match silent {
         None => gate("SourceWritable", Severity::Law, true, format!("{} is writable", intent.from), needs),
         Some(item) => {
             let saw = match sight.data(&item.name, intent.from) {
-                Some(DataFacts { unfit: Some(why), .. }) => {
-                    format!("{} in {}: {why}", item.name, intent.from)
-                }
-                Some(_) => format!("{} in {} is in recovery", item.name, intent.from),
+                Some(facts) => match hindered(facts) {
+                    Some(why) => format!("{} in {}: {why}", item.name, intent.from),
+                    None => format!("{} in {} is in recovery", item.name, intent.from),
+                },
                 None => sight.why_unknown(&item.name, intent.from),
             };
             gate("SourceWritable", Severity::Law, false, saw, needs)
@@ -237,17 +237,24 @@ fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     }
 }
 
+/// Why an engine would not hand an item over to a node, or from it.
+fn hindered(facts: &DataFacts) -> Option<&String> {
+    facts.unfit.as_ref().or(facts.unready.as_ref())
+}
+
 fn target_streams(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "the target streams from the present primary";
-    let idle = sight
-        .policy
-        .data
-        .iter()
-        .find(|item| !sight.data(&item.name, intent.to).is_some_and(|facts| facts.streaming));
+    let idle = sight.policy.data.iter().find(|item| {
+        let ready = |facts: &DataFacts| facts.streaming && hindered(facts).is_none();
+        !sight.data(&item.name, intent.to).is_some_and(ready)
+    });
     match idle {
         None => gate("TargetStreams", Severity::Law, true, format!("{} streams", intent.to), needs),
         Some(item) => {
-            let saw = format!("{} in {} does not stream", item.name, intent.to);
+            let saw = match sight.data(&item.name, intent.to).and_then(hindered) {
+                Some(why) => format!("{} in {}: {why}", item.name, intent.to),
+                None => format!("{} in {} does not stream", item.name, intent.to),
+            };
             gate("TargetStreams", Severity::Law, false, saw, needs)
         }
     }

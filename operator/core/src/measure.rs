@@ -113,7 +113,7 @@ fn missing(sight: &Sight<'_>, run: &Run) -> Option<Missing> {
 pub(crate) fn measure_rpo(sight: &Sight<'_>, run: &Run) -> Measured {
     let mut measured = run.measured.clone();
     let missing = missing(sight, run);
-    if run.kind.is_planned() {
+    if run.kind.is_planned() && run.proofs.contains_key(&run.from) {
         measured.rpo = Rpo { at_least: Some(Millis(0)), at_most: Some(Millis(0)), r#final: true };
     } else if let Some(missing) = &missing {
         measured.rpo = Rpo { at_least: missing.at_least, at_most: missing.at_most, r#final: false };

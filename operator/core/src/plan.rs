@@ -131,7 +131,7 @@ pub(crate) fn claim(journal: &mut Journal, run: Run) {
     journal.state.giving_back =
         journal.state.giving_back.take().filter(|step| step.state != StepState::Failed);
     // What a late one finds is another state than it was sent for, and the target refuses it.
-    journal.state.settling = None;
+    journal.state.settling.clear();
     journal.state.active_run = Some(ActiveRun { name: run.name.clone(), epoch: run.epoch, term: run.term });
     journal.run = Some(run);
 }

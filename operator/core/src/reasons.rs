@@ -2,6 +2,7 @@
 
 /// All of them, sorted.
 pub const ALL: &[&str] = &[
+    "AbortTooLate",
     "Aborted",
     "Aborting",
     "Acknowledged",
@@ -57,6 +58,7 @@ pub const ALL: &[&str] = &[
     "TargetSilent",
     "TargetStreams",
     "TargetWritable",
+    "TrafficContested",
     "TrafficDrift",
     "VerdictKnown",
     "Withdrawn",

@@ -92,7 +92,7 @@ pub fn take_in(journal: &Journal, wish: &Wish, now: Stamp) -> Result<Journal, Re
         }
         Wish::Abort { run, by, reason } => {
             let active = active_run(&mut next, run)?;
-            if run::past_pivot(active) {
+            if run::past_pivot(active) && !active.could_still_stay() {
                 return Err(Refusal::new(
                     "PastPointOfNoReturn",
                     "the promotion is recorded: the run only goes forward; switch over afterwards instead",
@@ -153,5 +153,5 @@ fn acknowledge(journal: &mut Journal, now: Stamp) {
     state.outcasts.clear();
     state.work = None;
     state.giving_back = None;
-    state.settling = None;
+    state.settling.clear();
 }

@@ -2,10 +2,12 @@
 
 mod world;
 
+use muster_core::decide::preview;
 use muster_core::effect::Action;
-use muster_core::journal::{OutcomeKind, Phase, RunKind};
-use muster_core::policy::Policy;
+use muster_core::journal::{Approval, OutcomeKind, Phase, RunKind};
+use muster_core::policy::{Mode, Policy};
 use muster_core::time::Millis;
+use muster_core::wish::Wish;
 use std::collections::BTreeSet;
 use world::{World, events, policy, region};
 
@@ -174,4 +176,169 @@ fn what_was_fenced_beside_it_is_opened_again_by_an_abort() {
     let run = world.run_to_end().clone();
     assert_eq!(run.phase, Phase::Aborted, "{}", run.message);
     assert_eq!((world.writers(), world.engine.writer.clone()), (vec![region("east")], region("east")));
+}
+
+#[test]
+fn a_target_that_dies_before_its_engine_has_moved_is_no_reason_to_leave_a_source_that_writes() {
+    for policy in [handed_over(), mixed()] {
+        let mut world = World::new(policy);
+        world.engine.prompt = false;
+        world.request(RunKind::Switchover, None);
+        world.run_for(6);
+        assert!(world.run().past_pivot());
+        world.engine.moving_to = None;
+        world.node("west").running = false;
+        world.run_for(60);
+        let run = world.run();
+        assert_eq!(
+            (run.kind, run.outcome.clone()),
+            (RunKind::Switchover, Some(OutcomeKind::Failed)),
+            "{}",
+            run.message
+        );
+        assert_eq!(world.writers(), [region("east")], "what was fenced beside it is open again");
+        world.run_for(120);
+        assert_eq!((world.run().kind, world.engine.writer.clone()), (RunKind::Switchover, region("east")));
+    }
+}
+
+#[test]
+fn an_engine_that_moves_after_its_source_was_given_up_is_followed_by_traffic() {
+    let mut policy = handed_over();
+    policy.mode = Mode::Approve;
+    let mut world = World::new(policy);
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(1);
+    approve(&mut world);
+    world.run_for(5);
+    assert!(world.run().past_pivot());
+    let moving = world.engine.moving_to.take();
+    world.node("east").running = false;
+    world.run_for(60);
+    assert_eq!((world.run().kind, world.run().phase), (RunKind::Failover, Phase::AwaitingApproval));
+    let both = BTreeSet::from([region("east"), region("west")]);
+    assert_eq!(world.journal.state.may_be_writable, both, "the engine may move yet");
+    world.engine.moving_to = moving;
+    world.land();
+    world.run_for(5);
+    approve(&mut world);
+    let run = world.run_to_end().clone();
+    assert_eq!((run.kind, run.phase), (RunKind::Failover, Phase::Completed), "{}", run.message);
+    assert_eq!(world.points_to, region("west"));
+}
+
+/// Consents to the active run's plan, whatever it may lose.
+fn approve(world: &mut World) {
+    let run = world.run();
+    let preview =
+        preview(&world.policy, &world.journal, &world.observe(), world.now, run.kind, Some(&run.to));
+    let hash = preview.expect("a plan is shown").plan_hash;
+    let approval = Approval {
+        plan_hash: hash,
+        max_loss: None,
+        waives: BTreeSet::new(),
+        by: "kim".into(),
+        valid_until: world.now.plus(Millis::from_secs(600)),
+    };
+    let name = world.run().name.clone();
+    world.wish(&Wish::Approve { run: name, approval }).expect("the approval fits");
+}
+
+#[test]
+fn a_hand_over_that_its_engine_refuses_can_be_aborted() {
+    for policy in [handed_over(), mixed()] {
+        let mut world = World::new(policy);
+        world.engine.refuses = true;
+        world.request(RunKind::Switchover, None);
+        world.run_for(6);
+        assert!(world.run().past_pivot() && !world.run().phase.is_final());
+        let wish = Wish::Abort { run: world.run().name.clone(), by: "kim".into(), reason: "no right".into() };
+        world.wish(&wish).expect("nothing has moved");
+        let run = world.run_to_end().clone();
+        assert_eq!(run.phase, Phase::Aborted, "{}", run.message);
+        world.run_for(10);
+        assert_eq!((world.writers(), world.engine.writer.clone()), (vec![region("east")], region("east")));
+        assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("east")]));
+    }
+}
+
+#[test]
+fn an_abort_waits_for_what_the_engine_may_have_taken() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(6);
+    let wish = Wish::Abort { run: world.run().name.clone(), by: "kim".into(), reason: "no".into() };
+    world.wish(&wish).expect("nothing has moved");
+    world.run_for(120);
+    assert!(!world.run().phase.is_final());
+    world.land();
+    let run = world.run_to_end().clone();
+    assert_eq!((run.phase, world.points_to.clone()), (Phase::Completed, region("west")), "{}", run.message);
+}
+
+#[test]
+fn an_engine_that_took_it_and_gave_it_up_is_asked_again() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(6);
+    world.engine.moving_to = None;
+    world.engine.prompt = true;
+    for _ in 0..3 {
+        world.run_for(30);
+    }
+    assert_eq!(world.run().phase, Phase::Completed, "{}", world.run().message);
+    let asked = world.applied.iter().filter(|e| matches!(e.action, Action::SwitchOver { .. })).count();
+    assert_eq!(asked, 2);
+}
+
+#[test]
+fn what_opens_again_in_the_source_meanwhile_is_fenced_again_before_the_rest_is_promoted() {
+    let mut world = World::new(mixed());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(6);
+    assert!(world.writers().is_empty());
+    // Somebody opens it by hand; the standby goes on replaying.
+    world.node("east").logins = true;
+    world.land();
+    for _ in 0..100 {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        assert!(world.writers().len() < 2, "{:?}", world.writers());
+    }
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    assert_eq!(world.writers(), [region("west")]);
+}
+
+#[test]
+fn a_source_that_is_silent_at_the_end_may_be_writable_still_and_the_loss_is_not_final() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(6);
+    world.node("east").reachable = false;
+    world.land();
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    assert!(!run.measured.rpo.r#final, "{:?}", run.measured.rpo);
+    assert!(world.journal.state.may_be_writable.contains(&region("east")));
+    world.node("east").reachable = true;
+    world.run_for(5);
+    assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("west")]));
+}
+
+#[test]
+fn the_gap_in_writing_begins_with_the_record_and_the_fence_has_no_time_of_its_own() {
+    let mut world = World::new(handed_over());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(20);
+    world.land();
+    let run = world.run_to_end().clone();
+    assert!(run.measured.write_gap.is_some_and(|gap| gap >= Millis::from_secs(15)), "{:?}", run.measured);
+    assert_eq!(run.clock.fenced, None);
 }

@@ -9,6 +9,6 @@ pub use figures::{Measured, Predicted, Rpo, RunClock};
 pub use run::{Approval, Gate, OutcomeKind, Phase, Proof, Run, RunKind, Severity, Trigger};
 pub use state::{
     AckedBeat, ActiveRun, Condition, Cooldown, Journal, Lineage, Outcast, PeakReplicas, PolicyState,
-    RunRequest,
+    RunRequest, Settling,
 };
 pub use step::{Step, StepKey, StepState};

@@ -205,6 +205,13 @@ impl Run {
             _ => None,
         })
     }
+    /// Whether all that is recorded to move the writer is an engine's hand-over, none of which was seen done: the source is
+    /// the writer still, and nothing was promoted beside it.
+    pub fn could_still_stay(&self) -> bool {
+        let promotes = |step: &Step| matches!(step.key, StepKey::PromoteData(_)) && step.started.is_some();
+        let moved = |step: &Step| step.key.is_hand_over() && step.is_done();
+        self.yet_to_hand_over().next().is_some() && !self.steps.iter().any(|s| promotes(s) || moved(s))
+    }
     /// Whether the intent to promote was recorded: from then on the plan only goes forward.
     pub fn past_pivot(&self) -> bool {
         self.clock.pivot.is_some()

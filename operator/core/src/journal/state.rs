@@ -108,6 +108,15 @@ pub struct PeakReplicas {
     pub at: Stamp,
 }
 
+/// A public name that is being settled.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Settling {
+    /// The effect.
+    pub step: Step,
+    /// Attempts in a row that failed.
+    pub failures: u32,
+}
+
 /// A condition with a reason that has a runbook.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Condition {
@@ -179,9 +188,9 @@ pub struct PolicyState {
     /// The workload that is being given back, between runs.
     #[serde(default)]
     pub giving_back: Option<Step>,
-    /// The public name that is being settled, between runs.
+    /// Public names that are being settled, between runs.
     #[serde(default)]
-    pub settling: Option<Step>,
+    pub settling: BTreeMap<ItemName, Settling>,
     /// A person said `ack` while another region took writes: if that one turns out to be the only writer, it is the
     /// active region from then on.
     #[serde(default)]
@@ -218,7 +227,7 @@ impl PolicyState {
             lineage: BTreeMap::new(),
             peaks: BTreeMap::new(),
             giving_back: None,
-            settling: None,
+            settling: BTreeMap::new(),
             relearn: false,
             work: None,
             conditions: BTreeMap::new(),
@@ -239,6 +248,10 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Whether a public name is being settled at a pace that needs fresh looks.
+    pub fn is_settling(&self) -> bool {
+        crate::standing::is_settling(&self.state.settling)
+    }
     /// The run that acts, if one does.
     pub fn active_run(&self) -> Option<&Run> {
         self.run.as_ref().filter(|run| !run.phase.is_final())

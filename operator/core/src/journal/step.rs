@@ -106,6 +106,9 @@ pub struct Step {
     pub answered: BTreeMap<ItemName, Stamp>,
     /// `FenceOld`: every effect recorded so far that an abort has to undo, oldest first.
     pub tried: Vec<Action>,
+    /// `HandOver`: an attempt may have been taken, and its effect may be still to come.
+    #[serde(default)]
+    pub may_land: bool,
     /// What was seen, for people.
     pub saw: String,
 }
@@ -125,6 +128,7 @@ impl Step {
             ended: None,
             answered: BTreeMap::new(),
             tried: Vec::new(),
+            may_land: false,
             saw: String::new(),
         }
     }

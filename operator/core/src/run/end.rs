@@ -75,6 +75,14 @@ pub(super) fn abort(d: &mut Draft<'_>, why: &str) {
     d.fire(Rule::RunAborted, why);
 }
 
+/// A hand-over that a person gave up, and that can land no more: the source writes on, what was fenced beside it is opened.
+pub(super) fn hand_over_given_up(d: &mut Draft<'_>, why: &str) {
+    super::undo::keep_undo(d);
+    let to = d.run().to.clone();
+    d.next.state.may_be_writable.remove(&to);
+    abort(d, why);
+}
+
 /// An abort whose undo cannot be seen: the region died meanwhile, and must not hold the policy.
 pub(super) fn abandon_undo(d: &mut Draft<'_>, why: &str) {
     let by_verdict = d.run().trigger == Trigger::Verdict;
@@ -95,9 +103,15 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     if !silent {
         return false;
     }
-    cast_out_lost_target(d, &to);
     let why = format!("{to} was lost after the point of no return: {way} says that {id} is off");
-    release(d, OutcomeKind::TargetLost, Phase::Failed, &why);
+    // Before its engine has handed anything over the source takes writes, by right: only a verdict may leave it.
+    let source_writes = d.run().could_still_stay();
+    if source_writes {
+        super::undo::keep_undo(d);
+    }
+    cast_out_target(d, &to);
+    let outcome = if source_writes { OutcomeKind::Failed } else { OutcomeKind::TargetLost };
+    release(d, outcome, Phase::Failed, &why);
     d.event(true, "TargetLost", why.clone());
     d.fire(Rule::TargetLost, why);
     true
@@ -107,23 +121,26 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
 /// what that takes. Both regions may be writable until then.
 pub(super) fn source_lost(d: &mut Draft<'_>, why: &str) {
     super::undo::keep_undo(d);
+    let to = d.run().to.clone();
+    // The engine may move there yet.
+    cast_out_target(d, &to);
     release(d, OutcomeKind::Failed, Phase::Failed, why);
     d.event(true, "SourceLost", why);
     d.fire(Rule::SourceLost, why);
 }
 
 /// How long a signed call that its target does not check may still land (safety rules, section 4).
-const UNCHECKED_LANDS_WITHIN: Millis = Millis(15 * 60_000);
+pub(super) const UNCHECKED_LANDS_WITHIN: Millis = Millis(15 * 60_000);
 
-/// The lost target stays out while a promotion of it may still land.
-fn cast_out_lost_target(d: &mut Draft<'_>, to: &RegionName) {
+/// The target stays out while what was recorded to make it the writer may still land.
+fn cast_out_target(d: &mut Draft<'_>, to: &RegionName) {
     super::fence::note_outcast(d, to, None);
     let unchecked = d.sight.policy.data.iter().any(|i| i.capability == Capability::Unchecked);
     let issued = d
         .run()
         .steps
         .iter()
-        .filter(|s| matches!(s.key, StepKey::PromoteData(_)))
+        .filter(|s| matches!(s.key, StepKey::PromoteData(_) | StepKey::HandOver(_)))
         .filter_map(|s| s.issued)
         .max_by_key(|s| s.tick);
     let Some(outcast) = d.next.state.outcasts.get_mut(to) else { return };

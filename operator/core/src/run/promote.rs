@@ -30,8 +30,38 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     }
     if first {
         pass_pivot(d, &to);
+    } else if !is_still_closed(d, item) {
+        return false;
     }
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
+}
+
+/// Behind a hand-over, which may have taken long: whether the source is still not seen to write the item, and the target has
+/// all of it. Its silence is no reason to wait: the proof was seen at the point of no return.
+fn is_still_closed(d: &mut Draft<'_>, item: &ItemName) -> bool {
+    if !d.run().steps.iter().any(|s| s.key.is_hand_over()) {
+        return true;
+    }
+    let (from, to) = (d.run().from.clone(), d.run().to.clone());
+    let Some(source) = d.sight.data(item, &from) else { return true };
+    let has_all = d.sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
+    if source.is_closed() && has_all {
+        return true;
+    }
+    let saw = if source.is_closed() {
+        format!("{item} in {to} has not replayed all of it yet")
+    } else {
+        format!("{item} in {from} takes writes again")
+    };
+    d.block(
+        "SoleWriter",
+        saw.clone(),
+        "no region beside the target takes writes, and the target has them all",
+    );
+    d.phase(Phase::Blocked, saw.clone());
+    d.fire(Rule::GateUnmet, saw);
+    d.wake_in(LOOK_AGAIN);
+    false
 }
 
 /// Whether an item's node was looked at in this very pass.
@@ -145,6 +175,7 @@ pub(super) fn pass_pivot(d: &mut Draft<'_>, to: &RegionName) {
     });
     let acked: std::collections::BTreeMap<_, _> = acked.collect();
     d.next.state.may_be_writable.insert(to.clone());
+    d.next.state.outcasts.remove(to);
     let run = d.run();
     run.clock.pivot = Some(now);
     run.acked_at_pivot = acked;
@@ -198,6 +229,11 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         run.measured = measure::measure_rpo(&sight, run);
         return steps::observed(d, step, format!("{item} in {to} takes writes"));
     }
+    if was_cancelled(d, step, item) {
+        d.fire(Rule::StepRepeated, format!("{item}: the engine is at rest, and {to} is a standby still"));
+        d.repeat(step);
+        return true;
+    }
     if facts.is_none() {
         d.block("TargetSilent", d.sight.why_unknown(item, &to), "the target answers, or is attested off");
     } else if grace_left(d, step, item) {
@@ -206,6 +242,20 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         return false;
     }
     steps::try_again(d, step, steps::Patience::Endless)
+}
+
+/// An engine that took a call and then gave it up: it is at rest as the target sees it, long after the answer. Without this it
+/// would be asked again only when the whole time for it is over.
+pub(super) fn was_cancelled(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
+    const LONG: Millis = Millis(60_000);
+    let engine = d.sight.policy.data.iter().any(|i| i.name == *item && i.hands_over);
+    let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
+    let waited = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let Some(run) = d.next.run.as_ref().filter(|_| engine && !under_way && waited >= LONG) else {
+        return false;
+    };
+    let facts = d.sight.data_since(item, &run.to, seen::since(&d.sight, step));
+    facts.is_some_and(|f| f.role == DataRole::Standby && f.unready.is_none())
 }
 
 /// A target that checks nothing gets the same call again only after a while of unchanged reads.
@@ -229,7 +279,9 @@ pub(super) fn look_at_open(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) 
     let run = d.run();
     if !run.steps.iter().any(open) {
         run.clock.promoted = Some(now);
-        let gap = run.clock.first_failure.or(run.clock.fenced).map(|from| now.since_or_wall(&from));
+        // An engine that hands over says not when it stopped the source: at the record of it, at the earliest.
+        let stopped = run.clock.first_failure.or(run.clock.fenced).or(run.clock.pivot);
+        let gap = stopped.map(|from| now.since_or_wall(&from));
         run.measured.write_gap = gap;
         // From here on heartbeats go to the new primary, and traffic belongs there.
         d.next.state.active_region = Some(to);

@@ -207,10 +207,17 @@ fn give_up(d: &mut Draft<'_>, step: &mut Step, patience: Patience, why: String) 
     false
 }
 
+/// A step of an engine that takes minutes as a rule is not overdue after one.
+fn usual_time(d: &Draft<'_>, step: &Step) -> Millis {
+    let (StepKey::HandOver(name) | StepKey::PromoteData(name)) = &step.key else { return Millis(0) };
+    let item = d.sight.policy.data.iter().find(|item| item.name == *name);
+    item.map_or(Millis(0), |item| item.expected_promote.times(3))
+}
+
 fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
     let started = step.started.unwrap_or(d.sight.now);
     let long = d.sight.waited(started);
-    if patience != Patience::Endless || long < OVERDUE {
+    if patience != Patience::Endless || long < usual_time(d, step).max(OVERDUE) {
         return;
     }
     let what = step.action.as_ref().map_or_else(|| "a step".to_owned(), ToString::to_string);

@@ -62,7 +62,16 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     if agree == servers {
         d.run().clock.authoritative = Some(now);
     }
-    steps::observed(d, step, format!("{agree} of {servers} name servers answer with {to}"))
+    let saw = format!("{agree} of {servers} name servers answer with {to}");
+    let Some(contested) = facts.contested.clone() else { return steps::observed(d, step, saw) };
+    if waited < SILENT_SERVER {
+        d.fire(Rule::StepAwaited, contested);
+        d.wake_in(LOOK_AGAIN);
+        return false;
+    }
+    // It cannot be mended within the run; settling goes on with it.
+    d.event(true, "TrafficContested", format!("{item}: {contested}"));
+    steps::observed(d, step, format!("{saw}, but {contested}"))
 }
 
 /// Looks for N successes in a row through the public name, all of them after the flip.

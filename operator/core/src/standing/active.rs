@@ -122,13 +122,7 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
 pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
     let active = d.next.state.active_region.as_ref();
     let writes = |region: &RegionName| is_seen_writing(d, region);
-    let running = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot());
-    let promoted = running.map(|r| &r.to);
-    // Until its engine has handed everything over, the source takes writes by right.
-    let writes = |region: &RegionName| {
-        let keeps = running.is_some_and(|r| r.from == *region && r.yet_to_hand_over().next().is_some());
-        !keeps && writes(region)
-    };
+    let promoted = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to);
     let regions = &d.sight.policy.regions;
     regions
         .iter()

@@ -14,7 +14,7 @@ pub(crate) use compute::{give_back, judge_compute, remember_peaks};
 pub(crate) use loss::finish_loss;
 pub(crate) use open::{open_by_verdict, take_request};
 pub(crate) use outcasts::tend_outcasts;
-pub(crate) use settle::settle_traffic;
+pub(crate) use settle::{is_settling, settle_traffic};
 pub(crate) use witness::raise_first_witness;
 
 use crate::draft::Draft;

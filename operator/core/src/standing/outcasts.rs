@@ -6,6 +6,7 @@ use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
 use crate::journal::{Outcast, Run, Step, StepKey};
+use crate::policy::DataItem;
 use crate::proof;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
@@ -28,23 +29,21 @@ enum During {
 pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
     let Some(active) = d.next.state.active_region.clone() else { return };
     let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
-    let in_run = running.is_some();
     let during = if running.is_some_and(crate::run::has_effects) { During::Run } else { During::Calm };
     let names: Vec<RegionName> = d.next.state.outcasts.keys().cloned().collect();
     for region in names {
         let fences_it =
             |r: &&Run| !r.past_pivot() && r.steps.iter().any(|s| s.key == StepKey::FenceOld(region.clone()));
         let running = d.next.run.as_ref().filter(|r| !r.phase.is_final());
-        // Until its engine has handed everything over it takes writes by right, and nothing else is recorded.
-        if running
-            .is_some_and(|r| r.past_pivot() && r.from == region && r.yet_to_hand_over().next().is_some())
-        {
+        // The run makes it the writer.
+        if running.is_some_and(|r| r.past_pivot() && r.to == region) {
             continue;
         }
         if running.filter(fences_it).is_some_and(|r| during == During::Run || r.clock.decided.is_some()) {
             continue;
         }
-        if region == active && !in_run {
+        let waits = during == During::Calm && running.is_none_or(|r| r.clock.decided.is_none());
+        if region == active && waits {
             tend_active(d, &region);
             continue;
         }
@@ -54,7 +53,8 @@ pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
             d.fire(Rule::Rejoined, format!("{region} follows {active} again"));
             continue;
         }
-        if region != active {
+        let is_left = running.is_some_and(|r| r.past_pivot() && r.from == region);
+        if region != active || is_left {
             tend(d, &region, &active, during);
         }
     }
@@ -110,7 +110,12 @@ fn undo_rest(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
 
 fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool {
     let policy = d.sight.policy;
-    !policy.data.is_empty()
+    // What an unchecked call may still make a writer looks like any standby until then.
+    let may_land = d.next.state.outcasts.get(region).is_some_and(|outcast| {
+        outcast.promotion_pending && outcast.not_before.is_some_and(|t| d.sight.now.since(&t).is_none())
+    });
+    !may_land
+        && !policy.data.is_empty()
         && policy.data.iter().all(|item| {
             let (Some(back), Some(writer)) =
                 (d.sight.data(&item.name, region), d.sight.data(&item.name, active))
@@ -127,15 +132,21 @@ fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool
 /// Whether a region is not seen closed. What works there for a recorded rejoin is not taken for a writer as long as
 /// the application's own write is refused: the hook has to log in to the node that it brings back.
 pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
-    let work = d.next.state.outcasts.get(region).and_then(|o| o.work.as_ref());
+    let outcast = d.next.state.outcasts.get(region);
+    let work = outcast.and_then(|o| o.work.as_ref());
     let rejoining = work.is_some_and(|step| matches!(step.action, Some(Action::Rejoin { .. })));
-    if !rejoining {
-        return d.sight.takes_writes(region);
-    }
-    d.sight.policy.data.iter().any(|item| {
-        d.sight
-            .data(&item.name, region)
-            .is_some_and(|facts| !facts.is_closed() && facts.closed.app_write_refused != Some(true))
+    // What its engine moves takes writes where it is, by right.
+    let arriving = outcast.is_some_and(|o| o.promotion_pending);
+    let moves =
+        |item: &DataItem| d.sight.is_yet_to_hand_over(&item.name, region) || (arriving && item.hands_over);
+    d.sight.policy.data.iter().filter(|item| !moves(item)).any(|item| {
+        d.sight.data(&item.name, region).is_some_and(|facts| {
+            if rejoining {
+                !facts.is_closed() && facts.closed.app_write_refused != Some(true)
+            } else {
+                facts.takes_writes()
+            }
+        })
     })
 }
 
@@ -158,7 +169,10 @@ fn tend(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, during: Dur
                 Some(saw) => {
                     outcast.work = None;
                     outcast.proven = Some(d.sight.now);
-                    d.next.state.may_be_writable.remove(region);
+                    let moves = |item: &DataItem| d.sight.is_yet_to_hand_over(&item.name, region);
+                    if !d.sight.policy.data.iter().any(moves) {
+                        d.next.state.may_be_writable.remove(region);
+                    }
                     "fenced again, not rejoined yet".clone_into(&mut outcast.message);
                     d.fire(Rule::FencedAgain, format!("{region} is closed again: {saw}"));
                 }

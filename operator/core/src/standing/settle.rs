@@ -3,90 +3,121 @@
 use super::{LOOK_AGAIN, may_act};
 use crate::draft::Draft;
 use crate::effect::Action;
-use crate::facts::TrafficFacts;
+use crate::facts::{Outcome, TrafficFacts};
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Step, StepKey, StepState};
+use crate::journal::{Settling, Step, StepKey};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
 use crate::time::{Millis, Tick};
+use std::collections::BTreeMap;
 
-/// Attempts before another name has its turn.
-const ATTEMPTS: u32 = 5;
+/// So many failures in a row are told, once, and then it is tried ever more seldom.
+const TOLD_AFTER: u32 = 5;
+/// Between two attempts from then on, doubling up to [`LONGEST_REST`].
+const FIRST_REST: Millis = Millis(60_000);
+const LONGEST_REST: Millis = Millis(15 * 60_000);
 
-/// Settles names, one effect at a time, between runs: the active region must be what they fall back to when all that was
-/// set on the day is gone (safety rules, section 11). It can wait: until then what was set holds.
+/// Settles names between runs: the active region must be what they fall back to when all that was set on the day is gone
+/// (safety rules, section 11). It can wait: until then what was set holds. At most one new effect a pass.
 pub(crate) fn settle_traffic(d: &mut Draft<'_>) {
-    if !may_act(d) || !d.effects.is_empty() {
+    if !may_act(d) || !d.effects.is_empty() || is_split(d) {
         return;
     }
-    match d.next.state.settling.take() {
-        Some(step) if step.state != StepState::Failed => go_on(d, step),
-        last => begin(d, last.as_ref()),
+    let Some(active) = d.next.state.active_region.clone() else { return };
+    let names: Vec<ItemName> = d.policy().traffic.iter().map(|t| t.name.clone()).collect();
+    d.next.state.settling.retain(|name, _| names.contains(name));
+    for name in names {
+        if !d.effects.is_empty() {
+            return;
+        }
+        match d.next.state.settling.get(&name).cloned() {
+            Some(settling) => go_on(d, name, settling, &active),
+            None => begin(d, name, &active),
+        }
     }
 }
 
-/// Whether every server answers with the active region, and something that was set carries it there.
+/// No name is made to stay anywhere while two regions take writes.
+fn is_split(d: &Draft<'_>) -> bool {
+    d.next.state.conditions.get("SplitBrain").is_some_and(|condition| !condition.ok)
+}
+
+/// Whether every server answers with the active region, and something that was set carries it there or may carry it away.
 fn leans(facts: &TrafficFacts, active: &RegionName) -> bool {
-    facts.points_to.as_ref() == Some(active) && facts.agree == facts.servers && facts.unsettled.is_some()
+    let moved = facts.points_to.as_ref() == Some(active) && facts.agree == facts.servers;
+    moved && (facts.unsettled.is_some() || facts.contested.is_some())
 }
 
-/// The name that is settled next, after `last`.
-fn next_to_settle(d: &Draft<'_>, last: Option<&Action>) -> Option<(ItemName, RegionName)> {
-    let active = d.next.state.active_region.as_ref()?;
-    let leaning =
-        |item: &&ItemName| d.sight.traffic_since(item, Tick(0)).is_some_and(|facts| leans(facts, active));
-    let all: Vec<&ItemName> = d.policy().traffic.iter().map(|t| &t.name).filter(leaning).collect();
-    // One that fails does not keep the others waiting.
-    let is_last = |name: &&ItemName| matches!(last, Some(Action::Settle { item, .. }) if item == *name);
-    let after = all.iter().position(is_last).map_or(0, |at| at + 1);
-    let item = all.get(after).or_else(|| all.first())?;
-    Some(((*item).clone(), active.clone()))
-}
-
-fn begin(d: &mut Draft<'_>, last: Option<&Step>) {
-    let Some((item, region)) = next_to_settle(d, last.and_then(|step| step.action.as_ref())) else {
+fn begin(d: &mut Draft<'_>, item: ItemName, active: &RegionName) {
+    if !d.sight.traffic_since(&item, Tick(0)).is_some_and(|facts| leans(facts, active)) {
         return;
-    };
+    }
     let mut step = Step::new(StepKey::FlipTraffic(item.clone()));
-    let action = Action::Settle { item, region };
+    let action = Action::Settle { item: item.clone(), region: active.clone() };
     d.fire(Rule::TrafficSettled, action.to_string());
     d.intend(&mut step, action);
-    d.next.state.settling = Some(step);
+    d.next.state.settling.insert(item, Settling { step, failures: 0 });
 }
 
-fn go_on(d: &mut Draft<'_>, mut step: Step) {
-    let Some(Action::Settle { item, region }) = step.action.clone() else { return };
+fn go_on(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, active: &RegionName) {
+    let step = &mut settling.step;
     let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
-    let is_wanted = d.policy().traffic.iter().any(|t| t.name == item)
-        && d.next.state.active_region.as_ref() == Some(&region);
-    if !is_wanted && !under_way {
+    let region = step.action.as_ref().and_then(|action| match action {
+        Action::Settle { region, .. } => Some(region.clone()),
+        _ => None,
+    });
+    if region.as_ref() != Some(active) && !under_way {
+        d.next.state.settling.remove(&item);
         return;
     }
     let issued = step.issued.map(|at| d.sight.tick_of(at)).unwrap_or_default();
     let seen = d.sight.traffic_since(&item, issued.plus(Millis(1)));
-    if seen.is_some_and(|facts| facts.points_to.as_ref() == Some(&region) && facts.unsettled.is_none()) {
-        d.fire(Rule::TrafficSettled, format!("{item} stays at {region} by itself"));
+    let is_calm = |facts: &TrafficFacts| facts.unsettled.is_none() && facts.contested.is_none();
+    if seen.is_some_and(|facts| facts.points_to.as_ref() == Some(active) && is_calm(facts)) {
+        d.next.state.settling.remove(&item);
+        d.fire(Rule::TrafficSettled, format!("{item} stays at {active} by itself"));
         return;
     }
-    match retry::judge(&d.sight, &step) {
+    match retry::judge(&d.sight, step) {
         Next::Wait(pause, _) => d.wake_in(pause.max(LOOK_AGAIN)),
         // Its number is old: the next one has a newer.
         Next::Superseded(why) => {
+            d.next.state.settling.remove(&item);
             d.fire(Rule::Superseded, why);
             d.wake_in(LOOK_AGAIN);
-            return;
         }
-        Next::Repeat(why) if step.attempts >= ATTEMPTS => {
-            d.event(true, "SettleFailed", why.clone());
-            d.fire(Rule::TrafficSettled, why.clone());
-            step.state = StepState::Failed;
-            step.saw = why;
-            d.wake_in(LOOK_AGAIN);
-        }
-        Next::Repeat(why) => {
-            d.fire(Rule::TrafficSettled, why);
-            d.repeat(&mut step);
-        }
+        Next::Repeat(why) => try_again(d, item, settling, why),
     }
-    d.next.state.settling = Some(step);
+}
+
+fn try_again(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, why: String) {
+    let waited = settling.step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let rest = rest_after(settling.failures);
+    if waited < rest {
+        d.wake_in(Millis(rest.0 - waited.0));
+        return;
+    }
+    // Waiting for what was sent is no failure, however often it is asked for.
+    let outcome = settling.step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq));
+    let failed = outcome.is_some_and(|o| !matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
+    settling.failures = if failed { settling.failures.saturating_add(1) } else { 0 };
+    if settling.failures == TOLD_AFTER {
+        d.event(true, "SettleFailed", why.clone());
+    }
+    d.fire(Rule::TrafficSettled, why);
+    d.repeat(&mut settling.step);
+    d.next.state.settling.insert(item, settling);
+}
+
+/// How long to rest before the next attempt.
+fn rest_after(failures: u32) -> Millis {
+    match failures.checked_sub(TOLD_AFTER) {
+        None => Millis(0),
+        Some(more) => FIRST_REST.times(1 << more.min(8)).min(LONGEST_REST),
+    }
+}
+
+/// Whether any name is being settled at a pace that needs fresh looks.
+pub(crate) fn is_settling(settling: &BTreeMap<ItemName, Settling>) -> bool {
+    settling.values().any(|settling| settling.failures < TOLD_AFTER)
 }

@@ -127,6 +127,8 @@ pub struct Engine {
     pub moving_to: Option<RegionName>,
     /// It does at once what it accepts.
     pub prompt: bool,
+    /// It accepts nothing: a right is missing.
+    pub refuses: bool,
     /// What a region says against taking over or handing over.
     pub unfit: BTreeMap<RegionName, String>,
 }
@@ -163,6 +165,8 @@ pub struct World {
     pub leans_on: Option<String>,
     /// The zone's control plane takes changes.
     pub settles: bool,
+    /// And never comes to the end of them.
+    pub settles_slowly: bool,
     /// The compute item `web`, by region; looked at only where the policy has it.
     pub pods: BTreeMap<RegionName, Pods>,
     pub dns_up: bool,
@@ -221,6 +225,7 @@ impl World {
                 witness: None,
                 moving_to: None,
                 prompt: true,
+                refuses: false,
                 unfit: BTreeMap::new(),
             },
             points_to: region("east"),
@@ -228,6 +233,7 @@ impl World {
             flips_lean: false,
             leans_on: None,
             settles: true,
+            settles_slowly: false,
             pods,
             dns_up: true,
             power_reachable: true,
@@ -462,7 +468,8 @@ impl World {
             upstream: None,
             witness: engine.witness.clone(),
             closed: ClosedView::default(),
-            unfit: moving.or_else(|| engine.unfit.get(name).cloned()),
+            unfit: engine.unfit.get(name).cloned(),
+            unready: moving,
             ..node
         })
     }
@@ -573,6 +580,9 @@ impl World {
                 }
                 self.engine.witness = Some(mark);
             }
+            Action::SwitchOver { .. } if self.engine.refuses => {
+                return Outcome::Failed(ErrorClass::Denied, "rds:SwitchoverGlobalCluster".into());
+            }
             Action::SwitchOver { from, to, .. } => {
                 if !(self.serves(from) && self.serves(to) && self.engine.writer == *from) {
                     return Outcome::Failed(ErrorClass::Transient, "no switchover now".into());
@@ -660,7 +670,9 @@ impl World {
                 if !self.settles {
                     return Outcome::Failed(ErrorClass::Transient, "the control plane is silent".into());
                 }
-                self.leans_on = None;
+                if !self.settles_slowly {
+                    self.leans_on = None;
+                }
             }
             Action::Scale { region, replicas, .. } => {
                 return self

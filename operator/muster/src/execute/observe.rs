@@ -56,7 +56,7 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let outcasts: BTreeSet<RegionName> = state.outcasts.keys().cloned().collect();
     let works = state.work.is_some() || state.outcasts.values().any(|outcast| outcast.work.is_some());
     let gives_back = state.giving_back.is_some();
-    let settles = state.settling.is_some();
+    let settles = journal.is_settling();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
     match journal.active_run() {
