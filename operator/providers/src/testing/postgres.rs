@@ -1,6 +1,6 @@
 //! A PostgreSQL primary and its standbys, ready for Muster: schema, roles, an `orders` table of the application.
 
-use crate::postgres::{Application, Node, PostgresConfig, TlsMode, setup_sql};
+use crate::postgres::{Application, Node, PostgresConfig, TlsMode, managed_setup_sql, setup_sql};
 use muster_core::ids::{ItemName, Owner, RegionName};
 use muster_core::secret::Secret;
 use nix::sys::signal::{Signal, kill};
@@ -50,6 +50,15 @@ impl Pair {
     /// Starts a primary in the first region and a standby in each other one. `settings` go to every server's
     /// configuration.
     pub async fn start(regions: &[&str], settings: &str) -> io::Result<Self> {
+        Self::start_with(regions, settings, &setup_sql(MUSTER, APPLICATION)).await
+    }
+
+    /// The same, with no more of Muster's schema than a managed database can have.
+    pub async fn start_managed(regions: &[&str], settings: &str) -> io::Result<Self> {
+        Self::start_with(regions, settings, &managed_setup_sql(MUSTER)).await
+    }
+
+    async fn start_with(regions: &[&str], settings: &str, setup: &str) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-pg-").tempdir()?;
         let mut pair = Self { servers: Vec::new(), folder };
         hand_over(pair.folder.path())?;
@@ -60,7 +69,7 @@ impl Pair {
         let first = pair.servers.first_mut().ok_or_else(|| other("a pair needs a region"))?;
         first.make(settings)?;
         first.start().await?;
-        first.prepare_database().await?;
+        first.prepare_database(setup).await?;
         let source = first.port;
         for standby in &mut pair.servers[1..] {
             standby.copy_from(source)?;
@@ -165,14 +174,14 @@ impl Server {
         ]))
     }
 
-    async fn prepare_database(&self) -> io::Result<()> {
+    async fn prepare_database(&self, setup: &str) -> io::Result<()> {
         self.sql_in("postgres", &format!("create role {MUSTER} login password '{MUSTER}'")).await?;
         self.sql_in("postgres", &format!("create role {APPLICATION} login password '{APPLICATION}'")).await?;
         self.sql_in("postgres", &format!("create database {DATABASE} owner postgres")).await?;
         self.sql("create table orders (id bigserial primary key, item text); create table notes (item text)")
             .await?;
         self.sql(&format!("grant all on orders, orders_id_seq, notes to {APPLICATION}")).await?;
-        self.sql(&setup_sql(MUSTER, APPLICATION)).await?;
+        self.sql(setup).await?;
         Ok(())
     }
 
