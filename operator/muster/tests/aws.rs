@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
 }
 
 fn policies(text: &str) -> Vec<CheckedPolicy> {
-    read_policies(text).unwrap_or_else(|report| panic!("{report:?}\n{text}"))
+    read_policies(text).expect("good policies")
 }
 
 fn good(name: &str) -> Vec<CheckedPolicy> {
@@ -47,7 +47,9 @@ fn policy_with(fragment: &str) -> String {
         );
     }
     for line in fragment.lines() {
-        text.push_str(&format!("  {line}\n"));
+        text.push_str("  ");
+        text.push_str(line);
+        text.push('\n');
     }
     text
 }
@@ -100,7 +102,12 @@ fn rights_are_shown_with_a_reason_for_each() {
 fn every_statement_says_on_what_and_has_a_name_of_its_own() {
     let record = policy_with(&fenced(&read("../../docs/aws.md"), "yaml")[1]);
     let mut all = policies(&record);
-    all.extend(policies(&record.replace("record: shop.", "record: cart.").replace("roleArn", "#")));
+    all.extend(policies(
+        &record
+            .replace("record: shop.", "record: cart.")
+            .replace("roleArn", "#")
+            .replace("externalIdSecret", "#"),
+    ));
     all.extend(policies(&record.replace("record: shop.", "record: blog.")));
     all.extend(good("aurora"));
     all.extend(good("health-object"));
