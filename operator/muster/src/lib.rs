@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod assemble;
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod controllers;

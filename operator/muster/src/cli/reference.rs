@@ -27,7 +27,7 @@ pub(super) fn markdown() -> String {
     }
     for name in verbs() {
         if let Some(verb) = command.find_subcommand_mut(name) {
-            section(&mut out, verb);
+            section(&mut out, "muster", verb);
         }
     }
     out
@@ -41,10 +41,12 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn section(out: &mut String, verb: &mut Command) {
+/// A verb, and the verbs within it. `group`: what is typed before it.
+fn section(out: &mut String, group: &str, verb: &mut Command) {
+    let name = format!("{group} {}", verb.get_name());
     let usage = verb.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    let _ = write!(out, "\n## muster {}\n\n{}.\n\n```\n{usage}\n```\n\n", verb.get_name(), about(verb));
+    let _ = write!(out, "\n## {name}\n\n{}.\n\n```\n{usage}\n```\n\n", about(verb));
     options(out, verb.get_arguments().filter(|a| !a.is_global_set() && a.get_id() != "help"));
     if let Some(examples) = verb.get_after_help() {
         let examples = examples.to_string();
@@ -55,6 +57,9 @@ fn section(out: &mut String, verb: &mut Command) {
         if !more.is_empty() {
             let _ = write!(out, "\n{}\n", more.trim_end());
         }
+    }
+    for verb in verb.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
+        section(out, &name, verb);
     }
 }
 
@@ -119,6 +124,11 @@ mod tests {
             );
             let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(examples.contains("Examples:\n  muster "), "{} has no examples", verb.get_name());
+            for inner in verb.get_subcommands().filter(|v| !v.is_hide_set()) {
+                let examples = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let name = format!("muster {} {}", verb.get_name(), inner.get_name());
+                assert!(examples.contains(&format!("Examples:\n  {name} ")), "{name} has no examples");
+            }
         }
         for name in grouped {
             assert!(command.find_subcommand(name).is_some(), "the help page names {name}, which is no verb");

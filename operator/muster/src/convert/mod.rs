@@ -32,6 +32,8 @@ pub use data::{DataConfig, EngineConfig};
 pub use secrets::{FolderSecrets, SecretError, SecretSource, UnresolvedSecrets};
 pub use traffic::TrafficConfig;
 
+pub(crate) use names::fold;
+
 use findings::Findings;
 use muster_core::ids::{ItemName, Owner, PolicyName, RegionName};
 use muster_core::policy::{Mode, Objectives, Policy, ProofClass, Safety, WithoutFence};

@@ -31,7 +31,7 @@ pub(super) fn is_in_zone(name: &str, zone: &str) -> bool {
 }
 
 /// As names compare: without case and without the last dot.
-pub(super) fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 

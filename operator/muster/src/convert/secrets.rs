@@ -136,7 +136,7 @@ pub(crate) fn usable(text: &str, place: String) -> Result<Secret, SecretError> {
 }
 
 /// The variable that holds `name/key`.
-fn variable_of(name: &str, key: &str) -> String {
+pub(crate) fn variable_of(name: &str, key: &str) -> String {
     let fold = |c: char| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_uppercase() };
     format!("MUSTER_SECRET_{name}_{key}").chars().map(fold).collect()
 }

@@ -72,7 +72,7 @@ pub fn validate_files(files: &[PathBuf], environment: Environment, secrets: &dyn
 }
 
 /// A device or a pipe has no end: no more is read than could be taken.
-fn read_bounded(file: &Path) -> std::io::Result<String> {
+pub(crate) fn read_bounded(file: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut bytes = Vec::new();
     let most = muster_crds::load::MAX_FILE_BYTES as u64 + 1;

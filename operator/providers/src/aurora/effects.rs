@@ -3,7 +3,7 @@
 use super::judge::{Verdict, judge_failover, judge_switchover, latest};
 use super::view::{ClusterView, GlobalView};
 use super::{AuroraData, Member};
-use crate::aws::CallError;
+use crate::aws::{Action, CallError};
 use crate::postgres::guarded::{self, NUMBERS, lease_lost, outcome_of};
 use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{ErrorClass, Outcome};
@@ -76,14 +76,14 @@ impl AuroraData {
                 Call::SwitchOver => {
                     let request = client.switchover_global_cluster().global_cluster_identifier(cluster);
                     let answer = Box::pin(request.target_db_cluster_identifier(target).send()).await;
-                    answer.map(drop).map_err(|error| CallError::new("rds:SwitchoverGlobalCluster", &error))
+                    answer.map(drop).map_err(|error| CallError::new(Action::SwitchoverGlobalCluster, &error))
                 }
                 Call::FailOver => {
                     // Without `allow_data_loss` it would be a switchover, which waits for a primary that may be gone.
                     let request = client.failover_global_cluster().global_cluster_identifier(cluster);
                     let request = request.target_db_cluster_identifier(target).allow_data_loss(true);
                     let answer = Box::pin(request.send()).await;
-                    answer.map(drop).map_err(|error| CallError::new("rds:FailoverGlobalCluster", &error))
+                    answer.map(drop).map_err(|error| CallError::new(Action::FailoverGlobalCluster, &error))
                 }
             }
         };

@@ -1,5 +1,6 @@
 //! What a failed call says, and whether it can have happened all the same.
 
+use super::Action;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use muster_core::facts::ErrorClass;
@@ -18,7 +19,7 @@ pub(crate) struct CallError {
 }
 
 impl CallError {
-    pub(crate) fn new<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn new<E>(action: Action, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -30,16 +31,16 @@ impl CallError {
             _ => ErrorClass::UnknownOutcome,
         };
         let why = match (&code, error.message()) {
-            (Some(code), Some(message)) => format!("{operation}: {code}: {message}"),
-            (Some(code), None) => format!("{operation}: {code}"),
-            _ => format!("{operation}: {}", DisplayErrorContext(error)),
+            (Some(code), Some(message)) => format!("{action}: {code}: {message}"),
+            (Some(code), None) => format!("{action}: {code}"),
+            _ => format!("{action}: {}", DisplayErrorContext(error)),
         };
         Self { code, class, why }
     }
 
     /// No answer, or only the beginning of one.
-    pub(crate) fn unanswered(operation: &str, why: impl Display) -> Self {
-        Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{operation}: {why}") }
+    pub(crate) fn unanswered(action: Action, why: impl Display) -> Self {
+        Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{action}: {why}") }
     }
 }
 

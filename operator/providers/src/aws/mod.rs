@@ -8,15 +8,18 @@
 //!   a call to one region needs no other one.
 //! - What RDS lists in an account and region is read once for all policies (`shared_read.rs`).
 //! - Nothing connects before the first call.
+//! - Each call has its name and its rights in one table (`permissions.rs`).
 //!
 //! What this module must never do: show a credential or an external id.
 
 mod account;
 mod error;
+pub mod permissions;
 mod rds;
 mod shared_read;
 
 pub use account::{Account, AwsAccess, AwsAccounts, AwsPlace};
 
 pub(crate) use error::CallError;
+pub(crate) use permissions::Action;
 pub(crate) use rds::Rds;

@@ -1,8 +1,8 @@
 //! RDS in one region of an account: its client, and reads that all policies share.
 
-use super::CallError;
 use super::account::Way;
 use super::shared_read::SharedRead;
+use super::{Action, CallError};
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, GlobalCluster};
 use muster_core::facts::ErrorClass;
@@ -99,7 +99,7 @@ impl fmt::Debug for Rds {
 }
 
 async fn list_global_clusters(client: &Client) -> Result<Vec<GlobalCluster>, CallError> {
-    const CALL: &str = "rds:DescribeGlobalClusters";
+    const CALL: Action = Action::DescribeGlobalClusters;
     let (mut all, mut marker) = (Vec::new(), None);
     for _ in 0..PAGES {
         let list = client.describe_global_clusters().max_records(PAGE).set_marker(marker.take());
@@ -114,7 +114,7 @@ async fn list_global_clusters(client: &Client) -> Result<Vec<GlobalCluster>, Cal
 }
 
 async fn list_clusters(client: &Client) -> Result<Vec<DbCluster>, CallError> {
-    const CALL: &str = "rds:DescribeDBClusters";
+    const CALL: Action = Action::DescribeDbClusters;
     let (mut all, mut marker) = (Vec::new(), None);
     for _ in 0..PAGES {
         let list = client.describe_db_clusters().max_records(PAGE).set_marker(marker.take());
@@ -128,7 +128,7 @@ async fn list_clusters(client: &Client) -> Result<Vec<DbCluster>, CallError> {
     Err(endless(CALL))
 }
 
-fn endless(call: &str) -> CallError {
+fn endless(call: Action) -> CallError {
     let why = format!("{call}: more than {PAGES} pages");
     CallError { code: None, class: ErrorClass::Transient, why }
 }

@@ -23,6 +23,15 @@ impl Target {
             Err(_) => Self::Cname(text.to_owned()),
         }
     }
+
+    /// The type of record that says so.
+    pub const fn record_type(&self) -> &'static str {
+        match self {
+            Self::A(_) => "A",
+            Self::Aaaa(_) => "AAAA",
+            Self::Cname(_) => "CNAME",
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -10,7 +10,7 @@ type Group = (&'static str, &'static [&'static str]);
 
 /// Verbs by what a person is about to do. A test sees that none is missing.
 const GROUPS: &[Group] = &[
-    ("Begin", &["demo", "validate", "setup-sql"]),
+    ("Begin", &["demo", "validate", "setup-sql", "aws"]),
     ("Run", &["local", "operator", "vantage"]),
     ("Look", &["status", "explain", "plan", "probe"]),
     ("Act", &["failover", "switchover", "failback", "approve", "abort", "pause", "resume", "ack", "adopt"]),

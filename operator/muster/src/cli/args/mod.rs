@@ -1,5 +1,6 @@
 //! The command line's grammar, from which `--help`, completion and docs/cli.md are made.
 
+mod aws;
 mod help;
 mod runs;
 mod watch;
@@ -7,6 +8,7 @@ mod watch;
 pub use crate::controllers::Settings as OperatorArgs;
 pub use crate::local::Settings as LocalArgs;
 pub use crate::vantage::Settings as VantageArgs;
+pub use aws::{AwsArgs, AwsVerb, IamArgs, IamFormat, PlanDnsArgs, PlanFormat};
 pub use help::{command, groups};
 pub use runs::{
     ApproveArgs, ConsentArgs, KindArg, PlanArgs, ReasonArgs, StartArgs, WaitArgs, WhoArgs, WishArgs,
@@ -125,6 +127,8 @@ pub enum Verb {
     Validate(ValidateArgs),
     /// Print the SQL that makes Muster's part of a database
     SetupSql(SetupSqlArgs),
+    /// Print what policies need of AWS: the least rights, and what must exist for a name
+    Aws(AwsArgs),
     /// Step through the recorded decisions of a run
     Replay(ReplayArgs),
     /// Run the controller without a cluster

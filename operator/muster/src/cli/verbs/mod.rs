@@ -1,6 +1,8 @@
 //! The verbs, a module per kind: each asks the server or the person, and prints what a view made.
 
+mod aws;
 mod consent;
+mod files;
 mod follow;
 mod in_cluster;
 mod look;
@@ -40,6 +42,7 @@ pub(super) async fn run(cli: Cli) -> Done {
         Verb::Resume(args) => wishes::resume(&cx, &args).await,
         Verb::Validate(args) => validate::run(&cx, &args),
         Verb::SetupSql(args) => setup_sql(&cx, &args),
+        Verb::Aws(args) => aws::run(&cx, &args),
         Verb::Replay(args) => replay::run(&cx, &args).await,
         Verb::Local(args) => serve::local(&cx, args).await,
         Verb::Operator(args) => serve::operator(args).await,

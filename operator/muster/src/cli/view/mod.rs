@@ -1,5 +1,6 @@
 //! What people see, as pure text: data in, lines out. No IO, no clock; the reader's time zone is an argument.
 
+pub mod aws;
 pub mod explain;
 pub mod history;
 pub mod phases;

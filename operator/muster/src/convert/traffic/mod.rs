@@ -131,12 +131,12 @@ impl Steered<'_> {
     }
 
     fn check_targets(&self, findings: &mut Findings) {
-        let first = self.targets.first().map(|t| record_type(&Target::parse(t.address)));
+        let first = self.targets.first().map(|t| Target::parse(t.address).record_type());
         let mut seen = BTreeMap::new();
         for (index, target) in self.targets.iter().enumerate() {
             let path = format!("{}.{}[{index}].address", self.way, self.list);
             let parsed = Target::parse(target.address);
-            let kind = record_type(&parsed);
+            let kind = parsed.record_type();
             let is_address_like = target.address.split('.').count() == 4
                 && target.address.bytes().all(|b| b.is_ascii_digit() || b == b'.');
             if matches!(&parsed, Target::Cname(name) if !is_domain_name(name) || is_address_like) {
@@ -161,7 +161,7 @@ impl Steered<'_> {
     }
 
     fn kind(&self) -> &'static str {
-        self.targets.first().map_or("A", |t| record_type(&Target::parse(t.address)))
+        self.targets.first().map_or("A", |t| Target::parse(t.address).record_type())
     }
 
     /// The name's is the same for every engine: it is one, whoever serves it.
@@ -188,13 +188,5 @@ fn check_domain_name(name: &str, path: &str, findings: &mut Findings) {
     if !is_domain_name(name) {
         let message = format!("`{name}` is not a domain name");
         findings.error(path, message, "write it like shop.example.com, without port or scheme");
-    }
-}
-
-const fn record_type(target: &Target) -> &'static str {
-    match target {
-        Target::A(_) => "A",
-        Target::Aaaa(_) => "AAAA",
-        Target::Cname(_) => "CNAME",
     }
 }

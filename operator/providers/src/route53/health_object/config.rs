@@ -63,6 +63,9 @@ pub enum HealthObjectConfigError {
 }
 
 impl HealthObjectConfig {
+    /// What stands before the secret in an object that is on.
+    pub const ON: &'static str = "muster-on-";
+
     /// Whether a text can be the markers' secret.
     pub fn is_secret(text: &str) -> bool {
         (16..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())

@@ -8,13 +8,14 @@
 //! No text ever comes twice from different effects, since each has a number of its own: a write that stands on an older text
 //! finds another one.
 
+use super::config::HealthObjectConfig;
 use muster_core::facts::Witness;
 use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
 use muster_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 /// The first line begins so where traffic belongs to the region.
-const ON: &str = "muster-on-";
+const ON: &str = HealthObjectConfig::ON;
 /// The first line where it does not.
 const OFF: &str = "muster-off";
 

@@ -182,7 +182,7 @@ impl Memory {
 mod tests {
     use super::super::marker::{Marker, Signal};
     use super::*;
-    use crate::aws::CallError;
+    use crate::aws::{Action, CallError};
 
     fn standing(signal: Signal, seq: u64) -> Standing {
         let witness = Witness { owner: "uid-1".into(), epoch: Epoch(1), term: Term(0), seq: Seq(seq) };
@@ -191,7 +191,7 @@ mod tests {
 
     fn answers(east: Option<Standing>, west: Option<Standing>) -> Answers {
         let answer =
-            |found: Option<Standing>| found.ok_or_else(|| CallError::unanswered("s3:GetObject", "silent"));
+            |found: Option<Standing>| found.ok_or_else(|| CallError::unanswered(Action::GetObject, "silent"));
         [("east", east), ("west", west)]
             .map(|(region, found)| (RegionName::from(region), answer(found)))
             .into()

@@ -46,7 +46,7 @@ pub use config::{HealthObjectConfig, HealthObjectConfigError, MarkerPlace};
 
 use super::config::ServerName;
 use super::verb::{VerbError, end_verb};
-use crate::aws::{Account, CallError};
+use crate::aws::{Account, Action, CallError};
 use crate::dns::{SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
@@ -229,7 +229,7 @@ async fn switch_off_other(
     match timeout(share_of(ctx), write).await {
         Ok(Err(VerbError::After(error))) => Err(unknown(error.why)),
         Ok(ended) => ended,
-        Err(_) => Err(unknown("s3:PutObject: no answer".to_owned())),
+        Err(_) => Err(unknown(format!("{}: no answer", Action::PutObject))),
     }
 }
 

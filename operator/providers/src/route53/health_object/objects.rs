@@ -5,7 +5,7 @@ use super::config::MarkerPlace;
 use super::judge::{Goal, Standing};
 use super::marker::{parse_marker, write_marker};
 use crate::OpCtx;
-use crate::aws::{Account, CallError};
+use crate::aws::{Account, Action, CallError};
 use aws_sdk_s3::primitives::ByteStream;
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 /// A marker is far shorter; more is not even read.
 const LONGEST: i64 = 4096;
-const GET: &str = "s3:GetObject";
-const PUT: &str = "s3:PutObject";
+const GET: Action = Action::GetObject;
+const PUT: Action = Action::PutObject;
 
 /// The markers of one name.
 pub(super) struct Objects {
@@ -130,6 +130,7 @@ fn is_lost(error: &CallError) -> bool {
 
 /// S3 does not tell those who may not list a bucket that an object is missing.
 fn explain_denial(error: CallError) -> CallError {
-    let hint = "an object that is not there is told only to those who have s3:ListBucket too";
+    let needed = Action::ListBucket;
+    let hint = format!("an object that is not there is told only to those who have {needed} too");
     CallError { why: format!("{} ({hint})", error.why), ..error }
 }

@@ -12,7 +12,7 @@ use super::objects::Put;
 use super::roles::{Roles, read_roles, swap_roles};
 use super::{HealthObject, share_of};
 use crate::OpCtx;
-use crate::aws::CallError;
+use crate::aws::{Action, CallError};
 use crate::dns::Verdict;
 use aws_sdk_route53::types::ChangeStatus;
 use muster_core::facts::{ErrorClass, Outcome, Witness};
@@ -94,7 +94,7 @@ impl HealthObject {
         let client = self.objects.account.route53().await;
         let list = client.list_resource_record_sets().hosted_zone_id(&self.zone_id).max_items(PAGE);
         let list = list.start_record_name(wire_name(&self.name.record));
-        let failed = |error| VerbError::Before(CallError::new("route53:ListResourceRecordSets", &error));
+        let failed = |error| VerbError::Before(CallError::new(Action::ListResourceRecordSets, &error));
         let page = Box::pin(list.send()).await.map_err(failed)?;
         if page.next_record_name().and_then(parse_listed).as_ref() == Some(&self.name.record) {
             return Ok(Err(format!("more than {PAGE} record sets stand there")));
@@ -113,7 +113,7 @@ impl HealthObject {
         let client = self.objects.account.route53().await;
         let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
         self.memory().expect_roles();
-        let failed = |error| CallError::new("route53:ChangeResourceRecordSets", &error);
+        let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
         let request = Box::pin(change.send());
         let send = async {
             under_way.store(true, Ordering::Relaxed);
@@ -163,7 +163,7 @@ impl HealthObject {
         match Box::pin(get.send()).await {
             Ok(got) => Ok(got.change_info().map(|info| info.status().clone())),
             Err(error) => {
-                let error = CallError::new("route53:GetChange", &error);
+                let error = CallError::new(Action::GetChange, &error);
                 if error.code.as_deref() == Some("NoSuchChange") {
                     Ok(None)
                 } else {

@@ -30,7 +30,7 @@ mod records;
 use super::config::{Route53Config, Route53ConfigError, ServerName};
 use super::values::wire_name;
 use super::verb::{VerbError, end_verb};
-use crate::aws::{Account, CallError};
+use crate::aws::{Account, Action, CallError};
 use crate::dns::{Flip, SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
@@ -80,7 +80,7 @@ impl Route53 {
             }
             let list = client.list_resource_record_sets().hosted_zone_id(&self.zone_id);
             let list = list.start_record_name(wire_name(name)).set_start_record_type(kind).max_items(PAGE);
-            let failed = |error| VerbError::Before(CallError::new("route53:ListResourceRecordSets", &error));
+            let failed = |error| VerbError::Before(CallError::new(Action::ListResourceRecordSets, &error));
             records.take(Box::pin(list.send()).await.map_err(failed)?);
         }
         Ok(records)
@@ -109,7 +109,7 @@ impl Route53 {
             let client = self.account.route53().await;
             let change =
                 client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
-            let failed = |error| CallError::new("route53:ChangeResourceRecordSets", &error);
+            let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
             let send = async {
                 under_way.store(true, Ordering::Relaxed);
                 Box::pin(change.send()).await.map_err(failed)

@@ -1,0 +1,205 @@
+//! Who must be allowed what, item by item: the adapters' table of calls, on the very things that policies name.
+
+use super::iam::Part;
+use super::{Caller, CheckedPolicy, SecretPlace, item_name, partition_of};
+use crate::convert::{EngineConfig, TrafficConfig, fold};
+use muster_core::ids::{PolicyName, RegionName};
+use muster_crds::policy::SecretRef;
+use muster_providers::aurora::{AuroraConfig, AuroraMember};
+use muster_providers::aws::permissions::{
+    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, On, Permission, ROUTE53_RECORD,
+};
+use muster_providers::dns::{NameConfig, Target};
+use muster_providers::route53::MarkerPlace;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A permission on certain things.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Grant {
+    pub(super) permission: &'static Permission,
+    /// ARNs.
+    pub(super) resources: Vec<String>,
+    pub(super) records: Option<RecordLimit>,
+}
+
+/// Which records of a zone a change may name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct RecordLimit {
+    /// As Route 53 compares them: in lower case, without the last dot.
+    pub(super) names: Vec<String>,
+    pub(super) types: Vec<&'static str>,
+}
+
+/// What one caller must be allowed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Needs {
+    pub(super) policies: BTreeSet<PolicyName>,
+    pub(super) grants: Vec<Grant>,
+    /// What the role is assumed with; `None`: somewhere without an external id.
+    pub(super) external_ids: BTreeSet<Option<String>>,
+}
+
+pub(super) type NeedsByCaller = BTreeMap<Caller, Needs>;
+
+/// What these policies need, by caller; empty where nothing of AWS is used.
+pub(super) fn collect(policies: &[CheckedPolicy], part: Part) -> NeedsByCaller {
+    let mut all = NeedsByCaller::new();
+    for policy in policies {
+        add_names(&mut all, policy);
+        if part == Part::Everything {
+            add_databases(&mut all, policy);
+        }
+    }
+    add_roles(&mut all);
+    all
+}
+
+impl Needs {
+    fn of<'a>(
+        all: &'a mut NeedsByCaller,
+        caller: Caller,
+        policy: &CheckedPolicy,
+        external_id: Option<&SecretRef>,
+    ) -> &'a mut Self {
+        let needs = all.entry(caller).or_default();
+        needs.policies.insert(policy.name.clone());
+        needs.external_ids.insert(external_id.map(|reference| SecretPlace::of(reference).reference));
+        needs
+    }
+
+    /// What is allowed under the same limit becomes one statement.
+    fn allow(&mut self, grant: Grant) {
+        let known = self
+            .grants
+            .iter_mut()
+            .find(|known| known.permission == grant.permission && known.records == grant.records);
+        let Some(known) = known else {
+            self.grants.push(grant);
+            return;
+        };
+        for resource in grant.resources {
+            if !known.resources.contains(&resource) {
+                known.resources.push(resource);
+            }
+        }
+    }
+}
+
+fn add_names(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
+    for item in &policy.spec.traffic {
+        let Some(zone) = &item.route53 else { continue };
+        let caller = Caller::of(zone.role_arn.as_ref());
+        let (permissions, zone_id, name, markers) =
+            match policy.adapters.traffic.get(&item_name(item.name.as_str())) {
+                Some(TrafficConfig::Route53(config, _)) => {
+                    (ROUTE53_RECORD, config.zone_id.as_str(), &config.name, None)
+                }
+                Some(TrafficConfig::HealthObject(config, _)) => {
+                    (HEALTH_OBJECT, config.zone_id.as_str(), &config.name, Some(&config.markers))
+                }
+                _ => continue,
+            };
+        let region = markers.and_then(|markers| markers.values().next()).map(|m| m.aws_region.as_str());
+        let item = NameItem { partition: partition_of(&caller, region), zone_id, name, markers };
+        let needs = Needs::of(all, caller, policy, zone.external_id_secret.as_ref());
+        for permission in permissions {
+            needs.allow(item.grant(permission));
+        }
+    }
+}
+
+/// A name of a hosted zone.
+struct NameItem<'a> {
+    partition: String,
+    zone_id: &'a str,
+    name: &'a NameConfig,
+    /// Of a name that objects move.
+    markers: Option<&'a BTreeMap<RegionName, MarkerPlace>>,
+}
+
+impl NameItem<'_> {
+    fn grant(&self, permission: &'static Permission) -> Grant {
+        let partition = &self.partition;
+        let markers = || self.markers.into_iter().flat_map(BTreeMap::values);
+        let resources = match permission.on {
+            On::Changes => vec![format!("arn:{partition}:route53:::change/*")],
+            On::Markers => {
+                markers().map(|m| format!("arn:{partition}:s3:::{}/{}", m.bucket, m.key)).collect()
+            }
+            On::MarkerBuckets => markers().map(|m| format!("arn:{partition}:s3:::{}", m.bucket)).collect(),
+            _ => vec![format!("arn:{partition}:route53:::hostedzone/{}", self.zone_id)],
+        };
+        Grant { permission, resources, records: self.limit(permission.on) }
+    }
+
+    fn limit(&self, on: On) -> Option<RecordLimit> {
+        let record = fold(&self.name.record);
+        let kind = self.name.targets.values().next().map_or("A", Target::record_type);
+        match on {
+            On::Name => Some(RecordLimit { names: vec![record], types: vec![kind] }),
+            On::NameAndWitness => {
+                let witness = format!("_muster.{record}");
+                let types = replaced_types(kind).iter().copied().chain(["TXT"]).collect();
+                Some(RecordLimit { names: vec![record, witness], types })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a flip to targets of this type may have to delete: targets of another type, that the policy had before. An address of
+/// the other family stays where it is.
+fn replaced_types(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "A" => &["A", "CNAME"],
+        "AAAA" => &["AAAA", "CNAME"],
+        _ => &["A", "AAAA", "CNAME"],
+    }
+}
+
+fn add_databases(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
+    for item in &policy.spec.data {
+        let config = policy.adapters.data.get(&item_name(item.name.as_str())).map(|data| &data.engine);
+        let Some(EngineConfig::AuroraGlobal(config)) = config else { continue };
+        for (region, member) in &config.members {
+            let region = policy.spec.regions.iter().find(|known| known.name.as_str() == region.as_str());
+            let Some(aws) = region.and_then(|region| region.aws.as_ref()) else { continue };
+            let caller = Caller::of(aws.role_arn.as_ref());
+            let needs = Needs::of(all, caller, policy, aws.external_id_secret.as_ref());
+            for permission in AURORA_GLOBAL {
+                needs.allow(database_grant(config, member, permission));
+            }
+        }
+    }
+}
+
+/// For whoever calls the region of `member`.
+fn database_grant(config: &AuroraConfig, member: &AuroraMember, permission: &'static Permission) -> Grant {
+    let mut parts = member.arn.split(':').skip(1);
+    let partition = parts.next().unwrap_or("aws");
+    let account = parts.nth(2).unwrap_or_default();
+    let resources = match permission.on {
+        On::GlobalClusters => vec![format!("arn:{partition}:rds::{account}:global-cluster:*")],
+        On::Clusters => vec![format!("arn:{partition}:rds:{}:{account}:cluster:*", member.aws_region)],
+        _ => {
+            let global = format!("arn:{partition}:rds::{account}:global-cluster:{}", config.cluster);
+            [global].into_iter().chain(config.members.values().map(|member| member.arn.clone())).collect()
+        }
+    };
+    Grant { permission, resources, records: None }
+}
+
+/// What Muster runs with must be able to take each role.
+fn add_roles(all: &mut NeedsByCaller) {
+    let roles = || all.iter().filter_map(|(caller, needs)| Some((caller.role()?, needs)));
+    let resources: Vec<String> = roles().map(|(arn, _)| arn.to_owned()).collect();
+    let policies: BTreeSet<PolicyName> = roles().flat_map(|(_, needs)| needs.policies.clone()).collect();
+    if resources.is_empty() {
+        return;
+    }
+    let own = all.entry(Caller::Own).or_default();
+    own.policies.extend(policies);
+    for permission in ASSUME {
+        own.allow(Grant { permission, resources: resources.clone(), records: None });
+    }
+}

@@ -1,0 +1,177 @@
+//! A plan as a script of `aws` calls. Nothing is made twice: buckets and health checks that are there already are found again,
+//! and records that are there already end the script, which is why they come last.
+//!
+//! What this module must never do: write a secret into the script, or onto a command line, where every user of the machine sees
+//! it. Documents go through standard input.
+
+use super::dns::{NamePlan, Objects, Plan, Side, Way};
+use super::iam::Rights;
+use muster_core::ids::RegionName;
+use muster_providers::route53::HealthObjectConfig;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+const HEAD: &str = "\
+#!/bin/sh
+# What must exist before Muster can move these names, for the AWS CLI. Made by `muster aws plan-dns`: read it before you run it.
+# It makes buckets, health checks, rights and records, in this order. The records come last: where some are there already,
+# Route 53 refuses the new ones and changes nothing.
+set -eu
+";
+
+/// The script; every line ended.
+pub fn script(plan: &Plan) -> String {
+    let mut out = HEAD.to_owned();
+    require_variables(&mut out, plan);
+    for (index, name) in plan.names.iter().enumerate() {
+        let Way::Objects(objects) = &name.way else { continue };
+        title(&mut out, &format!("{} `{}`: buckets and health checks", name.policy, name.item));
+        for side in objects.sides() {
+            bucket(&mut out, side);
+            health_check(&mut out, index, objects, side);
+        }
+    }
+    for rights in &plan.rights {
+        add_rights(&mut out, rights);
+    }
+    for (index, name) in plan.names.iter().enumerate() {
+        title(&mut out, &format!("{} `{}`: records of {}", name.policy, name.item, name.record));
+        match &name.way {
+            Way::Record(targets) => {
+                let targets: Vec<&str> = targets.iter().map(|target| target.address.as_str()).collect();
+                push(
+                    &mut out,
+                    "# Nothing to make: a flip makes the record. One that is there must be simple and point at",
+                );
+                push(&mut out, &format!("# one of: {}.", targets.join(", ")));
+            }
+            Way::Objects(objects) => records(&mut out, index, name, objects),
+        }
+    }
+    out
+}
+
+fn push(out: &mut String, line: &str) {
+    out.push_str(line);
+    out.push('\n');
+}
+
+fn title(out: &mut String, text: &str) {
+    out.push_str("\n# --- ");
+    push(out, text);
+}
+
+/// In single quotes, which no shell looks into.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A document on standard input, as it is.
+fn verbatim(out: &mut String, document: &str) {
+    let _ = write!(out, " <<'JSON'\n{document}\nJSON\n");
+}
+
+fn require_variables(out: &mut String, plan: &Plan) {
+    let secrets: BTreeSet<_> = plan.names.iter().filter_map(objects_of).map(|o| &o.secret).collect();
+    for secret in secrets {
+        let (variable, reference) = (&secret.variable, &secret.reference);
+        push(out, &format!(": \"${{{variable}:?set it to the value of Secret {reference}}}\""));
+    }
+    if plan.rights.iter().any(|rights| rights.role.is_none()) {
+        push(out, ": \"${MUSTER_ROLE:?set it to the name of the role that Muster runs as}\"");
+    }
+}
+
+fn objects_of(name: &NamePlan) -> Option<&Objects> {
+    match &name.way {
+        Way::Objects(objects) => Some(objects.as_ref()),
+        Way::Record(_) => None,
+    }
+}
+
+fn bucket(out: &mut String, side: &Side) {
+    let region = side.marker.aws_region.as_str();
+    let place = format!("--bucket {} --region {}", quote(&side.marker.bucket), quote(region));
+    // Of this one region S3 takes no constraint.
+    let constraint = if region == "us-east-1" {
+        String::new()
+    } else {
+        format!(" --create-bucket-configuration {}", quote(&format!("LocationConstraint={region}")))
+    };
+    push(out, &format!("aws s3api head-bucket {place} >/dev/null 2>&1 ||"));
+    push(out, &format!("  aws s3api create-bucket {place}{constraint}"));
+    push(out, &format!("aws s3api put-public-access-block {place} --public-access-block-configuration \\"));
+    push(
+        out,
+        "  BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=false,RestrictPublicBuckets=false",
+    );
+    let _ = write!(out, "aws s3api put-bucket-policy {place} --policy file:///dev/stdin");
+    verbatim(out, &side.bucket_policy().to_json());
+}
+
+/// The variable that holds the id of a region's health check.
+fn check_variable(index: usize, region: &RegionName) -> String {
+    format!("check_{}_{}", index + 1, region.as_str().replace('-', "_"))
+}
+
+fn health_check(out: &mut String, index: usize, objects: &Objects, side: &Side) {
+    let variable = check_variable(index, &side.at.region);
+    let sought = format!("{}${{{}}}", HealthObjectConfig::ON, objects.secret.variable);
+    let (reference, config) = (side.caller_reference(), pretty(&side.health_check(&sought)));
+    push(out, "# If it was deleted since: count the last number of the reference up.");
+    push(out, &format!("{variable}=$(aws route53 create-health-check --caller-reference {reference} \\"));
+    push(out, "  --query HealthCheck.Id --output text --health-check-config file:///dev/stdin <<JSON");
+    push(out, &format!("{config}\nJSON\n)"));
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+fn add_rights(out: &mut String, rights: &Rights) {
+    let role = if let (Some(arn), Some(name)) = (&rights.role, rights.role_name()) {
+        title(out, &format!("rights of the role {arn}, in its account"));
+        push(out, "# The role must exist: `muster aws iam` shows who may assume it.");
+        quote(name)
+    } else {
+        title(out, "rights of the role that Muster runs as");
+        "\"$MUSTER_ROLE\"".to_owned()
+    };
+    push(out, &format!("aws iam put-role-policy --role-name {role} --policy-name muster-names \\"));
+    out.push_str("  --policy-document file:///dev/stdin");
+    verbatim(out, &rights.policy.to_json());
+}
+
+fn records(out: &mut String, index: usize, name: &NamePlan, objects: &Objects) {
+    let (primary, secondary) = (&objects.primary, &objects.secondary);
+    let check = format!("${{{}}}", check_variable(index, &secondary.at.region));
+    let batch = json!({"Changes": [
+        create(name, primary, "PRIMARY", Some(&check)),
+        create(name, secondary, "SECONDARY", None),
+    ]});
+    push(out, "# To move from a simple record, add its deletion to this batch.");
+    let zone = quote(&name.zone_id);
+    push(out, &format!("aws route53 change-resource-record-sets --hosted-zone-id {zone} \\"));
+    push(out, &format!("  --change-batch file:///dev/stdin <<JSON\n{}\nJSON", pretty(&batch)));
+    push(out, &format!("echo 'healthCheckId of {} {}, for the policy:'", name.policy, name.item));
+    for side in objects.sides() {
+        let region = &side.at.region;
+        push(out, &format!("echo \"  {region}: ${{{}}}\"", check_variable(index, region)));
+    }
+}
+
+fn create(name: &NamePlan, side: &Side, role: &str, check: Option<&str>) -> Value {
+    let mut set = json!({
+        "Name": name.record,
+        "Type": name.kind,
+        "TTL": name.ttl_s,
+        "SetIdentifier": side.at.region.as_str(),
+        "Failover": role,
+        "ResourceRecords": [{"Value": side.at.address}],
+    });
+    if let Some(check) = check {
+        set["HealthCheckId"] = json!(check);
+    }
+    json!({"Action": "CREATE", "ResourceRecordSet": set})
+}
