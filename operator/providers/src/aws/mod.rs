@@ -12,11 +12,13 @@
 //! What this module must never do: show a credential or an external id.
 
 mod account;
+mod effect;
 mod error;
 mod rds;
 mod shared_read;
 
 pub use account::{Account, AwsAccess, AwsAccounts, AwsPlace};
 
+pub(crate) use effect::{Silent, by_deadline, transient};
 pub(crate) use error::CallError;
 pub(crate) use rds::Rds;

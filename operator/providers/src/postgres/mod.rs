@@ -1,8 +1,8 @@
 //! PostgreSQL with streaming replication: one primary, one standby per other region.
 //!
-//! Every change but three is one call of a function in the database (`setup_fence.sql`, `setup_server.sql`), which compares the effect's numbers
-//! with the *witness* row and the deadline with the node's own clock before it does anything. The witness replicates,
-//! so a standby refuses what its primary had already seen overtaken. This module must never promote, open or fence
+//! Every change but three is one call of a function in the database (`setup_fence.sql`, `setup_server.sql`), which compares
+//! the effect's numbers with the *witness* row and the deadline with the node's own clock before it does anything. The
+//! witness replicates, so a standby refuses what its primary had already seen overtaken. This module must never promote, open or fence
 //! past those functions, and never says that something is done: [`DataControl::observe`] does.
 //!
 //! | call | idempotent because | checked by the node | not protected |
@@ -129,7 +129,7 @@ impl PostgresData {
 
 /// Ends an effect at its deadline, whatever it waits for. Each wait inside has the same deadline; this is the net
 /// below them, a little later so that their better messages come first.
-async fn by_deadline(ctx: &OpCtx, effect: impl Future<Output = Outcome> + Send) -> Outcome {
+pub(crate) async fn by_deadline(ctx: &OpCtx, effect: impl Future<Output = Outcome> + Send) -> Outcome {
     const NET: Duration = Duration::from_millis(200);
     match tokio::time::timeout_at(ctx.not_after + NET, effect).await {
         Ok(outcome) => outcome,
