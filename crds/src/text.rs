@@ -198,6 +198,12 @@ patterned!(
     255,
     "^arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:cluster:[a-z]([-a-z0-9]*[a-z0-9])?$"
 );
+patterned!(
+    /// The ARN of a database instance.
+    InstanceArn,
+    255,
+    "^arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:db:[a-z]([-a-z0-9]*[a-z0-9])?$"
+);
 
 /// What a pattern of the schema stands for, and how to write it, for messages.
 pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
@@ -225,6 +231,10 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
         ClusterArn::PATTERN => (
             "a database cluster's ARN",
             "write it like arn:aws:rds:us-east-1:111122223333:cluster:orders, in lower case",
+        ),
+        InstanceArn::PATTERN => (
+            "a database instance's ARN",
+            "write it like arn:aws:rds:us-east-1:111122223333:db:orders, in lower case",
         ),
         BucketName::PATTERN => (
             "a bucket's name",

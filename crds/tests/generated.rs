@@ -179,6 +179,15 @@ spec:
       database: x
       user: m
       passwordSecret: {name: a, key: b}
+  - name: f
+    rdsReplica:
+      instances:
+      - {region: east, instanceArn: 'arn:aws:rds:us-east-1:111122223333:db:a', host: a}
+      - {region: west, instanceArn: 'arn:aws:rds:us-west-2:111122223333:db:b', host: b}
+      database: x
+      user: m
+      passwordSecret: {name: a, key: b}
+      application: {user: u, passwordSecret: {name: a, key: b}}
   traffic:
   - name: t
     rfc2136:

@@ -3,7 +3,7 @@
 use super::call::Rejoin;
 use super::request::SecretRef;
 use crate::duration::Duration;
-use crate::text::{ClusterArn, GlobalClusterId, Host, Identifier, Name};
+use crate::text::{ClusterArn, GlobalClusterId, Host, Identifier, InstanceArn, Name};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("has(self.postgres) != has(self.auroraGlobal)")
-        .message("exactly one engine is needed: postgres or auroraGlobal"),
+    validation = Rule::new("[has(self.postgres), has(self.auroraGlobal), has(self.rdsReplica)].filter(x, x).size() == 1")
+        .message("exactly one engine is needed: postgres, auroraGlobal or rdsReplica"),
 )]
 pub struct DataItem {
     /// Its name.
@@ -24,6 +24,9 @@ pub struct DataItem {
     /// An Aurora PostgreSQL global database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aurora_global: Option<AuroraGlobal>,
+    /// RDS for PostgreSQL with a read replica in each other region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rds_replica: Option<RdsReplica>,
 }
 
 /// PostgreSQL with streaming replication.
@@ -179,6 +182,69 @@ pub struct AuroraMember {
     /// The cluster's ARN.
     pub cluster_arn: ClusterArn,
     /// The cluster endpoint (not the reader endpoint, not the global writer endpoint), reachable from where Muster runs.
+    pub host: Host,
+    /// Its port.
+    #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+/// RDS for PostgreSQL: a primary instance in one region, and a read replica of it in each other one. RDS promotes a replica, and
+/// leaves the old primary as it was: it takes writes until it is fenced, and has to be made anew as a replica.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.promoteTimeout) >= duration('1m') && duration(self.promoteTimeout) <= duration('4h')")
+        .message("promoteTimeout must be between 1m and 4h").field_path(".promoteTimeout"),
+    validation = Rule::new("self.user != self.application.user")
+        .message("application.user must not be Muster's own role, which a fence would lock out").field_path(".application.user"),
+)]
+pub struct RdsReplica {
+    /// One for each region: the primary, and its read replicas.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub instances: Vec<RdsInstance>,
+    /// The database.
+    pub database: Identifier,
+    /// Muster's own role in it.
+    pub user: Identifier,
+    /// Its password.
+    pub password_secret: SecretRef,
+    /// The role that the application writes as. It is the one that is fenced, and a refused write as this role is
+    /// the proof.
+    pub application: ApplicationRole,
+    /// Whether and how connections are encrypted. AWS signs its servers by an authority of its own: give its certificates in
+    /// `caSecret`.
+    #[serde(default)]
+    pub tls: PostgresTls,
+    /// Deadline of one promotion: it reboots the instance, and takes several minutes or longer.
+    #[serde(default = "half_an_hour")]
+    pub promote_timeout: Duration,
+    /// For how many days a promoted instance keeps its backups; a replica may have none.
+    #[serde(default = "one_day")]
+    #[schemars(range(min = 1, max = 35))]
+    pub backup_retention_days: u16,
+}
+
+const fn half_an_hour() -> Duration {
+    Duration::from_secs(1800)
+}
+
+const fn one_day() -> u16 {
+    1
+}
+
+/// The database's instance in one region.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RdsInstance {
+    /// The region; its `aws.region` is that of the ARN.
+    pub region: Name,
+    /// The instance's ARN.
+    pub instance_arn: InstanceArn,
+    /// The instance's endpoint, reachable from where Muster runs. It stays what it is when the instance is promoted.
     pub host: Host,
     /// Its port.
     #[serde(default = "postgres_port")]

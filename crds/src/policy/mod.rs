@@ -24,7 +24,7 @@ pub use call::{Command, Exec, Rejoin, RejoinWebhook};
 pub use compute::{Compute, Scale, ScaleTarget, ScaleTo};
 pub use data::{
     ApplicationRole, AuroraGlobal, AuroraMember, DataItem, NoAck, Postgres, PostgresNode, PostgresTls,
-    PostgresTlsMode,
+    PostgresTlsMode, RdsInstance, RdsReplica,
 };
 pub use detection::{Aggregate, Detection, Quorum, Reset, Trip};
 pub use fence::{Fence, FenceExec, FenceProof, FenceScaleToZero, FenceSql, FenceWebhook};

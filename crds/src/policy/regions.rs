@@ -20,7 +20,7 @@ pub struct Region {
     /// The Kubernetes cluster that its workloads run in; needed where `compute` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
-    /// The region of AWS that it is; needed where `data` has an `auroraGlobal`.
+    /// The region of AWS that it is; needed where `data` has an `auroraGlobal` or an `rdsReplica`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsRegion>,
 }

@@ -71,6 +71,10 @@ use serde::{Deserialize, Serialize};
         .message("every auroraGlobal needs exactly one member for each of spec.regions").field_path(".data"),
     validation = Rule::new("!self.data.exists(d, has(d.auroraGlobal)) || self.regions.all(r, has(r.aws))")
         .message("auroraGlobal needs to know each region of AWS: give regions[].aws").field_path(".regions"),
+    validation = Rule::new("self.data.all(d, !has(d.rdsReplica) || (d.rdsReplica.instances.size() == self.regions.size() && d.rdsReplica.instances.all(n, self.regions.exists(r, r.name == n.region))))")
+        .message("every rdsReplica needs exactly one instance for each of spec.regions").field_path(".data"),
+    validation = Rule::new("!self.data.exists(d, has(d.rdsReplica)) || self.regions.all(r, has(r.aws))")
+        .message("rdsReplica needs to know each region of AWS: give regions[].aws").field_path(".regions"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.rfc2136) || (t.rfc2136.targets.size() == self.regions.size() && t.rfc2136.targets.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.route53) || !has(t.route53.flip.record) || (t.route53.flip.record.targets.size() == self.regions.size() && t.route53.flip.record.targets.all(n, self.regions.exists(r, r.name == n.region))))")

@@ -17,6 +17,7 @@ use muster_providers::aws::AwsAccounts;
 use muster_providers::hook::{FenceHook, Hook, RejoinHook};
 use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
 use muster_providers::postgres::PostgresData;
+use muster_providers::rds_replica::RdsReplicaData;
 use muster_providers::rfc2136::Rfc2136;
 use muster_providers::route53::{HealthObject, Route53};
 use muster_providers::{
@@ -146,6 +147,12 @@ impl Assembler {
                 config.adopted = adopted.clone();
                 let built = AuroraData::new(*config, &self.accounts);
                 let data = built.map_err(|e| broken(path("auroraGlobal.tls"), e))?;
+                Ok(Arc::new(data))
+            }
+            EngineConfig::RdsReplica(mut config) => {
+                config.adopted = adopted.clone();
+                let built = RdsReplicaData::new(*config, &self.accounts);
+                let data = built.map_err(|e| broken(path("rdsReplica.tls"), e))?;
                 Ok(Arc::new(data))
             }
         }

@@ -176,3 +176,44 @@ fn an_aurora_global_database_hands_over_by_itself_and_is_called_in_each_region()
     assert_eq!(west.access.external_id.as_deref(), Some("external"));
     assert_eq!(config.members[&RegionName::new("east")].access.role_arn, None);
 }
+
+const RDS: &str = include_str!("policies/good/rds-replica.yaml");
+
+#[test]
+fn an_rds_replica_is_promoted_by_muster_and_fenced_by_sql() {
+    let more = [("MUSTER_SECRET_AWS_EXTERNAL_ID".to_owned(), "external".to_owned())];
+    let converted = convert_with(RDS, secrets().into_iter().chain(more).collect()).expect("it is good");
+    let item = &converted.policy.data[0];
+    assert_eq!((item.engine.as_str(), item.capability), ("rdsReplica", Capability::Unchecked));
+    assert!(!item.hands_over && !item.can_rejoin && !item.no_ack_declared);
+    let times = (item.expected_promote, item.promote_deadline);
+    assert_eq!(times, (Millis::from_secs(300), Millis::from_secs(1800)));
+    let claims: Vec<&str> = item.claims.iter().map(muster_core::ids::ClaimKey::as_str).collect();
+    assert_eq!(
+        claims,
+        [
+            "rds/arn:aws:rds:us-east-1:111122223333:db:orders-east",
+            "rds/arn:aws:rds:us-west-2:111122223333:db:orders-west"
+        ]
+    );
+    let fence = &converted.policy.fences[0];
+    assert_eq!((&fence.kind, fence.proof), (&FenceKind::Data(item.name.clone()), ProofClass::Closed));
+    let data = &converted.adapters.data[&item.name];
+    assert_eq!(data.probed.nodes.len(), 2);
+    let EngineConfig::RdsReplica(config) = &data.engine else { panic!("an RDS replica") };
+    assert_eq!((config.application.user.as_str(), config.backup_days), ("shop", 1));
+    let west = &config.instances[&RegionName::new("west")];
+    assert_eq!((west.aws_region.as_str(), west.node.port), ("us-west-2", 5432));
+    assert_eq!(west.access.external_id.as_deref(), Some("external"));
+}
+
+#[test]
+fn an_rds_replica_without_a_sql_fence_is_told_what_it_lacks() {
+    let fence = "  fence:\n  - {name: deny-logins, sql: {data: orders}, timeout: 30s}\n";
+    assert!(RDS.contains(fence));
+    let more = [("MUSTER_SECRET_AWS_EXTERNAL_ID".to_owned(), "external".to_owned())];
+    let variables = secrets().into_iter().chain(more).collect();
+    let converted = convert_with(&RDS.replace(fence, ""), variables).expect("still good");
+    let warned: Vec<&str> = converted.warnings.iter().map(|warning| warning.path.as_str()).collect();
+    assert!(warned.contains(&"spec.data[0].rdsReplica"), "{warned:?}");
+}

@@ -16,6 +16,7 @@ pub mod hook;
 pub mod kubernetes;
 mod owners;
 pub mod postgres;
+pub mod rds_replica;
 pub mod rfc2136;
 pub mod route53;
 #[cfg(any(test, feature = "testing"))]

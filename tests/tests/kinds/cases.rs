@@ -75,6 +75,10 @@ const AURORA: &str = r#"{"name": "orders", "auroraGlobal": {"cluster": "orders-g
     "passwordSecret": {"name": "a", "key": "b"}, "members": [
     {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:orders", "host": "a"},
     {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:orders", "host": "b"}]}}"#;
+const RDS: &str = r#"{"name": "orders", "rdsReplica": {"database": "shop", "user": "muster", "passwordSecret": {"name": "a", "key": "b"},
+    "application": {"user": "shop", "passwordSecret": {"name": "a", "key": "b"}}, "instances": [
+    {"region": "east", "instanceArn": "arn:aws:rds:us-east-1:111122223333:db:orders", "host": "a"},
+    {"region": "west", "instanceArn": "arn:aws:rds:us-west-2:111122223333:db:orders", "host": "b"}]}}"#;
 const EAST: Edit = ("/spec/regions/0/aws", r#"{"region": "us-east-1"}"#);
 const WEST: Edit = ("/spec/regions/1/aws", r#"{"region": "us-west-2"}"#);
 const FLIP: &str = "/spec/traffic/0/route53/flip";
@@ -149,6 +153,14 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("a sql fence where it proves nothing", &[EAST, WEST, (DATA, AURORA)], Some(("spec.fence", "proves nothing at an auroraGlobal"))),
     ("a failover without time", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/promoteTimeout", "59s")], Some(("spec.data[0].auroraGlobal.promoteTimeout", "between 1m and 2h"))),
     ("a cluster's name for its ARN", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/clusterArn", "orders")], Some(("spec.data[0].auroraGlobal.members[1].clusterArn", "should match"))),
+    ("an RDS replica, fenced by SQL", &[EAST, WEST, (DATA, RDS)], None),
+    ("an RDS replica nobody knows where", &[EAST, (DATA, RDS)], Some(("spec.regions", "rdsReplica needs to know each region of AWS"))),
+    ("an instance of nowhere", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/instances/1/region", "north")], Some(("spec.data", "exactly one instance for each"))),
+    ("a promotion of an RDS replica without time", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/promoteTimeout", "5h")], Some(("spec.data[0].rdsReplica.promoteTimeout", "between 1m and 4h"))),
+    ("a fence of an RDS replica that locks Muster out", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/application/user", "muster")], Some(("spec.data[0].rdsReplica.application.user", "must not be Muster's own role"))),
+    ("backups for longer than RDS keeps them", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/backupRetentionDays", "36")], Some(("spec.data[0].rdsReplica.backupRetentionDays", "less than or equal to 35"))),
+    ("an instance's name for its ARN", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/instances/1/instanceArn", "orders")], Some(("spec.data[0].rdsReplica.instances[1].instanceArn", "should match"))),
+    ("an RDS replica and an Aurora in one item", &[EAST, WEST, (DATA, RDS), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
     ("a region that AWS does not have", &[("/spec/regions/0/aws", r#"{"region": "Virginia"}"#)], Some(("spec.regions[0].aws.region", "should match"))),
     ("a region of AWS with an external id alone", &[("/spec/regions/0/aws", r#"{"region": "us-east-1", "externalIdSecret": {"name": "a", "key": "b"}}"#)], Some(("spec.regions[0].aws.externalIdSecret", "goes with roleArn"))),
     ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),

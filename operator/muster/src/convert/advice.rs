@@ -15,6 +15,7 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
     advise_clusters(spec, findings);
     advise_workloads(spec, findings);
     advise_traffic(spec, findings);
+    advise_replicas(spec, findings);
     for (index, item) in spec.data.iter().enumerate() {
         if item.postgres.as_ref().is_some_and(|p| p.rejoin.is_none()) {
             let message = "without rejoin an old primary stays out until you make it a standby by hand";
@@ -23,6 +24,19 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
                 message,
                 "add rejoin with your own program or endpoint",
             );
+        }
+    }
+}
+
+/// RDS fences nobody, and a planned run loses nothing: it needs the proof that only the database itself can give.
+fn advise_replicas(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    for (index, item) in spec.data.iter().enumerate().filter(|(_, item)| item.rds_replica.is_some()) {
+        let names_it = |fence: &api::Fence| fence.sql.as_ref().is_some_and(|sql| sql.data == item.name);
+        if !spec.fence.iter().any(names_it) {
+            let message =
+                "no sql fence names it, so no switchover could prove that its primary takes no writes";
+            let fix = format!("add a fence with sql: {{data: {}}}", item.name);
+            findings.warn(format!("spec.data[{index}].rdsReplica"), message, fix);
         }
     }
 }

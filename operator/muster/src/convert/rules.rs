@@ -99,7 +99,8 @@ fn check_data_references(spec: &RegionFailoverPolicySpec, findings: &mut Finding
     }
 }
 
-/// A sql fence ends sessions and proves a refused write, which takes a server of one's own.
+/// A sql fence ends sessions and proves a refused write, which takes a server of one's own, or one whose master user is known to
+/// be let do that.
 fn check_sql_fences(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     let is_aurora = |name: &Name| spec.data.iter().any(|d| d.name == *name && d.aurora_global.is_some());
     for (index, fence) in spec.fence.iter().enumerate() {

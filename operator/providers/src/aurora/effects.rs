@@ -3,12 +3,11 @@
 use super::judge::{Verdict, judge_failover, judge_switchover, latest};
 use super::view::{ClusterView, GlobalView};
 use super::{AuroraData, Member};
-use crate::aws::{Action, CallError};
+use crate::aws::{Action, CallError, Silent, by_deadline, transient};
 use crate::postgres::guarded::{self, NUMBERS, lease_lost, outcome_of};
 use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{ErrorClass, Outcome};
 use muster_core::ids::RegionName;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
@@ -166,28 +165,6 @@ impl Look {
     }
 }
 
-/// A region that shows nothing to act on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Silent {
-    class: ErrorClass,
-    why: String,
-}
-
-impl Silent {
-    /// A read that failed has changed nothing, whatever became of it.
-    fn new(region: &str, error: &CallError) -> Self {
-        let class = match error.class {
-            ErrorClass::Denied | ErrorClass::Throttled => error.class,
-            _ => ErrorClass::Transient,
-        };
-        Self { class, why: format!("RDS in {region} does not answer: {}", error.why) }
-    }
-
-    fn outcome(self) -> Outcome {
-        Outcome::Failed(self.class, self.why)
-    }
-}
-
 /// Verdicts of the regions that answer, and why another one does not.
 fn judge_each(
     looks: [&Result<Look, Silent>; 2],
@@ -217,24 +194,6 @@ fn outcome_of_verdict(verdict: Verdict) -> Outcome {
 fn is_state_fault(error: &CallError) -> bool {
     const FAULTS: [&str; 2] = ["InvalidGlobalClusterStateFault", "InvalidDBClusterStateFault"];
     error.code.as_deref().is_some_and(|code| FAULTS.contains(&code))
-}
-
-fn transient(why: String) -> Outcome {
-    Outcome::Failed(ErrorClass::Transient, why)
-}
-
-/// Ends an effect at its deadline. What was sent by then may still have its effect.
-async fn by_deadline(
-    ctx: &OpCtx,
-    sent: &AtomicBool,
-    effect: impl Future<Output = Outcome> + Send,
-) -> Outcome {
-    if let Ok(outcome) = tokio::time::timeout_at(ctx.not_after, effect).await {
-        return outcome;
-    }
-    let was_sent = sent.load(Ordering::Relaxed);
-    let class = if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
-    Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What a failed call says, and whether it can have happened all the same.
 
 use super::Action;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_route53::config::http::HttpResponse;
-use aws_sdk_route53::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use muster_core::facts::ErrorClass;
 use std::error::Error;
 use std::fmt::Display;
@@ -28,12 +29,12 @@ impl CallError {
         let class = match (error, code.as_deref()) {
             (SdkError::ConstructionFailure(_), _) => ErrorClass::Transient,
             (SdkError::ServiceError(_), code) => classify(status, code.unwrap_or_default()),
-            _ => ErrorClass::UnknownOutcome,
+            _ => credentials_class(error).unwrap_or(ErrorClass::UnknownOutcome),
         };
         let why = match (&code, error.message()) {
             (Some(code), Some(message)) => format!("{action}: {code}: {message}"),
             (Some(code), None) => format!("{action}: {code}"),
-            _ => format!("{action}: {}", DisplayErrorContext(error)),
+            _ => format!("{action}: {}", chain(error)),
         };
         Self { code, class, why }
     }
@@ -44,6 +45,45 @@ impl CallError {
     }
 }
 
+/// The class of a call that never left, because there were no credentials for it; `None`: that was not the reason.
+fn credentials_class(error: &(dyn Error + 'static)) -> Option<ErrorClass> {
+    let missing = sources(error).find(|source| source.is::<CredentialsError>())?;
+    // The answer of STS is of a type that the SDK keeps to itself; its code is in its words.
+    let told = chain(missing);
+    let is_refused = DENIALS.iter().any(|code| told.contains(code));
+    Some(if is_refused { ErrorClass::Denied } else { ErrorClass::Transient })
+}
+
+fn sources<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
+}
+
+/// What an error and its sources say, in one line: without their insides, which hold requests and answers.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for text in sources(error).map(ToString::to_string) {
+        if told.last() != Some(&text) {
+            told.push(text);
+        }
+    }
+    told.join(": ")
+}
+
+/// Who calls may not do it, or is not known.
+const DENIALS: [&str; 11] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "MissingAuthenticationToken",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "OptInRequired",
+];
+
 /// By the codes of the services' API models.
 fn classify(status: u16, code: &str) -> ErrorClass {
     match code {
@@ -53,17 +93,7 @@ fn classify(status: u16, code: &str) -> ErrorClass {
         | "TooManyRequestsException"
         | "PriorRequestNotComplete"
         | "SlowDown" => ErrorClass::Throttled,
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "UnauthorizedOperation"
-        | "InvalidAccessKeyId"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "SignatureDoesNotMatch"
-        | "MissingAuthenticationToken"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "OptInRequired" => ErrorClass::Denied,
+code if DENIALS.contains(&code) => ErrorClass::Denied,
         _ if status >= 500 => ErrorClass::UnknownOutcome,
         _ => ErrorClass::Invalid,
     }

@@ -13,6 +13,7 @@
 //! What this module must never do: show a credential or an external id.
 
 mod account;
+mod effect;
 mod error;
 pub mod permissions;
 mod rds;
@@ -20,6 +21,7 @@ mod shared_read;
 
 pub use account::{Account, AwsAccess, AwsAccounts, AwsPlace};
 
+pub(crate) use effect::{Silent, by_deadline, transient};
 pub(crate) use error::CallError;
 pub(crate) use permissions::Action;
 pub(crate) use rds::Rds;

@@ -24,6 +24,8 @@ pub enum Action {
     DescribeDbClusters,
     SwitchoverGlobalCluster,
     FailoverGlobalCluster,
+    DescribeDbInstances,
+    PromoteReadReplica,
 }
 
 impl Action {
@@ -40,6 +42,8 @@ impl Action {
         Self::DescribeDbClusters,
         Self::SwitchoverGlobalCluster,
         Self::FailoverGlobalCluster,
+        Self::DescribeDbInstances,
+        Self::PromoteReadReplica,
     ];
 
     /// As IAM writes it, with its service.
@@ -56,6 +60,8 @@ impl Action {
             Self::DescribeDbClusters => "rds:DescribeDBClusters",
             Self::SwitchoverGlobalCluster => "rds:SwitchoverGlobalCluster",
             Self::FailoverGlobalCluster => "rds:FailoverGlobalCluster",
+            Self::DescribeDbInstances => "rds:DescribeDBInstances",
+            Self::PromoteReadReplica => "rds:PromoteReadReplica",
         }
     }
 }
@@ -89,6 +95,10 @@ pub enum On {
     Clusters,
     /// The global cluster, and its members.
     GlobalDatabase,
+    /// All database instances of the account in the item's regions, for the same reason.
+    Instances,
+    /// The item's own instances.
+    OwnInstances,
 }
 
 /// Calls that are made for one reason on the same things.
@@ -184,6 +194,22 @@ pub const AURORA_GLOBAL: &[Permission] = &[
     },
 ];
 
+/// Of [`crate::rds_replica::RdsReplicaData`].
+pub const RDS_REPLICA: &[Permission] = &[
+    Permission {
+        sid: "SeeWhatEachInstanceIsAndDoes",
+        actions: &[Action::DescribeDbInstances],
+        on: On::Instances,
+        reason: "a promotion cannot be undone: whether one is under way or done is looked at first",
+    },
+    Permission {
+        sid: "PromoteTheReadReplicasOfThisItem",
+        actions: &[Action::PromoteReadReplica],
+        on: On::OwnInstances,
+        reason: "the replica of the region that takes over becomes a primary",
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +217,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     fn permissions() -> impl Iterator<Item = &'static Permission> {
-        [ASSUME, ROUTE53_RECORD, HEALTH_OBJECT, AURORA_GLOBAL].into_iter().flatten()
+        [ASSUME, ROUTE53_RECORD, HEALTH_OBJECT, AURORA_GLOBAL, RDS_REPLICA].into_iter().flatten()
     }
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

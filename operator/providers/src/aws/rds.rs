@@ -4,7 +4,7 @@ use super::account::Way;
 use super::shared_read::SharedRead;
 use super::{Action, CallError};
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, GlobalCluster};
+use aws_sdk_rds::types::{DbCluster, DbInstance, GlobalCluster};
 use muster_core::facts::ErrorClass;
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Of one answer; the most that the API gives.
 const PAGE: i32 = 100;
-/// Of one list: an account has 40 clusters a region unless its quota was raised.
+/// Of one list: an account has 40 clusters and 40 instances a region unless its quota was raised.
 const PAGES: u32 = 20;
 
 /// RDS in one region, as somebody.
@@ -22,6 +22,7 @@ pub(crate) struct Rds {
     client: Arc<LazyClient>,
     global_clusters: SharedRead<Vec<GlobalCluster>>,
     clusters: SharedRead<Vec<DbCluster>>,
+    instances: SharedRead<Vec<DbInstance>>,
 }
 
 /// Made at the first call.
@@ -42,7 +43,7 @@ impl Rds {
     /// Connects to nothing yet.
     pub(super) fn new(way: Arc<Way>, region: String) -> Self {
         let client = Arc::new(LazyClient { way, region: region.clone(), made: OnceCell::new() });
-        let (of_global_clusters, of_clusters) = (Arc::clone(&client), Arc::clone(&client));
+        let [of_global_clusters, of_clusters, of_instances] = [(); 3].map(|()| Arc::clone(&client));
         Self {
             region,
             client,
@@ -53,6 +54,10 @@ impl Rds {
             clusters: SharedRead::new(move || {
                 let client = Arc::clone(&of_clusters);
                 Box::pin(async move { list_clusters(client.get().await).await })
+            }),
+            instances: SharedRead::new(move || {
+                let client = Arc::clone(&of_instances);
+                Box::pin(async move { list_instances(client.get().await).await })
             }),
         }
     }
@@ -75,6 +80,16 @@ impl Rds {
     /// All clusters in the region, newer than this question.
     pub(crate) async fn clusters(&self, by: Instant) -> Result<Arc<Vec<DbCluster>>, CallError> {
         self.clusters.read(by).await
+    }
+
+    /// All instances in the region, newer than this question.
+    pub(crate) async fn instances(&self, by: Instant) -> Result<Arc<Vec<DbInstance>>, CallError> {
+        self.instances.read(by).await
+    }
+
+    /// As [`Self::instances`] without waiting for the regular pace.
+    pub(crate) async fn instances_at_once(&self, by: Instant) -> Result<Arc<Vec<DbInstance>>, CallError> {
+        self.instances.read_at_once(by).await
     }
 
     /// As [`Self::global_clusters`] without waiting for the regular pace.
@@ -120,6 +135,21 @@ async fn list_clusters(client: &Client) -> Result<Vec<DbCluster>, CallError> {
         let list = client.describe_db_clusters().max_records(PAGE).set_marker(marker.take());
         let page = Box::pin(list.send()).await.map_err(|error| CallError::new(CALL, &error))?;
         all.extend(page.db_clusters.unwrap_or_default());
+        marker = page.marker.filter(|marker| !marker.is_empty());
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+    Err(endless(CALL))
+}
+
+async fn list_instances(client: &Client) -> Result<Vec<DbInstance>, CallError> {
+    const CALL: Action = Action::DescribeDbInstances;
+    let (mut all, mut marker) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let list = client.describe_db_instances().max_records(PAGE).set_marker(marker.take());
+        let page = Box::pin(list.send()).await.map_err(|error| CallError::new(CALL, &error))?;
+        all.extend(page.db_instances.unwrap_or_default());
         marker = page.marker.filter(|marker| !marker.is_empty());
         if marker.is_none() {
             return Ok(all);

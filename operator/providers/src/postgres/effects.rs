@@ -1,51 +1,17 @@
-//! Changes at one node. Each is one call into Muster's schema, guarded there by the witness and the node's own clock.
+//! Changes at one node of a server of one's own: what `steering.rs` makes at every engine's, and what takes more.
 
 use super::PostgresData;
 use super::error::PgError;
-use super::guarded::{self, NOT_SENT, NUMBERS, Prepared, lease_lost, outcome_of};
+use super::guarded::{self, NOT_SENT, Prepared, lease_lost, outcome_of};
 use super::look;
 use super::receiving;
-use super::setup::literal;
+use super::steering::Change;
 use super::sync::parse_list;
 use crate::{LeaseLost, OpCtx};
-use muster_core::facts::{DataFacts, DataRole, ErrorClass, Outcome, Witness};
+use muster_core::facts::{DataFacts, ErrorClass, Outcome};
 use muster_core::ids::RegionName;
 use serde::Deserialize;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// Between two looks while waiting for something that takes milliseconds.
-const POLL: Duration = Duration::from_millis(20);
-/// Standbys that stream see a commit within one round trip and one replay; longer, and they are not worth waiting for.
-const SEEN_WITHIN: Duration = Duration::from_secs(1);
-
-/// The functions of the setup that change something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    RaiseWitness,
-    CloseLogins,
-    OpenLogins { older_only: bool },
-    Promote,
-}
-
-impl Change {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::RaiseWitness => "raise the witness",
-            Self::CloseLogins => "close logins",
-            Self::OpenLogins { .. } => "open logins",
-            Self::Promote => "promote",
-        }
-    }
-    fn sql(self, application: &str) -> String {
-        match self {
-            Self::RaiseWitness => format!("select muster.raise_witness({NUMBERS})"),
-            Self::CloseLogins => format!("select muster.close_logins({NUMBERS}, {})", literal(application)),
-            Self::OpenLogins { older_only } => format!("select muster.open_logins({NUMBERS}, {older_only})"),
-            Self::Promote => format!("select muster.promote({NUMBERS})"),
-        }
-    }
-}
 
 impl PostgresData {
     /// Connects to the region's node for an effect; changes nothing.
@@ -54,31 +20,11 @@ impl PostgresData {
         guarded::prepare(link, ctx).await
     }
 
-    /// Calls one guarded function.
-    pub(super) async fn call(
-        &self,
-        prepared: &Prepared<'_>,
-        change: Change,
-        ctx: &OpCtx,
-    ) -> Result<String, PgError> {
-        let sql = change.sql(&self.config.application.user);
-        prepared.call(change.verb(), &sql, (&self.config.owner, &self.config.adopted), ctx).await
-    }
-
     /// One guarded function as a whole effect.
     async fn change(&self, region: &RegionName, change: Change, ctx: &OpCtx) -> Outcome {
-        let prepared = match self.prepare(region, ctx).await {
-            Ok(prepared) => prepared,
-            Err(outcome) => return outcome,
-        };
-        match ctx.send(self.call(&prepared, change, ctx)).await {
-            Err(LeaseLost) => lease_lost(),
-            Ok(Err(error)) => error.outcome(true),
-            Ok(Ok(verdict)) => {
-                let outcome = outcome_of(&verdict, prepared.session.node());
-                prepared.session.keep();
-                outcome
-            }
+        match self.link(region) {
+            Ok(link) => self.steering().change(link, change, ctx).await,
+            Err(error) => error.outcome(NOT_SENT),
         }
     }
 
@@ -90,79 +36,14 @@ impl PostgresData {
         self.change(region, Change::OpenLogins { older_only: false }, ctx).await
     }
 
-    /// Closes logins, ends sessions until there are none, makes the log durable up to there, and waits a moment for
-    /// standbys to have it. What was not reached by the deadline is in the text; observing tells the rest.
+    /// Closes logins and ends sessions; the other nodes are its standbys.
     pub(super) async fn do_fence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
-        let prepared = match self.prepare(region, ctx).await {
-            Ok(prepared) => prepared,
-            Err(outcome) => return outcome,
+        let link = match self.link(region) {
+            Ok(link) => link,
+            Err(error) => return error.outcome(NOT_SENT),
         };
-        let verdict = match ctx.send(self.call(&prepared, Change::CloseLogins, ctx)).await {
-            Err(LeaseLost) => return lease_lost(),
-            Ok(Err(error)) => return error.outcome(true),
-            Ok(Ok(verdict)) => verdict,
-        };
-        if verdict == "standby" {
-            return Outcome::AlreadyDone;
-        }
-        let outcome = outcome_of(&verdict, prepared.session.node());
-        if !matches!(outcome, Outcome::Issued(_)) {
-            return outcome;
-        }
-        let said = match self.end_sessions(&prepared, ctx).await {
-            Ok(()) => self.await_standbys(region, ctx).await,
-            Err(text) => Some(text),
-        };
-        prepared.session.keep();
-        Outcome::Issued(said)
-    }
-
-    async fn end_sessions(&self, prepared: &Prepared<'_>, ctx: &OpCtx) -> Result<(), String> {
-        loop {
-            let told = prepared.session.text("end sessions", "select muster.end_sessions()::text", &[]).await;
-            match told.map_err(|error| error.to_string())?.as_deref() {
-                Some("0") => break,
-                _ if ctx.remaining() < POLL * 2 => return Err("some sessions did not end in time".to_owned()),
-                _ => tokio::time::sleep(POLL).await,
-            }
-        }
-        // Its commit is flushed, and with it everything that the ended sessions had committed without waiting for it.
-        match self.call(prepared, Change::RaiseWitness, ctx).await {
-            Ok(verdict) if verdict == "ok" => Ok(()),
-            Ok(verdict) => Err(format!("the log may not be on disk yet ({verdict})")),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Waits until every standby that can be reached and streams has this effect's witness; `None`: all have.
-    async fn await_standbys(&self, writer: &RegionName, ctx: &OpCtx) -> Option<String> {
-        let by = (Instant::now() + SEEN_WITHIN).min(Instant::now() + ctx.remaining() / 2);
-        let others = self.links.keys().filter(|region| *region != writer);
-        let waits =
-            others.map(|region| async move { (!self.has_witness(region, ctx, by).await).then_some(region) });
-        let missing: Vec<String> =
-            futures::future::join_all(waits).await.into_iter().flatten().map(ToString::to_string).collect();
-        (!missing.is_empty()).then(|| format!("not seen in {} yet", missing.join(", ")))
-    }
-
-    async fn has_witness(&self, region: &RegionName, ctx: &OpCtx, by: Instant) -> bool {
-        let effect = &ctx.effect;
-        let wanted = (effect.epoch, effect.term, effect.seq);
-        loop {
-            match self.look(region, by).await {
-                Ok(facts) if facts.role == DataRole::Standby && facts.streaming => {
-                    if facts.witness.is_some_and(|w| w.owner == effect.owner && w.order() >= wanted) {
-                        return true;
-                    }
-                }
-                // It cannot get it now.
-                _ => return false,
-            }
-            if Instant::now() + POLL >= by {
-                return false;
-            }
-            tokio::time::sleep(POLL).await;
-        }
+        let others: Vec<_> = self.links.iter().filter(|(other, _)| *other != region).collect();
+        self.steering().fence(link, &others, ctx).await
     }
 
     /// Raises the witness. On a node that was promoted since the last time, first clears a synchronous list that
@@ -188,7 +69,7 @@ impl PostgresData {
                     .await?;
                 prepared.session.run("reload", "select pg_reload_conf()").await?;
             }
-            self.call(&prepared, change, ctx).await
+            self.steering().call(&prepared, change, ctx).await
         });
         match sent.await {
             Err(LeaseLost) => lease_lost(),
@@ -243,25 +124,13 @@ impl PostgresData {
         prepared: &Prepared<'_>,
         ctx: &OpCtx,
     ) -> Result<Option<String>, PgError> {
-        let facts = look::witness(&prepared.session, &self.look_for()).await?;
-        Ok(facts.and_then(|newest| self.refuses(&newest, ctx)))
-    }
-
-    fn refuses(&self, newest: &Witness, ctx: &OpCtx) -> Option<String> {
-        let effect = &ctx.effect;
-        if newest.owner != effect.owner && !self.config.adopted.get().contains(&newest.owner) {
-            return Some(format!("foreign {} at epoch {}", newest.owner, newest.epoch));
-        }
-        let stale = if newest.owner == effect.owner {
-            newest.order() > (effect.epoch, effect.term, effect.seq)
-        } else {
-            newest.epoch > effect.epoch
-        };
-        stale.then(|| format!("stale epoch {} term {} seq {}", newest.epoch, newest.term, newest.seq))
+        let steering = self.steering();
+        let newest = look::witness(&prepared.session, &steering.look_for).await?;
+        Ok(newest.and_then(|newest| steering.refuses(&newest, ctx)))
     }
 
     /// Looks at a region until `by`.
     pub(super) async fn look(&self, region: &RegionName, by: Instant) -> Result<DataFacts, PgError> {
-        look::look(self.link(region)?, &self.look_for(), by).await
+        look::look(self.link(region)?, &self.steering().look_for, by).await
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum PgError {
     /// The setup SQL has not been run there, or by an older version.
     #[error(
         "{node}: the setup SQL of Muster is missing or old ({what}); run it on the primary, see docs/postgres.md \
-         or, for Aurora, docs/aws.md"
+         or, for Aurora and RDS, docs/aws.md"
     )]
     Setup { node: String, what: String },
     /// The policy names no node there.

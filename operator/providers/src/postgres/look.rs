@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 
-/// `look.sql`'s answer.
+/// The answer of `look.sql` and of `look_managed.sql`.
 #[derive(Debug, Deserialize)]
 struct Looked {
     setup: i64,
@@ -84,13 +84,32 @@ struct Backends {
     insert: String,
 }
 
+/// Who runs a server, and so what Muster's role may ask it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunBy {
+    /// Its user, who is a superuser there.
+    Oneself,
+    /// A provider, who lets nobody see the server's files, its control file and where its standbys come from. Which data it has
+    /// is a row that replicates, and its list of synchronous standbys is not Muster's matter.
+    Provider,
+}
+
 /// Whom to look for.
-pub(super) struct LookFor<'a> {
-    pub(super) owner: &'a Owner,
-    pub(super) application: &'a str,
+#[derive(Clone, Copy)]
+pub(crate) struct LookFor<'a> {
+    pub(crate) owner: &'a Owner,
+    pub(crate) application: &'a str,
+    pub(crate) run_by: RunBy,
 }
 
 impl LookFor<'_> {
+    fn sql(&self) -> String {
+        self.bind(match self.run_by {
+            RunBy::Oneself => include_str!("look.sql"),
+            RunBy::Provider => include_str!("look_managed.sql"),
+        })
+    }
+
     fn bind(&self, sql: &str) -> String {
         sql.replace(":owner", &literal(self.owner.as_str()))
             .replace(":application", &literal(self.application))
@@ -98,7 +117,7 @@ impl LookFor<'_> {
 }
 
 /// Looks at a node, until `by`. An idle connection that turns out to be dead is replaced once.
-pub(super) async fn look(link: &Link, look_for: &LookFor<'_>, by: Instant) -> Result<DataFacts, PgError> {
+pub(crate) async fn look(link: &Link, look_for: &LookFor<'_>, by: Instant) -> Result<DataFacts, PgError> {
     let session = link.session(by).await?;
     let was_idle = session.was_idle();
     match look_in(link, session, look_for, by).await {
@@ -116,11 +135,15 @@ async fn look_in(
     by: Instant,
 ) -> Result<DataFacts, PgError> {
     let left = session.left().as_millis().max(1);
-    let sql = format!("set statement_timeout = {left}; {}", look_for.bind(include_str!("look.sql")));
+    let sql = format!("set statement_timeout = {left}; {}", look_for.sql());
     let answer = session.texts("look", &sql).await?;
     let looked: Looked = read(&session, answer.first())?;
     if looked.setup != SETUP_VERSION {
         let what = format!("version {}, {SETUP_VERSION} is needed", looked.setup);
+        return Err(PgError::Setup { node: session.node().to_owned(), what });
+    }
+    if looked.system.is_empty() {
+        let what = "muster.identity is empty".to_owned();
         return Err(PgError::Setup { node: session.node().to_owned(), what });
     }
     let mut facts = facts(&looked).ok_or_else(|| unreadable(&session, "positions"))?;

@@ -1,8 +1,8 @@
 //! PostgreSQL with streaming replication: one primary, one standby per other region.
 //!
-//! Every change but three is one call of a function in the database (`setup_server.sql`), which compares the effect's numbers
-//! with the *witness* row and the deadline with the node's own clock before it does anything. The witness replicates,
-//! so a standby refuses what its primary had already seen overtaken. This module must never promote, open or fence
+//! Every change but three is one call of a function in the database (`setup_fence.sql`, `setup_server.sql`), which compares
+//! the effect's numbers with the *witness* row and the deadline with the node's own clock before it does anything. The
+//! witness replicates, so a standby refuses what its primary had already seen overtaken. This module must never promote, open or fence
 //! past those functions, and never says that something is done: [`DataControl::observe`] does.
 //!
 //! | call | idempotent because | checked by the node | not protected |
@@ -62,11 +62,12 @@ mod effects;
 pub(crate) mod error;
 pub(crate) mod guarded;
 pub(crate) mod link;
-mod look;
+pub(crate) mod look;
 mod loss;
 mod receiving;
 mod rejoin;
 mod setup;
+pub(crate) mod steering;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -74,7 +75,7 @@ pub(crate) mod tls;
 mod wal;
 
 pub use config::{Application, Node, PostgresConfig, RejoinRun, RejoinRunner, TlsMode};
-pub use setup::{SETUP_VERSION, managed_setup_sql, setup_sql};
+pub use setup::{SETUP_VERSION, managed_fence_setup_sql, managed_setup_sql, setup_sql};
 pub use tls::TlsError;
 
 pub(crate) use setup::literal;
@@ -83,7 +84,7 @@ use crate::{DataControl, OpCtx};
 use async_trait::async_trait;
 use error::PgError;
 use link::{Link, Login};
-use look::LookFor;
+use look::{LookFor, RunBy};
 use loss::ReportedLoss;
 use muster_core::facts::{DataFacts, LossFacts, Outcome, Seen};
 use muster_core::ids::RegionName;
@@ -91,6 +92,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
+use steering::Steering;
 use tokio::time::Instant;
 
 /// One data item. Holds at most a few open connections per node.
@@ -118,14 +120,16 @@ impl PostgresData {
         self.links.get(region).ok_or_else(|| PgError::NoNode(region.to_string()))
     }
 
-    fn look_for(&self) -> LookFor<'_> {
-        LookFor { owner: &self.config.owner, application: &self.config.application.user }
+    fn steering(&self) -> Steering<'_> {
+        let (owner, application) = (&self.config.owner, self.config.application.user.as_str());
+        let look_for = LookFor { owner, application, run_by: RunBy::Oneself };
+        Steering { look_for, adopted: &self.config.adopted }
     }
 }
 
 /// Ends an effect at its deadline, whatever it waits for. Each wait inside has the same deadline; this is the net
 /// below them, a little later so that their better messages come first.
-async fn by_deadline(ctx: &OpCtx, effect: impl Future<Output = Outcome> + Send) -> Outcome {
+pub(crate) async fn by_deadline(ctx: &OpCtx, effect: impl Future<Output = Outcome> + Send) -> Outcome {
     const NET: Duration = Duration::from_millis(200);
     match tokio::time::timeout_at(ctx.not_after + NET, effect).await {
         Ok(outcome) => outcome,

@@ -1,6 +1,6 @@
 //! A PostgreSQL primary and its standbys, ready for Muster: schema, roles, an `orders` table of the application.
 
-use crate::postgres::{Application, Node, PostgresConfig, TlsMode, managed_setup_sql, setup_sql};
+use crate::postgres::{Application, Node, PostgresConfig, TlsMode, managed_fence_setup_sql, setup_sql};
 use muster_core::ids::{ItemName, Owner, RegionName};
 use muster_core::secret::Secret;
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +25,8 @@ pub const MUSTER: &str = "muster";
 pub const APPLICATION: &str = "shop";
 /// The application's database.
 pub const DATABASE: &str = "shop";
+/// A provider's master user, who is no superuser; see [`MUSTER`].
+const MASTER: &str = "master";
 
 /// One server.
 #[derive(Debug)]
@@ -50,15 +52,16 @@ impl Pair {
     /// Starts a primary in the first region and a standby in each other one. `settings` go to every server's
     /// configuration.
     pub async fn start(regions: &[&str], settings: &str) -> io::Result<Self> {
-        Self::start_with(regions, settings, &setup_sql(MUSTER, APPLICATION)).await
+        Self::start_set_up(regions, settings, false).await
     }
 
-    /// The same, with no more of Muster's schema than a managed database can have.
+    /// The same as a provider has it: all is set up by a master user who is no superuser, with what RDS for PostgreSQL is
+    /// documented to give to its own.
     pub async fn start_managed(regions: &[&str], settings: &str) -> io::Result<Self> {
-        Self::start_with(regions, settings, &managed_setup_sql(MUSTER)).await
+        Self::start_set_up(regions, settings, true).await
     }
 
-    async fn start_with(regions: &[&str], settings: &str, setup: &str) -> io::Result<Self> {
+    async fn start_set_up(regions: &[&str], settings: &str, is_managed: bool) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-pg-").tempdir()?;
         let mut pair = Self { servers: Vec::new(), folder };
         hand_over(pair.folder.path())?;
@@ -69,7 +72,11 @@ impl Pair {
         let first = pair.servers.first_mut().ok_or_else(|| other("a pair needs a region"))?;
         first.make(settings)?;
         first.start().await?;
-        first.prepare_database(setup).await?;
+        if is_managed {
+            first.prepare_managed_database().await?
+        } else {
+            first.prepare_database().await?
+        }
         let source = first.port;
         for standby in &mut pair.servers[1..] {
             standby.copy_from(source)?;
@@ -174,14 +181,27 @@ impl Server {
         ]))
     }
 
-    async fn prepare_database(&self, setup: &str) -> io::Result<()> {
-        self.sql_in("postgres", &format!("create role {MUSTER} login password '{MUSTER}'")).await?;
-        self.sql_in("postgres", &format!("create role {APPLICATION} login password '{APPLICATION}'")).await?;
+    async fn prepare_database(&self) -> io::Result<()> {
+        for role in [MUSTER, APPLICATION] {
+            self.sql_in("postgres", &format!("create role {role} login password '{role}'")).await?;
+        }
         self.sql_in("postgres", &format!("create database {DATABASE} owner postgres")).await?;
-        self.sql("create table orders (id bigserial primary key, item text); create table notes (item text)")
-            .await?;
-        self.sql(&format!("grant all on orders, orders_id_seq, notes to {APPLICATION}")).await?;
-        self.sql(setup).await?;
+        for sql in [tables(), setup_sql(MUSTER, APPLICATION)] {
+            self.sql(&sql).await?;
+        }
+        Ok(())
+    }
+
+    async fn prepare_managed_database(&self) -> io::Result<()> {
+        let master = format!("create role {MASTER} login createrole createdb password '{MASTER}'");
+        let grants = format!("grant pg_monitor, pg_signal_backend to {MASTER}");
+        for sql in [master, grants, format!("create database {DATABASE} owner {MASTER}")] {
+            self.sql_in("postgres", &sql).await?;
+        }
+        let roles = [MUSTER, APPLICATION].map(|role| format!("create role {role} login password '{role}';"));
+        for sql in [roles.concat(), tables(), managed_fence_setup_sql(MUSTER, APPLICATION)] {
+            self.sql_as((MASTER, MASTER), DATABASE, &sql).await?;
+        }
         Ok(())
     }
 
@@ -227,7 +247,16 @@ impl Server {
     }
 
     async fn sql_in(&self, database: &str, sql: &str) -> io::Result<Vec<String>> {
-        let client = self.connect("postgres", "", database).await?;
+        self.sql_as(("postgres", ""), database, sql).await
+    }
+
+    async fn sql_as(
+        &self,
+        (user, password): (&str, &str),
+        database: &str,
+        sql: &str,
+    ) -> io::Result<Vec<String>> {
+        let client = self.connect(user, password, database).await?;
         let messages = client.simple_query(sql).await.map_err(|e| {
             other(e.as_db_error().map_or_else(|| e.to_string(), |db| format!("{}: {sql}", db.message())))
         })?;
@@ -313,6 +342,14 @@ impl Drop for Server {
         self.signal_all(Signal::SIGKILL);
         self.reap();
     }
+}
+
+/// What the application has in its database.
+fn tables() -> String {
+    format!(
+        "create table orders (id bigserial primary key, item text); create table notes (item text); \
+         grant all on orders, orders_id_seq, notes to {APPLICATION}"
+    )
 }
 
 /// Direct children, from /proc; PostgreSQL's are all direct ones.

@@ -175,6 +175,7 @@ pub struct AdoptArgs {
 Examples:
   muster setup-sql --application shop | psql shop
   muster setup-sql --managed | psql -h orders.cluster-x.us-east-1.rds.amazonaws.com shop
+  muster setup-sql --managed --application shop | psql -h orders.x.us-east-1.rds.amazonaws.com shop
 
 Run it in the application's database, on the node that takes writes; standbys get it by replication. It may be run
 again. The roles must exist.")]
@@ -182,10 +183,10 @@ pub struct SetupSqlArgs {
     /// Muster's own role
     #[arg(long, value_name = "ROLE", default_value = "muster")]
     pub user: String,
-    /// The application's role, which a fence locks out; takes a superuser to run
-    #[arg(long, value_name = "ROLE", required_unless_present = "managed", conflicts_with = "managed")]
+    /// The application's role, which a fence locks out; takes a superuser to run, or with --managed the master user
+    #[arg(long, value_name = "ROLE", required_unless_present = "managed")]
     pub application: Option<String>,
-    /// For a managed database (Aurora): only what takes no superuser
+    /// For a managed database (Aurora; with --application RDS for PostgreSQL): only what takes no superuser
     #[arg(long)]
     pub managed: bool,
 }

@@ -60,6 +60,7 @@ fn completion(cx: &Context, shell: clap_complete::Shell) -> Done {
 
 fn setup_sql(cx: &Context, args: &SetupSqlArgs) -> Done {
     cx.screen.print(&match &args.application {
+        Some(application) if args.managed => postgres::managed_fence_setup_sql(&args.user, application),
         Some(application) => postgres::setup_sql(&args.user, application),
         None => postgres::managed_setup_sql(&args.user),
     })

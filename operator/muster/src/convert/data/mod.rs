@@ -1,7 +1,9 @@
 //! Data items: what the core plans with, and what the adapters connect to.
 
 mod aurora;
+mod aws;
 mod postgres;
+mod rds_replica;
 
 use super::findings::{Findings, words};
 use super::names::is_host;
@@ -14,6 +16,7 @@ use muster_probes::{PgTarget, PgTls};
 use muster_providers::aurora::AuroraConfig;
 use muster_providers::hook::RejoinHookConfig;
 use muster_providers::postgres::{PostgresConfig, TlsMode};
+use muster_providers::rds_replica::RdsReplicaConfig;
 use std::collections::BTreeMap;
 
 /// One data item's adapter.
@@ -37,6 +40,8 @@ pub enum EngineConfig {
     },
     /// An Aurora PostgreSQL global database.
     AuroraGlobal(Box<AuroraConfig>),
+    /// RDS for PostgreSQL with read replicas.
+    RdsReplica(Box<RdsReplicaConfig>),
 }
 
 /// All data items.
@@ -47,16 +52,21 @@ pub(super) fn convert(
 ) -> (Vec<DataItem>, BTreeMap<ItemName, DataConfig>) {
     let mut items = Vec::new();
     let mut configs = BTreeMap::new();
-    aurora::check_regions(spec, findings);
+    aws::check_regions(spec, findings);
     for (index, item) in spec.data.iter().enumerate() {
         let path = format!("spec.data[{index}]");
-        let engines = [("postgres", item.postgres.is_some()), ("auroraGlobal", item.aurora_global.is_some())];
+        let engines = [
+            ("postgres", item.postgres.is_some()),
+            (aurora::ENGINE, item.aurora_global.is_some()),
+            (rds_replica::ENGINE, item.rds_replica.is_some()),
+        ];
         exactly_one(&engines, &path, "engine", findings);
         let name = ItemName::new(item.name.as_str());
-        let (item, config) = match (&item.postgres, &item.aurora_global) {
-            (Some(postgres), _) => postgres::convert(&name, postgres, spec, &path, resolver, findings),
-            (None, Some(aurora)) => aurora::convert(&name, aurora, spec, &path, resolver, findings),
-            (None, None) => continue,
+        let (item, config) = match (&item.postgres, &item.aurora_global, &item.rds_replica) {
+            (Some(postgres), _, _) => postgres::convert(&name, postgres, spec, &path, resolver, findings),
+            (None, Some(aurora), _) => aurora::convert(&name, aurora, spec, &path, resolver, findings),
+            (None, None, Some(rds)) => rds_replica::convert(&name, rds, spec, &path, resolver, findings),
+            (None, None, None) => continue,
         };
         items.push(item);
         configs.insert(name, config);
@@ -113,7 +123,11 @@ fn check_shared(items: &[DataItem], findings: &mut Findings) {
                 "`{}` and `{}` are both on {servers}, and a promotion moves a server with all its databases",
                 other.name, item.name
             );
-            let nodes = if item.engine == aurora::ENGINE { "members" } else { "nodes" };
+            let nodes = match item.engine.as_str() {
+                aurora::ENGINE => "members",
+                rds_replica::ENGINE => "instances",
+                _ => "nodes",
+            };
             findings.error(
                 format!("spec.data[{index}].{}.{nodes}", item.engine),
                 message,

@@ -59,7 +59,7 @@ async fn a_promotion_that_thaws_after_its_deadline_is_refused_by_the_nodes_own_c
     let (late, _) = ctx_of(OWNER, 2, 1, Duration::from_millis(700));
     let prepared = data.prepare(&west, &late).await.expect("connected");
     pair.server("west").freeze();
-    let call = data.call(&prepared, super::super::effects::Change::Promote, &late).await;
+    let call = data.steering().call(&prepared, super::super::steering::Change::Promote, &late).await;
     let error = call.expect_err("no answer");
     assert_eq!(error.class(true), ErrorClass::UnknownOutcome, "it was sent: {error}");
     assert!(late.remaining().is_zero());

@@ -1,0 +1,49 @@
+//! What the effects of all engines have in common that a control plane carries out: it checks nothing of Muster's, and may have
+//! acted although no answer came.
+
+use super::CallError;
+use crate::OpCtx;
+use muster_core::facts::{ErrorClass, Outcome};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A region that shows nothing to act on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Silent {
+    pub(crate) class: ErrorClass,
+    pub(crate) why: String,
+}
+
+impl Silent {
+    /// A read that failed has changed nothing, whatever became of it.
+    pub(crate) fn new(region: &str, error: &CallError) -> Self {
+        let class = match error.class {
+            ErrorClass::Denied | ErrorClass::Throttled => error.class,
+            _ => ErrorClass::Transient,
+        };
+        Self { class, why: format!("RDS in {region} does not answer: {}", error.why) }
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        Outcome::Failed(self.class, self.why)
+    }
+}
+
+/// It had no effect, and may have it later.
+pub(crate) fn transient(why: String) -> Outcome {
+    Outcome::Failed(ErrorClass::Transient, why)
+}
+
+/// Ends an effect at its deadline. What was sent by then may still have its effect.
+pub(crate) async fn by_deadline(
+    ctx: &OpCtx,
+    sent: &AtomicBool,
+    effect: impl Future<Output = Outcome> + Send,
+) -> Outcome {
+    if let Ok(outcome) = tokio::time::timeout_at(ctx.not_after, effect).await {
+        return outcome;
+    }
+    let was_sent = sent.load(Ordering::Relaxed);
+    let class = if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
+    Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
+}
