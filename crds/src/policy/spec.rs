@@ -69,6 +69,8 @@ use serde::{Deserialize, Serialize};
         .message("every data item needs exactly one node for each of spec.regions").field_path(".data"),
     validation = Rule::new("self.data.all(d, !has(d.auroraGlobal) || (d.auroraGlobal.members.size() == self.regions.size() && d.auroraGlobal.members.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every auroraGlobal needs exactly one member for each of spec.regions").field_path(".data"),
+    validation = Rule::new("self.data.filter(d, has(d.auroraGlobal)).size() <= 1")
+        .message("at most one auroraGlobal in a policy: each is moved by its own engine, and a source that dies in between leaves them apart").field_path(".data"),
     validation = Rule::new("!self.data.exists(d, has(d.auroraGlobal)) || self.regions.all(r, has(r.aws))")
         .message("auroraGlobal needs to know each region of AWS: give regions[].aws").field_path(".regions"),
     validation = Rule::new("self.data.all(d, !has(d.rdsReplica) || (d.rdsReplica.instances.size() == self.regions.size() && d.rdsReplica.instances.all(n, self.regions.exists(r, r.name == n.region))))")

@@ -54,7 +54,8 @@ rules! {
     Undoing = 213,
     /// Everything is undone; the run ended.
     RunAborted = 214,
-    /// The source of a planned run is seen to fail before anything was fenced: the run ends, and a failover may begin.
+    /// The source of a planned run is seen to fail, before anything was fenced or before its engine handed anything over: the
+    /// run ends, and a failover may begin.
     SourceLost = 215,
     /// The target is no longer fit before the point of no return: the run goes to another region.
     Retargeted = 216,

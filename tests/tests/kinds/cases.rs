@@ -79,6 +79,10 @@ const RDS: &str = r#"{"name": "orders", "rdsReplica": {"database": "shop", "user
     "application": {"user": "shop", "passwordSecret": {"name": "a", "key": "b"}}, "instances": [
     {"region": "east", "instanceArn": "arn:aws:rds:us-east-1:111122223333:db:orders", "host": "a"},
     {"region": "west", "instanceArn": "arn:aws:rds:us-west-2:111122223333:db:orders", "host": "b"}]}}"#;
+const SECOND_AURORA: &str = r#"{"name": "bills", "auroraGlobal": {"cluster": "bills-global", "database": "bills",
+    "user": "muster", "passwordSecret": {"name": "a", "key": "b"}, "members": [
+    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:bills", "host": "c"},
+    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:bills", "host": "d"}]}}"#;
 const EAST: Edit = ("/spec/regions/0/aws", r#"{"region": "us-east-1"}"#);
 const WEST: Edit = ("/spec/regions/1/aws", r#"{"region": "us-west-2"}"#);
 const FLIP: &str = "/spec/traffic/0/route53/flip";
@@ -150,6 +154,7 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("an Aurora global database", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK)], None),
     ("an Aurora global database nobody knows where", &[EAST, (DATA, AURORA), (HOOK, WEBHOOK)], Some(("spec.regions", "auroraGlobal needs to know each region of AWS"))),
     ("a cluster of nowhere", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/region", "north")], Some(("spec.data", "exactly one member for each"))),
+    ("two Aurora global databases", &[EAST, WEST, (DATA, AURORA), ("/spec/data/-", SECOND_AURORA), (HOOK, WEBHOOK)], Some(("spec.data", "at most one auroraGlobal"))),
     ("a sql fence where it proves nothing", &[EAST, WEST, (DATA, AURORA)], Some(("spec.fence", "proves nothing at an auroraGlobal"))),
     ("a failover without time", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/promoteTimeout", "59s")], Some(("spec.data[0].auroraGlobal.promoteTimeout", "between 1m and 2h"))),
     ("a cluster's name for its ARN", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/clusterArn", "orders")], Some(("spec.data[0].auroraGlobal.members[1].clusterArn", "should match"))),

@@ -7,9 +7,10 @@ use muster_core::ids::{PolicyName, RegionName};
 use muster_crds::policy::SecretRef;
 use muster_providers::aurora::{AuroraConfig, AuroraMember};
 use muster_providers::aws::permissions::{
-    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, On, Permission, ROUTE53_RECORD,
+    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, On, Permission, RDS_REPLICA, ROUTE53_RECORD,
 };
 use muster_providers::dns::{NameConfig, Target};
+use muster_providers::rds_replica::RdsInstance;
 use muster_providers::route53::MarkerPlace;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,24 +161,48 @@ fn replaced_types(kind: &str) -> &'static [&'static str] {
 fn add_databases(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
     for item in &policy.spec.data {
         let config = policy.adapters.data.get(&item_name(item.name.as_str())).map(|data| &data.engine);
-        let Some(EngineConfig::AuroraGlobal(config)) = config else { continue };
-        for (region, member) in &config.members {
-            let region = policy.spec.regions.iter().find(|known| known.name.as_str() == region.as_str());
-            let Some(aws) = region.and_then(|region| region.aws.as_ref()) else { continue };
-            let caller = Caller::of(aws.role_arn.as_ref());
-            let needs = Needs::of(all, caller, policy, aws.external_id_secret.as_ref());
-            for permission in AURORA_GLOBAL {
-                needs.allow(database_grant(config, member, permission));
+        match config {
+            Some(EngineConfig::AuroraGlobal(config)) => {
+                for (region, member) in &config.members {
+                    let grants = AURORA_GLOBAL.iter().map(|of| database_grant(config, member, of));
+                    allow_in(all, policy, region, grants);
+                }
             }
+            Some(EngineConfig::RdsReplica(config)) => {
+                for (region, instance) in &config.instances {
+                    let grants = RDS_REPLICA.iter().map(|of| instance_grant(instance, of));
+                    allow_in(all, policy, region, grants);
+                }
+            }
+            Some(EngineConfig::Postgres { .. }) | None => {}
         }
     }
 }
 
+/// To whoever calls AWS in a region of the policy.
+fn allow_in(
+    all: &mut NeedsByCaller,
+    policy: &CheckedPolicy,
+    region: &RegionName,
+    grants: impl Iterator<Item = Grant>,
+) {
+    let region = policy.spec.regions.iter().find(|known| known.name.as_str() == region.as_str());
+    let Some(aws) = region.and_then(|region| region.aws.as_ref()) else { return };
+    let caller = Caller::of(aws.role_arn.as_ref());
+    let needs = Needs::of(all, caller, policy, aws.external_id_secret.as_ref());
+    grants.for_each(|grant| needs.allow(grant));
+}
+
+/// Partition and account of an ARN.
+fn owner_of(arn: &str) -> (&str, &str) {
+    let mut parts = arn.split(':').skip(1);
+    let partition = parts.next().unwrap_or("aws");
+    (partition, parts.nth(2).unwrap_or_default())
+}
+
 /// For whoever calls the region of `member`.
 fn database_grant(config: &AuroraConfig, member: &AuroraMember, permission: &'static Permission) -> Grant {
-    let mut parts = member.arn.split(':').skip(1);
-    let partition = parts.next().unwrap_or("aws");
-    let account = parts.nth(2).unwrap_or_default();
+    let (partition, account) = owner_of(&member.arn);
     let resources = match permission.on {
         On::GlobalClusters => vec![format!("arn:{partition}:rds::{account}:global-cluster:*")],
         On::Clusters => vec![format!("arn:{partition}:rds:{}:{account}:cluster:*", member.aws_region)],
@@ -185,6 +210,16 @@ fn database_grant(config: &AuroraConfig, member: &AuroraMember, permission: &'st
             let global = format!("arn:{partition}:rds::{account}:global-cluster:{}", config.cluster);
             [global].into_iter().chain(config.members.values().map(|member| member.arn.clone())).collect()
         }
+    };
+    Grant { permission, resources, records: None }
+}
+
+/// For whoever calls the region of `instance`.
+fn instance_grant(instance: &RdsInstance, permission: &'static Permission) -> Grant {
+    let (partition, account) = owner_of(&instance.arn);
+    let resources = match permission.on {
+        On::Instances => vec![format!("arn:{partition}:rds:{}:{account}:db:*", instance.aws_region)],
+        _ => vec![instance.arn.clone()],
     };
     Grant { permission, resources, records: None }
 }

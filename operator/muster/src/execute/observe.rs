@@ -9,7 +9,7 @@ use super::setup::Setup;
 use super::shell::Shell;
 use muster_core::facts::Observations;
 use muster_core::ids::RegionName;
-use muster_core::journal::{Journal, StepKey};
+use muster_core::journal::{Journal, Phase, StepKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -59,7 +59,12 @@ fn what_to_look_at(journal: &Journal, board: &Board) -> Option<Need> {
     let settles = journal.is_settling();
     // A region leaves `mayBeWritable` only by an observation of the pass.
     let unsettled = state.active_region.is_none() || state.may_be_writable.len() > 1;
-    match journal.active_run() {
+    // Whoever waits for a person touches nothing: its gates are judged by looks as fresh as a stable world's.
+    let active = journal.active_run();
+    let waits = active.is_some_and(|run| {
+        run.phase == Phase::AwaitingApproval && run.steps.iter().all(|step| step.started.is_none())
+    });
+    match active.filter(|_| !waits) {
         Some(run) => {
             let mut fences =
                 if run.past_pivot() && !run.undoing && !works { BTreeSet::new() } else { outcasts };

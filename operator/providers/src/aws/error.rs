@@ -93,7 +93,7 @@ fn classify(status: u16, code: &str) -> ErrorClass {
         | "TooManyRequestsException"
         | "PriorRequestNotComplete"
         | "SlowDown" => ErrorClass::Throttled,
-code if DENIALS.contains(&code) => ErrorClass::Denied,
+        code if DENIALS.contains(&code) => ErrorClass::Denied,
         _ if status >= 500 => ErrorClass::UnknownOutcome,
         _ => ErrorClass::Invalid,
     }

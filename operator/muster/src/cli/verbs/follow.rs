@@ -119,15 +119,22 @@ fn say(cx: &Context, ending: &Ending, before: Option<&Run>, now: &Run) -> Done {
     Ok(())
 }
 
-/// The run that goes on where this one lost its target.
+/// The run that goes on where this one lost its target, or a planned one its source.
 async fn successor(client: &Client, report: &RunReport) -> Option<String> {
-    if report.run.outcome != Some(OutcomeKind::TargetLost) {
+    let run = &report.run;
+    let lost_target = run.outcome == Some(OutcomeKind::TargetLost);
+    let lost_source = run.kind.is_planned() && run.outcome == Some(OutcomeKind::Failed);
+    if !lost_target && !lost_source {
         return None;
     }
     let status: PolicyStatus = client.get(policy_path(&report.policy, &[])).await.ok()?;
-    let next = status.journal.run.filter(|next| next.name != report.run.name)?;
-    matches!(&next.trigger, Trigger::TargetLost(lost) if *lost == report.run.name)
-        .then(|| next.name.to_string())
+    let next = status.journal.run.filter(|next| next.name != run.name)?;
+    let goes_on = match &next.trigger {
+        Trigger::TargetLost(lost) => lost_target && *lost == run.name,
+        Trigger::Verdict => lost_source && next.epoch == run.epoch.next(),
+        Trigger::Person(_) => false,
+    };
+    goes_on.then(|| next.name.to_string())
 }
 
 /// A request waits in the journal until the next pass takes it; one that was refused there is gone.

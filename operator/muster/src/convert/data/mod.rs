@@ -72,6 +72,7 @@ pub(super) fn convert(
         configs.insert(name, config);
     }
     check_shared(&items, findings);
+    check_hand_overs(&items, findings);
     (items, configs)
 }
 
@@ -106,6 +107,19 @@ fn tls_of(
             let ca_pem = ca.as_ref().map(|pem| pem.expose().as_bytes().to_vec());
             (TlsMode::VerifyFull { ca_pem }, PgTls::VerifyFull { ca })
         }
+    }
+}
+
+/// Each would be moved by its own engine, one after the other, and a source that dies in between leaves them apart.
+fn check_hand_overs(items: &[DataItem], findings: &mut Findings) {
+    let mut moved = items.iter().enumerate().filter(|(_, item)| item.hands_over);
+    let Some((_, first)) = moved.next() else { return };
+    for (index, other) in moved {
+        findings.error(
+            format!("spec.data[{index}]"),
+            format!("`{}` is moved by its own engine too, as `{}`", other.name, first.name),
+            "keep one such item a policy, and give the other one a policy of its own",
+        );
     }
 }
 
