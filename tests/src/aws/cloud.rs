@@ -1,7 +1,7 @@
 //! The control planes: a fake of AWS with a global database, a hosted zone, two buckets and their health checks, as a person
 //! sets them up.
 
-use super::region::Region;
+use super::region::{Parts, Region};
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -212,6 +212,16 @@ impl Cloud {
             .flat_map(|member| texts(member, "DBClusterArn"))
             .collect();
         Ok(Region::ALL.into_iter().find(|region| writers == [self.cluster(*region)]))
+    }
+
+    /// Asks RDS for a switchover, as a person's own tool does.
+    pub(super) async fn switch_over(&self, parts: Parts) -> anyhow::Result<()> {
+        let action = "Action=SwitchoverGlobalCluster&Version=2014-10-31";
+        let target = self.cluster(parts.taken);
+        let body = format!("{action}&GlobalClusterIdentifier={GLOBAL}&TargetDbClusterIdentifier={target}");
+        let region = parts.left.aws();
+        self.ask(Ask { method: "POST", path: "/", service: "rds", region, body }).await?;
+        Ok(())
     }
 
     async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<String> {
