@@ -172,6 +172,10 @@ impl Suite {
                     self.put_back(item, &wrong);
                     return Ok(());
                 }
+                if matches!(item.what, What::OnTheWay) && !self.items.is_empty() {
+                    // There is no way to the run that waits for it.
+                    self.items.remove(0);
+                }
                 Judged { wrong, ..Judged::default() }
             }
         };
