@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo demo-cluster test lint unit model faults crash sieve acto bench docs fmt deps clusters
+.PHONY: help demo demo-cluster test lint unit model faults crash aws sieve acto bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -48,6 +48,10 @@ faults: ## the demo's world under every fault, each case with what it proves
 crash: ## the controller killed at every point of every kind of run, and what it leaves
 	@scripts/install-deps.sh test
 	@cargo run -q -p muster-tests --bin crash
+
+aws: ## whole runs with Aurora and Route 53 against a fake of AWS, under every trouble that it makes (AWS_ARGS="--only Failover")
+	@scripts/install-deps.sh test
+	@cargo run -q -p muster-tests --bin aws -- $(AWS_ARGS)
 
 sieve: ## the operator with its view of the API server disturbed: killed at each write, stale reads, lost events, failed requests
 	@scripts/install-deps.sh test

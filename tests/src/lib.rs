@@ -1,6 +1,7 @@
 //! What the suites share: the model of safety, and the harnesses of the end-to-end suites.
 
 pub mod acto;
+pub mod aws;
 pub mod bench;
 pub mod chart;
 pub mod cluster;

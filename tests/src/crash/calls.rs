@@ -31,23 +31,23 @@ impl FromStr for CrashPoint {
 
 /// One line of the log.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub(super) struct Reached {
+pub(crate) struct Reached {
     /// The action's kind or the record's rule, and which one of this name since the process began.
-    pub(super) call: String,
+    pub(crate) call: String,
     /// Where in it.
-    pub(super) point: String,
+    pub(crate) point: String,
     /// For people.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Reached {
-    pub(super) fn crash_point(&self) -> CrashPoint {
+    pub(crate) fn crash_point(&self) -> CrashPoint {
         CrashPoint { call: self.call.clone(), point: self.point.clone() }
     }
 }
 
 /// Reads a log; there is none as long as nothing was called.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Reached>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Reached>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -58,7 +58,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Reached>> {
 }
 
 /// Whether the names of a run begin at 1: what a process does before the run would shift them.
-pub(super) fn check_quiet(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn check_quiet(path: &Path) -> anyhow::Result<()> {
     match read(path)?.last() {
         None => Ok(()),
         Some(last) => {

@@ -19,6 +19,7 @@ mod targets;
 mod tools;
 
 pub use calls::CrashPoint;
+pub(crate) use calls::{Reached, check_quiet, read as read_calls};
 pub(crate) use end::{End, Parts};
 pub use report::Tally;
 pub use suite::{Choice, run};

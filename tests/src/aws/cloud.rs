@@ -1,0 +1,297 @@
+//! The control planes: a fake of AWS with a global database, a hosted zone, two buckets and their health checks, as a person
+//! sets them up.
+
+use super::region::{Parts, Region};
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use muster::demo::resolver::ask_address;
+use muster_aws_fake::{Call, FakeAws, Fault, FaultId, NewGlobalCluster, NewMember, RdsPace, Zone};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// What the process under test signs with; of an account of its own.
+pub(super) const ACCESS_KEY: &str = "AKIDMUSTER";
+const HOME_ACCOUNT: &str = "999988887777";
+/// What the suite signs with.
+const OWN_KEY: &str = "AKIDSUITE";
+/// Everything stands in this account.
+const ACCOUNT: &str = "111122223333";
+/// The role in it that Muster assumes.
+pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/muster";
+pub(super) const ZONE: &str = "example.com";
+/// The public name.
+pub(super) const NAME: &str = "shop.example.com";
+pub(super) const GLOBAL: &str = "orders-global";
+pub(super) const MARKER: &str = "muster/shop.example.com";
+pub(super) const MARKER_SECRET: &str = "0123456789abcdefSECRET";
+/// Until a batch of changes is visible.
+const INSYNC: Duration = Duration::from_millis(300);
+const CHECKER_PACE: Duration = Duration::from_millis(50);
+/// For the fake, or one of its name servers, to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+const XML: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
+
+/// How long the databases' operations take, unless a trouble says otherwise.
+pub(super) fn usual_pace() -> RdsPace {
+    RdsPace {
+        pending: Duration::from_millis(100),
+        moving: Duration::from_millis(600),
+        rejoin: Duration::from_secs(1),
+        cancelling: Duration::from_millis(300),
+        endpoint: Duration::from_millis(100),
+        snapshot: Duration::from_millis(500),
+        ..RdsPace::default()
+    }
+}
+
+/// The fake, arranged.
+pub(super) struct Cloud {
+    pub(super) aws: FakeAws,
+    pub(super) zone: Zone,
+    pub(super) global: NewGlobalCluster,
+    /// By the region whose marker they watch.
+    checks: BTreeMap<Region, String>,
+    /// What stands until it is taken away together.
+    troubles: Mutex<Vec<FaultId>>,
+    outage: Mutex<Vec<FaultId>>,
+}
+
+/// A request as any tool sends it.
+struct Ask<'a> {
+    method: &'a str,
+    path: &'a str,
+    service: &'a str,
+    region: &'a str,
+    body: String,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cloud {
+    /// Starts it; the name points at east, and east takes the writes.
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let aws = FakeAws::start().await.context("failed to start the fake of AWS")?;
+        aws.add_account(ACCESS_KEY, HOME_ACCOUNT);
+        aws.add_account(OWN_KEY, ACCOUNT);
+        aws.add_role(ROLE, None, HOME_ACCOUNT);
+        // The SDK compares what credentials say of their end with its own date.
+        aws.set_date(Timestamp::now());
+        aws.set_checker_pace(CHECKER_PACE);
+        aws.set_rds_pace(usual_pace());
+        let zone = aws.create_zone(ACCOUNT, ZONE, INSYNC).await.context("failed to create the zone")?;
+        let global = aws.create_global_cluster(ACCOUNT, GLOBAL, &Region::ALL.map(member));
+        let (troubles, outage) = (Mutex::default(), Mutex::default());
+        let mut cloud = Self { aws, zone, global, checks: BTreeMap::new(), troubles, outage };
+        for region in Region::ALL {
+            cloud.aws.create_bucket(ACCOUNT, &bucket(region), region.aws());
+            cloud.aws.allow_anonymous_read(&bucket(region), MARKER);
+            let check = cloud.create_check(region).await?;
+            cloud.checks.insert(region, check);
+        }
+        let watches = cloud.check(Region::West).to_owned();
+        cloud.create_record(Region::East, "PRIMARY", Some(&watches)).await?;
+        cloud.create_record(Region::West, "SECONDARY", None).await?;
+        Ok(cloud)
+    }
+
+    async fn create_check(&self, region: Region) -> anyhow::Result<String> {
+        let host = format!("{}.s3.{}.amazonaws.com", bucket(region), region.aws());
+        let body = format!(
+            "<CreateHealthCheckRequest xmlns=\"{XML}\"><CallerReference>{}</CallerReference><HealthCheckConfig>\
+             <Type>HTTPS_STR_MATCH</Type><FullyQualifiedDomainName>{host}</FullyQualifiedDomainName>\
+             <ResourcePath>/{MARKER}</ResourcePath><SearchString>muster-on-{MARKER_SECRET}</SearchString>\
+             <RequestInterval>10</RequestInterval><FailureThreshold>1</FailureThreshold><Inverted>true</Inverted>\
+             </HealthCheckConfig></CreateHealthCheckRequest>",
+            region.name()
+        );
+        let created = self.ask(route53("POST", "/2013-04-01/healthcheck", body)).await?;
+        let id = texts(&created, "Id").into_iter().next();
+        id.map(str::to_owned).context("a health check without an id")
+    }
+
+    async fn create_record(&self, region: Region, role: &str, check: Option<&str>) -> anyhow::Result<()> {
+        let check = check.map(|id| format!("<HealthCheckId>{id}</HealthCheckId>")).unwrap_or_default();
+        let body = format!(
+            "<ChangeResourceRecordSetsRequest xmlns=\"{XML}\"><ChangeBatch><Changes><Change><Action>CREATE</Action>\
+             <ResourceRecordSet><Name>{NAME}.</Name><Type>A</Type><SetIdentifier>{}</SetIdentifier>\
+             <Failover>{role}</Failover>{check}<TTL>1</TTL><ResourceRecords><ResourceRecord><Value>{}</Value>\
+             </ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes></ChangeBatch>\
+             </ChangeResourceRecordSetsRequest>",
+            region.aws(),
+            region.front()
+        );
+        self.ask(route53("POST", &format!("/2013-04-01/hostedzone/{}/rrset", self.zone.id), body)).await?;
+        Ok(())
+    }
+
+    /// The health check that watches this region's marker.
+    pub(super) fn check(&self, region: Region) -> &str {
+        self.checks.get(&region).map_or("", String::as_str)
+    }
+
+    /// The ARN of a region's cluster.
+    pub(super) fn cluster(&self, region: Region) -> &str {
+        self.global.clusters.get(region.aws()).map_or("", String::as_str)
+    }
+
+    /// What Muster called since the calls were last cleared.
+    pub(super) fn calls(&self) -> Vec<Call> {
+        // The checkers ask too, and sign nothing.
+        self.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect()
+    }
+
+    /// Adds a fault that ends with the trouble.
+    pub(super) fn trouble(&self, fault: Fault) {
+        locked(&self.troubles).push(self.aws.fault(fault));
+    }
+
+    /// Ends the trouble's faults.
+    pub(super) fn end_trouble(&self) {
+        for fault in std::mem::take(&mut *locked(&self.troubles)) {
+            self.aws.remove_fault(fault);
+        }
+    }
+
+    /// Adds a fault that ends with the outage.
+    pub(super) fn fail(&self, fault: Fault) {
+        locked(&self.outage).push(self.aws.fault(fault));
+    }
+
+    /// Ends the outage's faults.
+    pub(super) fn end_outage(&self) {
+        for fault in std::mem::take(&mut *locked(&self.outage)) {
+            self.aws.remove_fault(fault);
+        }
+    }
+
+    /// What each name server answers; `None`: it does not.
+    pub(super) async fn answers(&self) -> Vec<Option<IpAddr>> {
+        let ask = |server: &SocketAddr| {
+            let server = *server;
+            async move { ask_address(server, NAME, ANSWER).await.ok().map(|answer| answer.address) }
+        };
+        futures::future::join_all(self.zone.servers.iter().map(ask)).await
+    }
+
+    /// The region that the name falls back to when every marker is gone.
+    pub(super) async fn primary(&self) -> anyhow::Result<Option<Region>> {
+        let path = format!("/2013-04-01/hostedzone/{}/rrset", self.zone.id);
+        let listed = self.ask(route53("GET", &path, String::new())).await?;
+        let sets = texts(&listed, "ResourceRecordSet");
+        let primary = sets.into_iter().find(|set| texts(set, "Failover") == ["PRIMARY"]);
+        let address = primary.map(|set| texts(set, "Value").concat()).unwrap_or_default();
+        Ok(Region::ALL.into_iter().find(|region| region.front().to_string() == address))
+    }
+
+    /// Regions whose marker is on, as their checkers see it: the checks are inverted.
+    pub(super) fn markers_on(&self) -> Vec<Region> {
+        Region::ALL.into_iter().filter(|region| !self.aws.health(self.check(*region))).collect()
+    }
+
+    /// Who takes the writes, as RDS says.
+    pub(super) async fn writer(&self) -> anyhow::Result<Option<Region>> {
+        let action = "Action=DescribeGlobalClusters&Version=2014-10-31";
+        let body = format!("{action}&GlobalClusterIdentifier={GLOBAL}");
+        let region = Region::West.aws();
+        let told = self.ask(Ask { method: "POST", path: "/", service: "rds", region, body }).await?;
+        let members = texts(&told, "GlobalClusterMember");
+        let writers: Vec<&str> = members
+            .into_iter()
+            .filter(|member| texts(member, "IsWriter") == ["true"])
+            .flat_map(|member| texts(member, "DBClusterArn"))
+            .collect();
+        Ok(Region::ALL.into_iter().find(|region| writers == [self.cluster(*region)]))
+    }
+
+    /// Asks RDS for a switchover, as a person's own tool does.
+    pub(super) async fn switch_over(&self, parts: Parts) -> anyhow::Result<()> {
+        let action = "Action=SwitchoverGlobalCluster&Version=2014-10-31";
+        let target = self.cluster(parts.taken);
+        let body = format!("{action}&GlobalClusterIdentifier={GLOBAL}&TargetDbClusterIdentifier={target}");
+        let region = parts.left.aws();
+        self.ask(Ask { method: "POST", path: "/", service: "rds", region, body }).await?;
+        Ok(())
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<String> {
+        let what = format!("{} {}", ask.service, ask.path);
+        let (status, body) = timeout(ANSWER, self.exchange(ask))
+            .await
+            .with_context(|| format!("no answer to {what}"))?
+            .with_context(|| format!("failed to ask {what}"))?;
+        if status != 200 && status != 201 {
+            bail!("{what}: {status}: {body}");
+        }
+        Ok(body)
+    }
+
+    async fn exchange(&self, ask: Ask<'_>) -> anyhow::Result<(u16, String)> {
+        let endpoint = self.aws.endpoint();
+        let address = endpoint.trim_start_matches("http://");
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // It ends with the answer: the sender is dropped then.
+        tokio::spawn(connection);
+        let scope = format!("{OWN_KEY}/20260101/{}/{}/aws4_request", ask.region, ask.service);
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature=00");
+        let request = Request::builder().method(ask.method).uri(ask.path).header("host", address);
+        let request = if ask.service == "rds" {
+            request.header("content-type", "application/x-www-form-urlencoded")
+        } else {
+            request
+        };
+        let request = request.header("authorization", authorization);
+        let answer = sender.send_request(request.body(Full::new(Bytes::from(ask.body)))?).await?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+fn member(region: Region) -> NewMember {
+    NewMember {
+        region: region.aws().to_owned(),
+        cluster: format!("orders-{}", region.name()),
+        instances: vec![format!("orders-{}-1", region.name())],
+    }
+}
+
+/// The bucket of a region's marker.
+pub(super) fn bucket(region: Region) -> String {
+    format!("muster-shop-{}", region.name())
+}
+
+fn route53<'a>(method: &'a str, path: &'a str, body: String) -> Ask<'a> {
+    Ask { method, path, service: "route53", region: "us-east-1", body }
+}
+
+/// The texts of all elements with this tag.
+fn texts<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+    let after_open = xml.split(open.as_str()).skip(1);
+    after_open.filter_map(|rest| rest.split_once(close.as_str())).map(|(text, _)| text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::texts;
+
+    #[test]
+    fn elements_are_told_by_their_whole_tag() {
+        let xml = "<A><B>1</B></A><AB><B>2</B></AB><A><B>3</B></A>";
+        assert_eq!(texts(xml, "A"), ["<B>1</B>", "<B>3</B>"]);
+        assert_eq!(texts(xml, "B"), ["1", "2", "3"]);
+    }
+}

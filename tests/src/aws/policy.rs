@@ -1,0 +1,192 @@
+//! The policy of the bed, its secrets, and the fence's program.
+
+use super::cloud::{Cloud, GLOBAL, MARKER_SECRET, NAME, ROLE, ZONE, bucket};
+use super::databases::Databases;
+use super::fronts::Fronts;
+use super::region::Region;
+use anyhow::Context;
+use muster::demo::folders;
+use muster_core::policy::Mode;
+use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Namespace and name.
+pub(super) const POLICY: (&str, &str) = ("shop", "checkout");
+const FILE: &str = "checkout.yaml";
+
+/// What the policy speaks of.
+pub(super) struct Bed<'b> {
+    pub(super) folder: &'b Path,
+    pub(super) cloud: &'b Cloud,
+    pub(super) databases: &'b Databases,
+    pub(super) fronts: &'b Fronts,
+}
+
+/// The folder of the policy, for the controller and both vantages.
+pub(super) fn policies(folder: &Path) -> PathBuf {
+    folder.join("policies")
+}
+
+/// The folder of its secrets.
+pub(super) fn secrets(folder: &Path) -> PathBuf {
+    folder.join("secrets")
+}
+
+/// It is there while the fence keeps the region's application switched off.
+pub(super) fn off_file(folder: &Path, region: Region) -> PathBuf {
+    folder.join(format!("off-{}", region.name()))
+}
+
+/// Writes the secrets and the fence's program, once.
+pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
+    let token = || uuid::Uuid::new_v4().simple().to_string();
+    let all = [
+        ("pg", "muster", "muster".to_owned()),
+        ("aws", "marker", MARKER_SECRET.to_owned()),
+        ("v1", "token", token()),
+        ("v2", "token", token()),
+    ];
+    for (name, key, value) in all {
+        let secret = secrets(folder).join(name);
+        folders::make_private(&secret, None)?;
+        folders::write(&secret.join(key), &value, 0o600)?;
+    }
+    folders::make_private(&policies(folder), None)?;
+    let fence = fence(folder);
+    let off = folder.join("off-").display().to_string();
+    let text = format!(
+        "#!/bin/sh\noff=\"{off}$MUSTER_REGION\"\ncase \"$1\" in\nfence) : > \"$off\" ;;\nunfence) rm -f \"$off\" ;;\n\
+         status)\n  if [ -e \"$off\" ]; then state=off; else state=on; fi\n  \
+         printf '{{\"id\":\"writers-of-%s\",\"state\":\"%s\"}}\\n' \"$MUSTER_REGION\" \"$state\" ;;\nesac\n"
+    );
+    folders::write(&fence, &text, 0o700)?;
+    std::fs::set_permissions(&fence, std::fs::Permissions::from_mode(0o700))?;
+    Ok(())
+}
+
+fn fence(folder: &Path) -> PathBuf {
+    folder.join("fence")
+}
+
+/// Writes the policy as it is to be from now on.
+pub(super) fn write(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<()> {
+    let text = render(bed, mode)?;
+    let folder = policies(bed.folder);
+    // Renamed into place: a reader sees the old file or the new one.
+    let new = folder.join(".checkout.yaml.new");
+    folders::write(&new, &text, 0o600)?;
+    std::fs::rename(new, folder.join(FILE)).context("failed to write the policy")
+}
+
+fn render(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<String> {
+    let mut y = String::new();
+    let (namespace, name) = POLICY;
+    writeln!(y, "apiVersion: muster.dev/v1alpha1\nkind: RegionFailoverPolicy")?;
+    writeln!(y, "metadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  mode: {mode:?}")?;
+    y.push_str("  objectives: {rto: 30s, rpo: 5s}\n  regions:\n");
+    for region in Region::ALL {
+        let (name, aws, front, port) = (region.name(), region.aws(), region.front(), bed.fronts.port);
+        writeln!(
+            y,
+            r#"  - {{name: {name}, values: {{api: "http://{front}:{port}"}}, aws: {{region: {aws}, roleArn: "{ROLE}"}}}}"#
+        )?;
+    }
+    y.push_str("  vantages:\n");
+    for vantage in ["v1", "v2"] {
+        writeln!(y, "  - {{name: {vantage}, tokenSecret: {{name: {vantage}, key: token}}}}")?;
+    }
+    write_probes(&mut y, bed)?;
+    write_data(&mut y, bed)?;
+    write_traffic(&mut y, bed)?;
+    let fence = fence(bed.folder).display().to_string();
+    writeln!(
+        y,
+        r#"  fence:
+  - {{name: writers, exec: {{fence: ["{fence}", "fence"], status: ["{fence}", "status"], unfence: ["{fence}", "unfence"]}}, proof: Attested, timeout: 3s, attempts: 2}}
+  safety: {{cooldown: 1s, accept: [Attested], maxEstimatedLoss: 30s}}"#
+    )?;
+    Ok(y)
+}
+
+fn write_probes(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
+    let [http, tcp] = bed.fronts.anchors;
+    let port = bed.fronts.port;
+    let server = bed.cloud.zone.servers.first().context("a zone has name servers")?;
+    writeln!(
+        y,
+        r#"  probes:
+  - name: place-order
+    side: Primary
+    every: 800ms
+    timeout: 640ms
+    suite:
+    - {{name: order, post: "{{{{ region.values.api }}}}/orders", body: '{{"item":"probe"}}', headers: {{content-type: application/json}}, expect: ["status == 201"], save: {{id: "body.id"}}}}
+    - {{name: read, get: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", expect: ["status == 200", "body.state == 'placed'"]}}
+    - {{name: delete, delete: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", always: true}}
+  - {{name: beat, every: 800ms, timeout: 640ms, heartbeat: {{data: orders}}}}
+  - {{name: api, side: Both, every: 800ms, timeout: 640ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
+  publicProbe: {{every: 300ms, timeout: 250ms, successes: 3, http: {{get: "http://{NAME}:{port}/healthz/deep", expect: ["status == 200"]}}, resolver: "{server}"}}
+  detection:
+    trip: {{failures: 3, minOutage: 1s}}
+    reset: {{successes: 3, minHealthy: 2s}}
+    aggregate: {{require: [place-order, beat]}}
+    quorum: {{vantages: 2}}
+    anchors: ["http://{http}/", "tcp://{tcp}"]"#
+    )?;
+    Ok(())
+}
+
+fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
+    writeln!(y, "  data:\n  - name: orders\n    auroraGlobal:\n      cluster: {GLOBAL}\n      members:")?;
+    for region in Region::ALL {
+        let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.databases.address(region));
+        writeln!(
+            y,
+            r#"      - {{region: {name}, clusterArn: "{arn}", host: {}, port: {}}}"#,
+            at.ip(),
+            at.port()
+        )?;
+    }
+    y.push_str(
+        r"      database: shop
+      user: muster
+      passwordSecret: {name: pg, key: muster}
+      tls: {mode: Disable}
+      promoteTimeout: 1m
+",
+    );
+    Ok(())
+}
+
+fn write_traffic(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
+    let servers: Vec<String> = bed.cloud.zone.servers.iter().map(|at| format!("\"{at}\"")).collect();
+    writeln!(
+        y,
+        r#"  traffic:
+  - name: shop
+    route53:
+      zoneId: {zone}
+      zone: {ZONE}
+      record: {NAME}
+      nameServers: [{servers}]
+      roleArn: "{ROLE}"
+      timeout: 8s
+      flip:
+        healthObject:
+          ttl: 1s
+          secret: {{name: aws, key: marker}}
+          regions:"#,
+        zone = bed.cloud.zone.id,
+        servers = servers.join(", ")
+    )?;
+    for region in Region::ALL {
+        let (name, front, aws) = (region.name(), region.front(), region.aws());
+        let (bucket, check) = (bucket(region), bed.cloud.check(region));
+        writeln!(
+            y,
+            r#"          - {{region: {name}, address: {front}, bucket: {bucket}, bucketRegion: {aws}, healthCheckId: {check}}}"#
+        )?;
+    }
+    Ok(())
+}

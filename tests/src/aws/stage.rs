@@ -1,0 +1,204 @@
+//! One bed, and one run after the other in it.
+
+use super::cloud::Cloud;
+use super::databases::Databases;
+use super::effects::Effects;
+use super::end::End;
+use super::following::Following;
+use super::fronts::Fronts;
+use super::policy::{self, Bed, off_file};
+use super::programs::{Api, Programs};
+use super::region::{Parts, Region};
+use super::troubles::{Trouble, unavailable};
+use crate::crash::{CrashPoint, Reached, check_quiet, read_calls};
+use anyhow::{Context, anyhow};
+use muster::api::PolicyStatus;
+use muster_aws_fake::{Fault, FaultKind};
+use muster_core::journal::RunKind;
+use muster_core::policy::Mode;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
+
+/// For everything to be calm before and after a run; this machine may be busy.
+pub(super) const CALM: Duration = Duration::from_secs(100);
+/// What the global control planes offer to change; they stand in one region.
+const CHANGES: [&str; 4] =
+    ["ChangeResourceRecordSets", "CreateHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck"];
+const CONTROL_PLANES: &str = "us-east-1";
+
+/// What is played.
+#[derive(Clone, Copy)]
+pub(super) struct Play<'p> {
+    pub(super) kind: RunKind,
+    pub(super) trouble: Option<&'static Trouble>,
+    /// The process ends there.
+    pub(super) crash: Option<&'p CrashPoint>,
+    /// The process is gone for an hour once the run is over.
+    pub(super) hour: bool,
+}
+
+impl Play<'_> {
+    /// Nothing is in the way.
+    pub(super) const fn undisturbed(kind: RunKind) -> Self {
+        Self { kind, trouble: None, crash: None, hour: false }
+    }
+}
+
+/// A run that came to its end.
+pub(super) struct Played {
+    pub(super) end: End,
+    pub(super) effects: Effects,
+    /// What was wrong on the way.
+    pub(super) wrong: Vec<String>,
+    /// What a reader should know beside that.
+    pub(super) told: String,
+    /// All points up to the end, or to the crash.
+    pub(super) reached: Vec<Reached>,
+}
+
+/// The run did not begin, or went another way than the undisturbed one before it came to the point, as on a busy
+/// machine: the point was not tried, and it may be played again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Untested;
+
+impl std::fmt::Display for Untested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the point was not tried")
+    }
+}
+
+/// A bed with its processes, ready for the next run. What uses others comes before them.
+pub(super) struct Stage {
+    pub(super) programs: Programs,
+    pub(super) api: Api,
+    pub(super) active: Region,
+    runs: u32,
+    fronts: Fronts,
+    _mirror: AbortOnDropHandle<()>,
+    pub(super) cloud: Cloud,
+    pub(super) databases: Arc<Databases>,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("muster-aws-").tempdir()?;
+        let cloud = Cloud::start().await?;
+        let databases = Databases::start().await?;
+        let mirror = databases.mirror(&cloud.aws);
+        let off = |region| off_file(folder.path(), region);
+        let fronts = Fronts::start(|region| databases.address(region), off).await?;
+        policy::prepare(folder.path())?;
+        let bed = Bed { folder: folder.path(), cloud: &cloud, databases: &databases, fronts: &fronts };
+        policy::write(&bed, Mode::Approve)?;
+        let programs = Programs::new(folder.path(), &cloud)?;
+        let api = programs.start_controller(&[]).await?;
+        programs.start_vantages()?;
+        let active = Region::East;
+        let stage =
+            Self { programs, api, active, runs: 0, fronts, _mirror: mirror, cloud, databases, folder };
+        let ready = stage.api.wait_ready(active, CALM).await;
+        ready.with_context(|| format!("the bed does not get calm; {}", stage.last_words()))?;
+        Ok(stage)
+    }
+
+    /// Whether a run of this kind can begin where everything stands. A failover leaves the region of the global
+    /// control planes; what Muster stands in is not lost here.
+    pub(super) fn fits(&self, kind: RunKind) -> bool {
+        (kind == RunKind::Failback) == (self.active == Region::West)
+    }
+
+    /// Plays a run until everything is calm after it.
+    pub(super) async fn play(&mut self, play: &Play<'_>) -> anyhow::Result<Played> {
+        self.runs += 1;
+        let parts = Parts::of(self.active);
+        let log = self.folder.path().join(format!("calls-{}", self.runs));
+        let ready = Box::pin(self.begin(&log, play, parts)).await.context(Untested)?;
+        let promotions = self.databases.promotions();
+        self.cloud.aws.clear_calls();
+        if play.kind == RunKind::Failover {
+            self.lose(parts.left).await;
+        }
+        if let Some(trouble) = play.trouble {
+            (trouble.begin)(&self.cloud, parts);
+        }
+        let mut following = Following::new(*play, parts, ready.journal.state.epoch.0);
+        let followed = Box::pin(following.follow(self)).await;
+        if let Some(trouble) = play.trouble {
+            self.cloud.end_trouble();
+            (trouble.end)(&self.cloud, parts);
+        }
+        let status = followed?;
+        let reached = read_calls(&log)?;
+        if let Some(point) = play.crash
+            && !following.crashed
+        {
+            let calls: Vec<_> = reached.iter().map(|at| at.crash_point().to_string()).collect();
+            return Err(anyhow!("{point} was not reached, but {}", calls.join(" ")).context(Untested));
+        }
+        let run = status.journal.run.as_ref().context("there is no run")?;
+        let end = End::look((&self.cloud, &*self.databases), &status.journal, run, parts).await?;
+        let effects = Effects::count(&self.cloud.calls(), self.databases.promotions() - promotions);
+        self.active = parts.taken;
+        let mut wrong = following.take_wrong();
+        wrong.extend(self.databases.take_problems());
+        Ok(Played { end, effects, wrong, told: following.told(), reached })
+    }
+
+    /// The next run's process: its calls count from 1. A busy moment must not start a failover where a run is planned.
+    async fn begin(&mut self, log: &Path, play: &Play<'_>, parts: Parts) -> anyhow::Result<PolicyStatus> {
+        self.programs.stop_controller();
+        let mode = if play.kind == RunKind::Failover { Mode::Automatic } else { Mode::Approve };
+        let (cloud, databases, fronts) = (&self.cloud, &*self.databases, &self.fronts);
+        policy::write(&Bed { folder: self.folder.path(), cloud, databases, fronts }, mode)?;
+        let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
+        if let Some(point) = play.crash {
+            flags.extend(["--crash-at".to_owned(), point.to_string()]);
+        }
+        self.api = self.programs.start_controller(&flags).await?;
+        let ready = self.api.wait_ready(parts.left, CALM).await?;
+        if play.trouble.is_none() {
+            check_quiet(log)?;
+        }
+        Ok(ready)
+    }
+
+    /// Takes a region away, and with it what the control planes offer to change, wherever the region is.
+    async fn lose(&self, region: Region) {
+        for operation in CHANGES {
+            self.cloud.fail(Fault::of(operation, unavailable()));
+        }
+        let planes = Fault::of_everything(unavailable()).in_service("sts").in_region(CONTROL_PLANES);
+        self.cloud.fail(planes);
+        self.cloud.fail(Fault::of_everything(FaultKind::Hang).in_region(region.aws()));
+        self.cloud.aws.set_old_writer_lost(true);
+        self.fronts.set_up(region, false);
+        self.databases.lose(region).await;
+    }
+
+    /// Brings a region back, and somebody switches its application on again.
+    pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
+        self.cloud.end_outage();
+        self.cloud.aws.set_old_writer_lost(false);
+        self.databases.repair(region).await?;
+        self.fronts.set_up(region, true);
+        match std::fs::remove_file(off_file(self.folder.path(), region)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.context("failed to switch the application on"),
+        }
+    }
+
+    /// Whether the name stays where it is without anything that was set on the day.
+    pub(super) async fn is_settled(&self, region: Region) -> anyhow::Result<bool> {
+        Ok(self.cloud.markers_on().is_empty() && self.cloud.primary().await? == Some(region))
+    }
+
+    /// The end of the controller's log, and what the databases could not do.
+    pub(super) fn last_words(&self) -> String {
+        let problems = self.databases.take_problems();
+        let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };
+        format!("{problems}the log's end:\n{}", self.programs.last_words())
+    }
+}

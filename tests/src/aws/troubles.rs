@@ -1,0 +1,160 @@
+//! What goes wrong with AWS in a run, beside the run's own reason.
+
+use super::cloud::{Cloud, usual_pace};
+use super::region::Parts;
+use muster_aws_fake::{Fault, FaultKind, RdsMove, RdsPace};
+use muster_core::journal::RunKind::{self, Failback, Failover, Switchover};
+use std::time::Duration;
+
+const EVERY: &[RunKind] = &[Switchover, Failback, Failover];
+const PLANNED: &[RunKind] = &[Switchover, Failback];
+const MOVES: [&str; 2] = ["SwitchoverGlobalCluster", "FailoverGlobalCluster"];
+const PUT: &str = "PutObject";
+const CHANGE: &str = "ChangeResourceRecordSets";
+
+/// One trouble.
+pub(super) struct Trouble {
+    pub(super) name: &'static str,
+    /// The runs in which it makes sense.
+    pub(super) kinds: &'static [RunKind],
+    /// Begins it, right before the run.
+    pub(super) begin: fn(&Cloud, Parts),
+    /// Ends what [`Cloud::end_trouble`] does not.
+    pub(super) end: fn(&Cloud, Parts),
+    /// From its beginning to its end; `None`: until the run is over and everything is calm.
+    pub(super) lasts: Option<Duration>,
+    /// The run waits for the end of it, and says why.
+    pub(super) says_why: bool,
+}
+
+impl Trouble {
+    const fn new(name: &'static str, kinds: &'static [RunKind], begin: fn(&Cloud, Parts)) -> Self {
+        Self { name, kinds, begin, end: nothing, lasts: None, says_why: false }
+    }
+
+    const fn lasting(self, seconds: u64) -> Self {
+        Self { lasts: Some(Duration::from_secs(seconds)), ..self }
+    }
+
+    const fn ended_by(self, end: fn(&Cloud, Parts)) -> Self {
+        Self { end, ..self }
+    }
+
+    const fn said(self) -> Self {
+        Self { says_why: true, ..self }
+    }
+}
+
+/// All of them.
+pub(super) const ALL: &[Trouble] = &[
+    Trouble::new("rds-answer-lost", EVERY, |cloud, _| moves(cloud, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("rds-request-lost", EVERY, |cloud, _| moves(cloud, &FaultKind::LoseRequest, 1)),
+    Trouble::new("rds-internal-failure", EVERY, |cloud, _| moves(cloud, &internal_failure(), 1)),
+    Trouble::new("rds-throttled", EVERY, throttle_rds).lasting(5),
+    Trouble::new("rds-stale-reads", EVERY, stale_rds).lasting(10),
+    Trouble::new("rds-slow", EVERY, slow_rds).ended_by(usual_rds),
+    Trouble::new("rds-unknown-status", EVERY, unknown_status).ended_by(no_status).lasting(5),
+    Trouble::new("rds-somebody-else", PLANNED, somebody_else).ended_by(usual_rds).lasting(8).said(),
+    Trouble::new("s3-answer-lost", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("s3-request-lost", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::LoseRequest, 1)),
+    Trouble::new("s3-precondition-failed", EVERY, |cloud, _| strike(cloud, PUT, &precondition_failed(), 1)),
+    Trouble::new("s3-conflict", EVERY, |cloud, _| strike(cloud, PUT, &conflict(), 1)),
+    Trouble::new("s3-throttled", EVERY, |cloud, _| strike(cloud, PUT, &slow_down(), 3)),
+    Trouble::new("settle-answer-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("settle-prior-request", EVERY, |cloud, _| strike(cloud, CHANGE, &prior_request(), 2)),
+    Trouble::new("settle-refused", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), u32::MAX))
+        .lasting(15),
+    Trouble::new("checkers-cut", EVERY, cut_checkers).ended_by(heal_checkers).lasting(10),
+];
+
+fn nothing(_: &Cloud, _: Parts) {}
+
+fn answer(status: u16, code: &str, message: &str) -> FaultKind {
+    FaultKind::Answer { status, code: code.to_owned(), message: message.to_owned() }
+}
+
+/// A service in trouble.
+pub(super) fn unavailable() -> FaultKind {
+    answer(503, "ServiceUnavailable", "The service is unavailable.")
+}
+
+fn internal_failure() -> FaultKind {
+    answer(500, "InternalFailure", "An internal error has occurred.")
+}
+
+fn precondition_failed() -> FaultKind {
+    answer(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+}
+
+fn conflict() -> FaultKind {
+    answer(409, "ConditionalRequestConflict", "The conditional request cannot succeed due to a conflict")
+}
+
+fn slow_down() -> FaultKind {
+    answer(503, "SlowDown", "Please reduce your request rate.")
+}
+
+fn prior_request() -> FaultKind {
+    answer(
+        400,
+        "PriorRequestNotComplete",
+        "The request was rejected because a prior request is not complete.",
+    )
+}
+
+/// Strikes so many calls of an operation.
+fn strike(cloud: &Cloud, operation: &str, kind: &FaultKind, times: u32) {
+    cloud.trouble(Fault::of(operation, kind.clone()).up_to(times));
+}
+
+/// Strikes so many of each of the calls that move the writer; a run makes one of both kinds.
+fn moves(cloud: &Cloud, kind: &FaultKind, times: u32) {
+    for operation in MOVES {
+        strike(cloud, operation, kind, times);
+    }
+}
+
+fn throttle_rds(cloud: &Cloud, _: Parts) {
+    let throttled = answer(400, "Throttling", "Rate exceeded");
+    cloud.trouble(Fault::of_everything(throttled).in_service("rds"));
+}
+
+fn stale_rds(cloud: &Cloud, _: Parts) {
+    let stale = FaultKind::StaleReads(Duration::from_secs(3));
+    cloud.trouble(Fault::of_everything(stale).in_service("rds"));
+}
+
+fn slow_rds(cloud: &Cloud, _: Parts) {
+    let (pending, moving) = (Duration::from_secs(2), Duration::from_secs(6));
+    cloud.aws.set_rds_pace(RdsPace { pending, moving, ..usual_pace() });
+}
+
+fn usual_rds(cloud: &Cloud, _: Parts) {
+    cloud.aws.set_rds_pace(usual_pace());
+}
+
+fn unknown_status(cloud: &Cloud, parts: Parts) {
+    let (from, to) = (cloud.cluster(parts.left), cloud.cluster(parts.taken));
+    cloud.aws.set_failover_state(&cloud.global.arn, "something-new", from, to, false);
+}
+
+fn no_status(cloud: &Cloud, parts: Parts) {
+    let (from, to) = (cloud.cluster(parts.left), cloud.cluster(parts.taken));
+    cloud.aws.set_failover_state(&cloud.global.arn, "", from, to, false);
+}
+
+/// A failover that another operator began, and that comes to nothing.
+fn somebody_else(cloud: &Cloud, parts: Parts) {
+    let (pending, moving) = (Duration::from_secs(1), Duration::from_secs(5));
+    cloud.aws.set_rds_pace(RdsPace { pending, moving, ..usual_pace() });
+    cloud.aws.fail_next_failover();
+    cloud.aws.start_by_somebody_else(&cloud.global.arn, cloud.cluster(parts.taken), RdsMove::Failover);
+}
+
+fn cut_checkers(cloud: &Cloud, parts: Parts) {
+    cloud.aws.cut_checkers_from(parts.taken.aws());
+}
+
+fn heal_checkers(cloud: &Cloud, parts: Parts) {
+    cloud.aws.heal_checkers(parts.taken.aws());
+}
