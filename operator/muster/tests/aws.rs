@@ -83,7 +83,7 @@ fn the_documents_of_the_docs_are_what_their_policies_need() {
         .iter()
         .map(|fragment| role_policy(&rights(&policies(&policy_with(fragment)), Part::Everything, None)))
         .collect();
-    assert_eq!(shown.len(), 3);
+    assert!(shown.len() > 3, "{}", shown.len());
     for (shown, needed) in shown.iter().zip(&needed) {
         assert_eq!(shown, needed, "docs/aws.md is stale: it needs\n{needed:#}");
     }
