@@ -29,8 +29,11 @@ const MARKER: &str = "muster/shop.example.com";
 const MARKER_SECRET: &str = "0123456789abcdefSECRET";
 const GET: &str = "GetObject";
 const PUT: &str = "PutObject";
+const CHANGE: &str = "ChangeResourceRecordSets";
+const OTHER_SECRET: &str = "fedcba9876543210OTHER";
 const INSYNC: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A health check of 10 s that was attached too early would move a name, so that settling takes 20 s after a marker was on.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Region, its target, its region of AWS.
 const REGIONS: [(&str, &str, &str); 2] =
     [("east", "127.0.1.1", "us-east-1"), ("west", "127.0.2.1", "us-west-2")];
@@ -108,18 +111,41 @@ impl Stage {
         self.post(&format!("/2013-04-01/hostedzone/{}/rrset", self.zone.id), body).await;
     }
 
-    /// As a person's own tool does.
+    /// Changes the health check of a region's marker: what stands in the request.
+    async fn update_check(&self, region: &str, changed: &str) {
+        let at = REGIONS.iter().position(|(known, _, _)| *known == region).expect("a region");
+        let body = format!(
+            "<UpdateHealthCheckRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">{changed}\
+             </UpdateHealthCheckRequest>"
+        );
+        self.post(&format!("/2013-04-01/healthcheck/{}", self.checks[at]), body).await;
+    }
+
+    /// Writes a region's object as somebody else does.
+    async fn put_object(&self, region: &str, body: &str) {
+        let (_, _, aws_region) =
+            REGIONS.into_iter().find(|(known, _, _)| *known == region).expect("a region");
+        let path = format!("/{}/{MARKER}", bucket_of(region));
+        self.send("PUT", &path, &format!("{aws_region}/s3"), body.to_owned()).await;
+    }
+
     async fn post(&self, path: &str, body: String) -> String {
+        self.send("POST", path, "us-east-1/route53", body).await
+    }
+
+    /// As a person's own tool does.
+    async fn send(&self, method: &str, path: &str, scope: &str, body: String) -> String {
         let endpoint = self.aws.endpoint();
         let address = endpoint.trim_start_matches("http://");
         let stream = TcpStream::connect(address).await.expect("the fake listens");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
         let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/route53/aws4_request, \
+            "AWS4-HMAC-SHA256 Credential={KEY}/20260101/{scope}/aws4_request, \
              SignedHeaders=host;x-amz-date, Signature=00"
         );
-        let request = Request::post(path).header("host", address).header("authorization", authorization);
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("host", address).header("authorization", authorization);
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let answer = sender.send_request(request).await.expect("an answer");
         let status = answer.status();
@@ -212,14 +238,14 @@ async fn settle(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
     adapter.settle(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_secs(10), true)).await
 }
 
-/// Settles until it is done.
+/// Settles until it is done. What has to be waited for is no failure.
 async fn settle_wholly(adapter: &HealthObject, numbers: Numbers, to: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let outcome = settle(adapter, numbers, to).await;
         match outcome {
             Outcome::AlreadyDone => return,
-            Outcome::Issued(_) | Outcome::Failed(ErrorClass::Transient, _) => {}
+            Outcome::Issued(_) => {}
             other => panic!("{other:?}"),
         }
         assert!(Instant::now() < deadline, "{outcome:?}");
@@ -262,7 +288,7 @@ async fn a_name_is_moved_and_moved_back_without_the_api_of_route_53() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
     let seen = until(&adapter, |seen| seen.points_to == Some("east".into())).await;
-    assert_eq!((seen.witness, seen.drift, seen.unsettled), (None, None, None));
+    assert_eq!((seen.witness, seen.drift, seen.unsettled, seen.contested), (None, None, None, None));
     stage.aws.clear_calls();
     for (epoch, to) in [(1, "west"), (2, "east"), (3, "west")] {
         assert_eq!(flip(&adapter, Numbers(epoch, 0, 1), to).await, Outcome::Issued(None));
@@ -359,13 +385,180 @@ async fn a_region_whose_bucket_does_not_answer_holds_nothing_up() {
     let east = config.markers.get_mut(&RegionName::from("east")).expect("its marker");
     east.bucket = "nowhere-at-all".to_owned();
     let adapter = stage.adapter_with(&config);
+    // It learns the roles: the silent region's record is the primary one, which no marker of its own brings back.
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
     assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
     let seen = until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
-    assert_eq!(seen.unsettled.as_deref(), Some("the marker of region west"));
+    assert_eq!((seen.unsettled.as_deref(), seen.contested), (Some("the marker of region west"), None));
     let back = flip(&adapter, Numbers(2, 0, 1), "east").await;
     assert!(matches!(back, Outcome::Failed(ErrorClass::Invalid | ErrorClass::Transient, _)), "{back:?}");
-    let waits = settle(&adapter, Numbers(3, 0, 1), "west").await;
-    assert!(matches!(waits, Outcome::Failed(ErrorClass::Transient, _)), "{waits:?}");
+    // The name is pinned to west, however long east is lost.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match settle(&adapter, Numbers(3, 0, 1), "west").await {
+            Outcome::Issued(Some(why)) if why.contains("pinned") => break,
+            Outcome::Issued(_) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(Instant::now() < deadline, "never pinned");
+        sleep(Duration::from_millis(50)).await;
+    }
+    for (_, _, aws_region) in REGIONS {
+        stage.aws.cut_checkers_from(aws_region);
+    }
+    sleep(Duration::from_millis(500)).await;
+    let seen = until(&adapter, |seen| seen.unsettled.as_deref() != Some("the marker of region west")).await;
+    assert_eq!(seen.points_to, Some("west".into()));
+    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no health check is attached"));
+}
+
+/// Of the region whose record is the secondary one: once it answers, Route 53 would answer it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_nobody_could_switch_off_keeps_a_move_from_being_called_durable() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+
+    // The region west is gone, for Muster and for the checkers.
+    stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-west-2"));
+    stage.aws.cut_checkers_from("us-west-2");
+    for _ in 0..2 {
+        let left = flip(&adapter, Numbers(2, 0, 1), "east").await;
+        let Outcome::Failed(ErrorClass::UnknownOutcome, why) = &left else { panic!("{left:?}") };
+        assert!(why.contains("the marker of region west may still be on"), "{why}");
+    }
+    let seen = until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!(seen.contested.as_deref(), Some("the marker of region west may still be on"));
+
+    // Pinned: it may come back.
+    let deadline = Instant::now() + PATIENCE;
+    while facts(&adapter).await.contested.is_some() {
+        let outcome = settle(&adapter, Numbers(2, 0, 2), "east").await;
+        assert!(matches!(outcome, Outcome::Issued(_)), "{outcome:?}");
+        assert!(Instant::now() < deadline, "{outcome:?}");
+    }
+    stage.aws.heal_checkers("us-west-2");
+    sleep(Duration::from_millis(500)).await;
+    let seen = facts(&adapter).await;
+    assert_eq!(seen.points_to, Some("east".into()));
+    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no health check is attached"));
+    let away = flip(&adapter, Numbers(3, 0, 1), "west").await;
+    assert!(
+        matches!(&away, Outcome::Failed(ErrorClass::Transient, why) if why.contains("pinned")),
+        "{away:?}"
+    );
+
+    stage.aws.clear_faults();
+    settle_wholly(&adapter, Numbers(3, 0, 2), "east").await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!((seen.points_to, seen.contested), (Some("east".into()), None));
+    assert_eq!(flip(&adapter, Numbers(4, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(4, 0, 1)).await;
+}
+
+/// It would make the region primary that the name was moved away from, with no marker left to say otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    stage.fault(CHANGE, FaultKind::Delay(Duration::from_secs(8)));
+    let ctx = ctx_of("uid-1", Numbers(1, 0, 2), "west", Duration::from_secs(2), true);
+    let stuck = adapter.settle(&"west".into(), &ctx).await;
+    assert!(matches!(stuck, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{stuck:?}");
+
+    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "east").await, Outcome::Issued(None));
+    until_seen(&adapter, "east", Numbers(2, 0, 1)).await;
+    settle_wholly(&adapter, Numbers(2, 0, 2), "east").await;
+    let is_late =
+        |call: &Call| call.operation == CHANGE && call.code.as_deref() == Some("InvalidChangeBatch");
+    let deadline = Instant::now() + PATIENCE;
+    while !stage.aws.calls().iter().any(is_late) {
+        assert!(Instant::now() < deadline, "{:?}", stage.aws.calls());
+        sleep(Duration::from_millis(50)).await;
+    }
+    sleep(Duration::from_millis(500)).await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!(seen.points_to, Some("east".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_afar_a_flip_is_seen_done_too() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    stage.aws.fault(Fault::of(GET, FaultKind::Delay(Duration::from_millis(1500))));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = adapter.observe(Duration::from_secs(1)).await;
+        if matches!(&seen, Seen::Known(seen) if seen.witness.as_ref().is_some_and(|w| w.epoch == Epoch(1))) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_no_marker_keeps_nobody_in_its_region() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    stage.put_object("east", "<html></html>").await;
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    let seen = until(&adapter, |seen| seen.points_to == Some("west".into())).await;
+    assert!(seen.contested.is_none(), "{seen:?}");
+    assert_eq!(stage.writes().len(), 2, "that of this test, and the marker of west");
+    // Towards it nothing is written over.
+    let refused = flip(&adapter, Numbers(2, 0, 1), "east").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("region east")), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_and_health_checks_that_would_not_move_the_name_are_told() {
+    let stage = Stage::without_records().await;
+    let seen = facts(&stage.adapter()).await;
+    assert!(seen.drift.as_deref().is_some_and(|why| why.contains("role PRIMARY")), "{seen:?}");
+
+    let stage = Stage::start().await;
+    let drift = || async {
+        // What was read is kept for ten minutes.
+        let adapter = stage.adapter();
+        until(&adapter, |seen| seen.points_to == Some("east".into())).await.drift
+    };
+    assert_eq!(drift().await, None);
+    stage.update_check("west", "<SearchString>muster-on-another</SearchString>").await;
+    let told = drift().await.expect("told");
+    assert!(told.contains("looks for another text") && !told.contains("muster-on-another"), "{told}");
+    // Both at once are told one after the other.
+    stage.update_check("west", "<Disabled>true</Disabled>").await;
+    let told = drift().await.expect("told");
+    assert!(told.contains("is disabled") && told.contains(&stage.checks[1]), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_by_an_older_secret_is_written_again_once_its_health_check_looks_for_the_new_one() {
+    let stage = Stage::start().await;
+    let before = stage.adapter();
+    assert_eq!(flip(&before, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&before, "west", Numbers(1, 0, 1)).await;
+    let mut config = stage.config();
+    config.secret = Secret::new(OTHER_SECRET);
+    let adapter = stage.adapter_with(&config);
+    let early = settle(&adapter, Numbers(1, 0, 2), "west").await;
+    assert!(matches!(&early, Outcome::Conflict(why) if why.contains("another text")), "{early:?}");
+    let text = format!("<SearchString>muster-on-{OTHER_SECRET}</SearchString>");
+    for (region, _, _) in REGIONS {
+        stage.update_check(region, &text).await;
+    }
+    let renewed = settle(&adapter, Numbers(1, 0, 2), "west").await;
+    assert!(matches!(&renewed, Outcome::Issued(Some(why)) if why.contains("new secret")), "{renewed:?}");
+    until_seen(&adapter, "west", Numbers(1, 0, 2)).await;
+    settle_wholly(&adapter, Numbers(1, 0, 2), "west").await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!(seen.points_to, Some("west".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -257,8 +257,8 @@ async fn a_backup_is_told_before_the_day_and_waited_for_on_it() {
     let adapter = stage.adapter();
     calm(&adapter).await;
     stage.aws.set_instance_status(&stage.arns[1], "backing-up");
-    let seen = until(&adapter, "west", |facts| facts.unfit.is_some()).await;
-    assert!(seen.unfit.is_some_and(|why| why.contains("until the backup is done")));
+    let seen = until(&adapter, "west", |facts| facts.unready.is_some()).await;
+    assert!(seen.unready.is_some_and(|why| why.contains("until the backup is done")));
     let waits = promote(&adapter).await;
     assert!(matches!(&waits, Outcome::Failed(ErrorClass::Transient, why) if why.contains("backing-up")));
     assert_eq!(stage.asked(), 0);

@@ -83,7 +83,8 @@ pub trait TrafficControl: Send + Sync + Debug {
     /// Points the name at a region, as a compare-and-swap with the witness. Never leaves an empty answer.
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Makes the name stay at the region where it points, also when all that a flip has set is gone: one step a call, until
-    /// [`TrafficFacts::unsettled`] says nothing more.
+    /// [`TrafficFacts::unsettled`] says nothing more. What has only to be waited for is no failure, but [`Outcome::Issued`] with
+    /// what it is.
     async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
         let _ = (region, ctx);
         Outcome::AlreadyDone

@@ -127,6 +127,9 @@ impl NameItem<'_> {
             On::Markers => {
                 markers().map(|m| format!("arn:{partition}:s3:::{}/{}", m.bucket, m.key)).collect()
             }
+            On::HealthChecks => markers()
+                .map(|m| format!("arn:{partition}:route53:::healthcheck/{}", m.health_check))
+                .collect(),
             On::MarkerBuckets => markers().map(|m| format!("arn:{partition}:s3:::{}", m.bucket)).collect(),
             _ => vec![format!("arn:{partition}:route53:::hostedzone/{}", self.zone_id)],
         };

@@ -16,6 +16,7 @@ pub enum Action {
     ListResourceRecordSets,
     ChangeResourceRecordSets,
     GetChange,
+    GetHealthCheck,
     GetObject,
     PutObject,
     /// No call of its own: it decides how S3 answers [`Action::GetObject`] where no object is.
@@ -35,6 +36,7 @@ impl Action {
         Self::ListResourceRecordSets,
         Self::ChangeResourceRecordSets,
         Self::GetChange,
+        Self::GetHealthCheck,
         Self::GetObject,
         Self::PutObject,
         Self::ListBucket,
@@ -53,6 +55,7 @@ impl Action {
             Self::ListResourceRecordSets => "route53:ListResourceRecordSets",
             Self::ChangeResourceRecordSets => "route53:ChangeResourceRecordSets",
             Self::GetChange => "route53:GetChange",
+            Self::GetHealthCheck => "route53:GetHealthCheck",
             Self::GetObject => "s3:GetObject",
             Self::PutObject => "s3:PutObject",
             Self::ListBucket => "s3:ListBucket",
@@ -85,6 +88,8 @@ pub enum On {
     NameAndWitness,
     /// Changes of Route 53: their ids are known only once they were asked for.
     Changes,
+    /// The health checks that watch the objects.
+    HealthChecks,
     /// The objects that health checks watch.
     Markers,
     /// The buckets that these objects are in.
@@ -169,6 +174,12 @@ pub const HEALTH_OBJECT: &[Permission] = &[
         actions: &[Action::GetChange],
         on: On::Changes,
         reason: "the last object is switched off only once every name server has the swapped roles",
+    },
+    Permission {
+        sid: "CompareTheHealthChecksWithThePolicy",
+        actions: &[Action::GetHealthCheck],
+        on: On::HealthChecks,
+        reason: "a health check that watches something else, or is disabled, is told before the day",
     },
 ];
 

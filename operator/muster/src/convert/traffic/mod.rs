@@ -89,7 +89,12 @@ pub(super) fn convert(
         let claims = steered.claims();
         if let Some(shared) = items.iter().flat_map(|i| &i.claims).find(|c| claims.contains(*c)) {
             let message = format!("another traffic item steers {shared} too");
-            findings.error(format!("{}.record", steered.path), message, "keep one item per record");
+            let (at, fix) = if shared.as_str().starts_with("s3/") {
+                (format!("{}.{}", steered.way, steered.list), "give each an object of its own by `key`")
+            } else {
+                (format!("{}.record", steered.path), "keep one item per record")
+            };
+            findings.error(at, message, fix);
         }
         items.push(TrafficItem {
             name: name.clone(),

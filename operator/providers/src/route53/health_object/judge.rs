@@ -48,6 +48,8 @@ pub(super) type Standings = BTreeMap<RegionName, Standing>;
 pub(super) struct Goal<'a> {
     /// The region whose marker is on; `None`: none is.
     pub(super) on: Option<&'a RegionName>,
+    /// The region whose marker the same effect may have left on: it goes off last.
+    pub(super) may_stay_on: Option<&'a RegionName>,
     pub(super) witness: &'a Witness,
     /// Owners that a person said may be replaced.
     pub(super) adopt: &'a BTreeSet<Owner>,
@@ -90,7 +92,8 @@ pub(super) fn judge(standings: &Standings, goal: &Goal<'_>) -> Verdict {
         ));
     }
     let is_other = |(region, standing): (&RegionName, &Standing)| {
-        standing.marker().is_some_and(|m| m.witness == *new && m.signal != goal.signal(region))
+        let is_otherwise = |m: &Marker| m.witness == *new && m.signal != goal.signal(region);
+        goal.may_stay_on != Some(region) && standing.marker().is_some_and(is_otherwise)
     };
     if let Some((region, _)) = standings.iter().find(|(region, standing)| is_other((*region, *standing))) {
         let why = format!("the same numbers have switched the marker of region {region} otherwise");
@@ -128,7 +131,7 @@ mod tests {
         let standings: Standings = standings.collect();
         let (wanted, adopt) = (witness("me", 2, 1, 5), BTreeSet::from([Owner::from("friend")]));
         let to = to.map(RegionName::from);
-        judge(&standings, &Goal { on: to.as_ref(), witness: &wanted, adopt: &adopt })
+        judge(&standings, &Goal { on: to.as_ref(), may_stay_on: None, witness: &wanted, adopt: &adopt })
     }
 
     /// `me` at epoch 2, term 1, seq 5 wants west; `friend` may be adopted.
@@ -199,5 +202,15 @@ mod tests {
         assert_eq!(both(off("me", 2, 1, 5), off("me", 2, 1, 5)), Verdict::AlreadyDone);
         assert_eq!(both(off("me", 2, 1, 4), on("me", 2, 1, 4)), Verdict::Write);
         assert!(matches!(both(off("me", 2, 1, 4), on("me", 2, 1, 5)), Verdict::Conflict(_)));
+    }
+
+    #[test]
+    fn a_marker_that_goes_off_last_may_be_left_on_by_the_same_effect() {
+        let standings = [("east", off("me", 2, 1, 4)), ("west", on("me", 2, 1, 5))];
+        let standings: Standings =
+            standings.into_iter().map(|(region, standing)| (RegionName::from(region), standing)).collect();
+        let (wanted, adopt, west) = (witness("me", 2, 1, 5), BTreeSet::new(), RegionName::from("west"));
+        let goal = Goal { on: None, may_stay_on: Some(&west), witness: &wanted, adopt: &adopt };
+        assert_eq!(judge(&standings, &goal), Verdict::Write);
     }
 }

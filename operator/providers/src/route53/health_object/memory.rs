@@ -1,158 +1,297 @@
 //! What was seen of markers and roles, and when to look again: at rest seldom, since each look is a paid call; at once where
 //! this process has changed something, or where the servers answer otherwise than the markers say.
 
-use super::judge::{Standing, Standings, newest};
-use super::objects::Answers;
-use super::roles::Roles;
+use super::judge::{Standing, newest};
+use super::roles::{Form, Roles};
+use crate::aws::CallError;
 use muster_core::facts::{TrafficFacts, Witness};
 use muster_core::ids::{Epoch, RegionName, Seq, Term};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Between two looks at the markers, at rest.
+/// Between two looks at a marker, at rest.
 const MARKERS_EVERY: Duration = Duration::from_mins(1);
+/// Until a marker is looked at again that could not be read.
+const MARKERS_AGAIN: Duration = Duration::from_secs(10);
 /// Between two looks at the roles, at rest.
 const ROLES_EVERY: Duration = Duration::from_mins(10);
 /// Until the roles are looked at again after the API gave none.
 const ROLES_AGAIN: Duration = Duration::from_mins(1);
-/// A change that this process did not make itself has reached every server by then. Route 53 says within a minute, and that
-/// there are delays.
-const LONGEST_SYNC: Duration = Duration::from_mins(5);
+
+/// The numbers that targets compare by.
+type Order = (Epoch, Term, Seq);
 
 /// What one process remembers of one name. Under a lock that is never held while anything is waited for.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    standings: Standings,
-    /// The newest look at the markers reached all of them.
-    is_complete: bool,
-    markers_read: Option<Instant>,
-    /// Written by this process, and not seen yet.
-    awaited: Option<(Epoch, Term, Seq)>,
+    markers: BTreeMap<RegionName, Known>,
     /// The servers answer otherwise than the markers say.
     is_doubted: bool,
-    /// The region whose record is the primary one, and since when this process sees it.
-    primary: Option<(RegionName, Instant)>,
-    /// The newest look at the roles gave some.
-    has_roles: bool,
+    /// The records as they were listed last.
+    roles: Option<Form>,
+    /// They may stand there otherwise: a change is on its way, or they are broken.
+    are_roles_doubted: bool,
+    /// The region that Muster's own records last made the primary one.
+    own_primary: Option<RegionName>,
+    /// What is wrong with the records, for people.
+    roles_wrong: Option<String>,
+    /// What is wrong with a health check, for people.
+    check_wrong: Option<String>,
     roles_due: Option<Instant>,
-    swap: Option<Swap>,
+    change: Option<Change>,
+    /// Since then it is not known that every marker is off: settling began.
+    settling: Option<Instant>,
 }
 
-/// A change of roles that this process has made.
+/// What is known of one region's marker.
+#[derive(Debug, Default)]
+struct Known {
+    /// As it was read last: its witness can only have grown since.
+    standing: Option<Standing>,
+    /// The newest look gave nothing.
+    is_silent: bool,
+    /// When the newest look began.
+    looked: Option<Instant>,
+    /// Written by this process, and not seen yet.
+    awaited: Option<Order>,
+    /// This process saw it on, and off since then at the earliest.
+    on_until: Option<Instant>,
+}
+
+impl Known {
+    fn order(&self) -> Option<Order> {
+        self.standing.as_ref().and_then(Standing::marker).map(|marker| marker.witness.order())
+    }
+
+    fn is_on(&self) -> bool {
+        self.standing.as_ref().is_some_and(Standing::is_on)
+    }
+
+    /// As far as it was read.
+    fn is_off(&self) -> bool {
+        self.standing.as_ref().is_some_and(Standing::is_off)
+    }
+}
+
+/// A change of the records that this process has made.
 #[derive(Clone, Debug)]
-pub(super) struct Swap {
-    /// The region whose record it makes the primary one.
-    pub(super) to: RegionName,
+pub(super) struct Change {
+    /// What it writes.
+    form: Form,
     /// Its id at Route 53.
-    pub(super) change: String,
+    pub(super) id: String,
+    /// So long resolvers may keep what stood there before.
+    pub(super) ttl: Duration,
     /// Since when it is known to be at every server.
     pub(super) synced: Option<Instant>,
 }
 
 impl Memory {
-    pub(super) fn needs_markers(&self, now: Instant) -> bool {
-        let is_old = self.markers_read.is_none_or(|at| now.duration_since(at) >= MARKERS_EVERY);
-        is_old || self.is_doubted || self.awaited.is_some()
+    /// Of these regions.
+    pub(super) fn new<'a>(regions: impl Iterator<Item = &'a RegionName>) -> Self {
+        let markers = regions.map(|region| (region.clone(), Known::default())).collect();
+        Self { markers, ..Self::default() }
+    }
+
+    pub(super) fn needs_marker(&self, region: &RegionName, now: Instant) -> bool {
+        let Some(known) = self.markers.get(region) else { return false };
+        let every = if known.is_silent { MARKERS_AGAIN } else { MARKERS_EVERY };
+        let is_old = known.looked.is_none_or(|at| now.saturating_duration_since(at) >= every);
+        is_old || self.is_doubted || known.awaited.is_some()
     }
 
     pub(super) fn needs_roles(&self, now: Instant) -> bool {
         self.roles_due.is_none_or(|due| now >= due)
     }
 
-    /// A region that is silent keeps what was read before: its witness can only have grown since.
-    pub(super) fn take_markers(&mut self, answers: &Answers, began: Instant) {
-        let mut count = 0;
-        for (region, answer) in answers {
-            if let Ok(standing) = answer {
-                self.standings.insert(region.clone(), standing.clone());
-                count += 1;
-            }
-        }
-        self.is_complete = count == answers.len();
-        if count == 0 {
+    /// What a look found that began then. Looks may end in another order than they began.
+    pub(super) fn take_marker(
+        &mut self,
+        region: &RegionName,
+        answer: &Result<Standing, CallError>,
+        began: Instant,
+    ) {
+        let Some(known) = self.markers.get_mut(region) else { return };
+        if known.looked.is_some_and(|at| began < at) {
             return;
         }
-        self.markers_read = Some(began);
-        let seen = newest(self.standings.values()).map(Witness::order);
-        if self.awaited.is_some_and(|awaited| seen >= Some(awaited)) {
-            self.awaited = None;
+        known.looked = Some(began);
+        known.is_silent = answer.is_err();
+        let Ok(standing) = answer else { return };
+        if known.is_on() || standing.is_on() {
+            known.on_until = Some(began);
+        }
+        known.standing = Some(standing.clone());
+        if known.awaited.is_some() && known.order() >= known.awaited {
+            known.awaited = None;
         }
     }
 
-    /// A write is about to leave: only a look after it tells.
-    pub(super) fn expect(&mut self, witness: &Witness) {
-        self.awaited = Some(witness.order());
+    /// A write of this region's marker is about to leave: only a look after it tells.
+    pub(super) fn expect(&mut self, region: &RegionName, witness: &Witness) {
+        if let Some(known) = self.markers.get_mut(region) {
+            known.awaited = Some(witness.order());
+        }
     }
 
-    pub(super) fn take_roles(&mut self, roles: Option<&Roles>, now: Instant) {
-        self.has_roles = roles.is_some();
-        self.roles_due = Some(now + if self.has_roles { ROLES_EVERY } else { ROLES_AGAIN });
-        let Some(Roles { primary, .. }) = roles else { return };
-        // Another process has swapped them since.
-        self.swap = self.swap.take().filter(|swap| swap.to == primary.region);
-        if self.primary.as_ref().is_none_or(|(region, _)| *region != primary.region) {
-            self.primary = Some((primary.region.clone(), now));
+    /// When this region's marker was seen to go off; `None`: it was never seen on.
+    pub(super) fn on_until(&self, region: &RegionName) -> Option<Instant> {
+        self.markers.get(region).and_then(|known| known.on_until)
+    }
+
+    pub(super) fn take_roles(&mut self, roles: &Roles, now: Instant) {
+        let form = roles.form();
+        self.are_roles_doubted = false;
+        self.roles_due = Some(now + ROLES_EVERY);
+        // Else another process has written them since.
+        self.change = self.change.take().filter(|change| change.form == form);
+        if form.is_own {
+            self.own_primary = Some(form.primary.clone());
         }
+        let swapped_from = self.own_primary.as_ref().filter(|own| **own != form.primary);
+        self.roles_wrong = swapped_from.map(|own| {
+            let primary = &form.primary;
+            format!("another writer: the record of {primary} was made the primary one, where Muster had made that of {own} so")
+        });
+        self.roles = Some(form);
+    }
+
+    /// The records were listed, and are not what they must be.
+    pub(super) fn take_wrong_roles(&mut self, why: String, now: Instant) {
+        self.are_roles_doubted = true;
+        self.roles_wrong = Some(why);
+        self.roles_due = Some(now + ROLES_AGAIN);
+    }
+
+    /// The records could not be listed.
+    pub(super) fn miss_roles(&mut self, now: Instant) {
+        self.roles_due = Some(now + ROLES_AGAIN);
+    }
+
+    /// What is wrong with any health check.
+    pub(super) fn take_check(&mut self, wrong: Option<String>) {
+        self.check_wrong = wrong;
     }
 
     /// Roles are about to change: the next look is at once.
     pub(super) fn expect_roles(&mut self) {
-        self.has_roles = false;
+        self.are_roles_doubted = true;
         self.roles_due = None;
-        self.swap = None;
+        self.change = None;
     }
 
-    pub(super) fn remember_swap(&mut self, to: RegionName, change: String) {
-        self.swap = Some(Swap { to, change, synced: None });
+    pub(super) fn remember_change(&mut self, new: &Roles, id: String, ttl: Duration) {
+        self.change = Some(Change { form: new.form(), id, ttl, synced: None });
     }
 
-    pub(super) fn swap(&self) -> Option<Swap> {
-        self.swap.clone()
+    pub(super) fn change(&self) -> Option<Change> {
+        self.change.clone()
     }
 
-    pub(super) fn swap_synced(&mut self, now: Instant) {
-        if let Some(swap) = &mut self.swap {
-            swap.synced = Some(now);
+    pub(super) fn change_synced(&mut self, now: Instant) {
+        if let Some(change) = &mut self.change {
+            change.synced = Some(now);
         }
     }
 
-    /// Route 53 knows nothing of it any more: as if another process had made it, just now.
-    pub(super) fn forget_swap(&mut self, now: Instant) {
-        self.swap = None;
-        if let Some((_, since)) = &mut self.primary {
-            *since = now;
-        }
+    /// Route 53 knows nothing of it any more: as if another process had made it.
+    pub(super) fn forget_change(&mut self) {
+        self.change = None;
     }
 
-    /// From when on every server answers by the roles that are listed; `None`: not known yet.
-    pub(super) fn roles_stand_at(&self) -> Option<Instant> {
-        match &self.swap {
-            Some(swap) => swap.synced,
-            None => self.primary.as_ref().map(|(_, since)| *since + LONGEST_SYNC),
-        }
+    /// From now on a marker may be on that no look has seen.
+    pub(super) fn begin_settling(&mut self, now: Instant) {
+        self.settling = Some(now);
     }
 
     /// Regions whose markers are on, as far as they were read.
     pub(super) fn regions_on(&self) -> Vec<&RegionName> {
-        self.standings.iter().filter(|(_, standing)| standing.is_on()).map(|(region, _)| region).collect()
+        self.markers.iter().filter(|(_, known)| known.is_on()).map(|(region, _)| region).collect()
     }
 
-    /// Where the name falls back to, if every marker is known to be off.
+    /// The records, if it is known what they are.
+    fn roles(&self) -> Option<&Form> {
+        self.roles.as_ref().filter(|_| !self.are_roles_doubted)
+    }
+
+    /// Whether this region's record is known to be the primary one.
+    fn is_primary(&self, region: &RegionName) -> bool {
+        self.roles().is_some_and(|form| form.primary == *region)
+    }
+
+    /// The region that is answered whatever any marker says, as far as the records were listed.
+    fn pinned(&self) -> Option<&RegionName> {
+        self.roles.as_ref().filter(|form| form.is_pinned).map(|form| &form.primary)
+    }
+
+    /// Whether the name is pinned to this region, and nothing is about to change that.
+    pub(super) fn is_pinned_to(&self, region: &RegionName) -> bool {
+        !self.are_roles_doubted && self.pinned() == Some(region)
+    }
+
+    /// The region that the name is pinned to, if it is not this one. Another process may have ended that: the next look is at
+    /// once.
+    pub(super) fn pinned_elsewhere(&mut self, to: &RegionName) -> Option<RegionName> {
+        let elsewhere = self.pinned().filter(|region| *region != to).cloned();
+        if elsewhere.is_some() {
+            self.roles_due = None;
+        }
+        elsewhere
+    }
+
+    /// Whether Route 53 may answer this region because its marker is on: its record is the secondary one, or may be.
+    pub(super) fn may_win(&self, region: &RegionName) -> bool {
+        self.roles().is_none_or(|form| form.primary != *region && !form.is_pinned)
+    }
+
+    /// Whether this region's marker is off now: read just now, or nothing newer than it was written anywhere.
+    pub(super) fn is_surely_off(&self, region: &RegionName) -> bool {
+        let newest_on = self.markers.values().filter(|known| known.is_on()).filter_map(Known::order).max();
+        self.markers.get(region).is_some_and(|known| {
+            known.is_off() && known.awaited.is_none() && (!known.is_silent || known.order() >= newest_on)
+        })
+    }
+
+    /// Where the name falls back to, if every marker is known to be off and one could move it.
     fn settled(&self) -> Option<&RegionName> {
-        let are_off = self.is_complete && self.standings.values().all(Standing::is_off);
-        let is_known = self.has_roles && are_off && self.awaited.is_none();
-        self.primary.as_ref().filter(|_| is_known).map(|(region, _)| region)
+        let is_off = |known: &Known| known.is_off() && !known.is_silent && known.awaited.is_none();
+        let are_off = self.markers.values().all(is_off);
+        self.roles().filter(|form| are_off && !form.is_pinned).map(|form| &form.primary)
     }
 
     /// What alone keeps the name where it is, for people.
     fn hangs_on(&self) -> Option<String> {
+        if self.pinned().is_some() {
+            return Some("pinned: no health check is attached".to_owned());
+        }
         let on: Vec<String> =
             self.regions_on().iter().map(|region| format!("the marker of region {region}")).collect();
-        (!on.is_empty()).then(|| on.join(" and "))
+        let unknown = || self.settling.map(|_| "not every marker is known to be off".to_owned());
+        if on.is_empty() { unknown() } else { Some(on.join(" and ")) }
+    }
+
+    /// What may yet send the name elsewhere than `at`, for people. At rest a region that is silent is no such thing: nothing
+    /// says that its marker was ever on.
+    fn contested(&self, at: &RegionName) -> Option<String> {
+        let is_everywhere = self.change.as_ref().is_none_or(|change| change.synced.is_some());
+        if self.is_pinned_to(at) && is_everywhere {
+            return None;
+        }
+        let was_moved = self.markers.values().any(|known| known.is_on() || known.awaited.is_some());
+        if !was_moved && self.settling.is_none() {
+            return None;
+        }
+        let mut others = self.markers.keys().filter(|region| *region != at && !self.is_primary(region));
+        let other = others.find(|region| !self.is_surely_off(region))?;
+        Some(format!("the marker of region {other} may still be on"))
     }
 
     /// Where the markers send the name; `None`: nobody could tell.
     fn sent_to(&self) -> Option<&RegionName> {
+        if let Some(form) = self.roles().filter(|form| form.is_pinned) {
+            return Some(&form.primary);
+        }
         match self.regions_on()[..] {
             [] => self.settled(),
             [region] => Some(region),
@@ -160,16 +299,27 @@ impl Memory {
         }
     }
 
+    /// What is not as it must be, for people.
+    fn strange(&self) -> Option<String> {
+        let marker = self.markers.iter().find_map(|(region, known)| match &known.standing {
+            Some(Standing::Unreadable(why)) => Some(format!("the marker of region {region}: {why}")),
+            _ => None,
+        });
+        marker.or_else(|| self.roles_wrong.clone()).or_else(|| self.check_wrong.clone())
+    }
+
     /// Adds what the markers and roles say to what the servers say.
     pub(super) fn complete(&mut self, facts: TrafficFacts) -> TrafficFacts {
-        let strange = self.standings.iter().find_map(|(region, standing)| match standing {
-            Standing::Unreadable(why) => Some(format!("the marker of region {region}: {why}")),
-            Standing::Absent | Standing::Written { .. } => None,
-        });
+        let is_newer = |known: &Known| known.looked >= self.settling;
+        if self.settled().is_some() && self.markers.values().all(is_newer) {
+            self.settling = None;
+        }
+        let standings = self.markers.values().filter_map(|known| known.standing.as_ref());
         let complete = TrafficFacts {
-            witness: newest(self.standings.values()).cloned(),
-            drift: facts.drift.or(strange),
+            witness: newest(standings).cloned(),
+            drift: facts.drift.or_else(|| self.strange()),
             unsettled: self.hangs_on(),
+            contested: facts.points_to.as_ref().and_then(|at| self.contested(at)),
             ..facts
         };
         let said = self.sent_to();
@@ -184,17 +334,27 @@ mod tests {
     use super::*;
     use crate::aws::{Action, CallError};
 
-    fn standing(signal: Signal, seq: u64) -> Standing {
-        let witness = Witness { owner: "uid-1".into(), epoch: Epoch(1), term: Term(0), seq: Seq(seq) };
-        Standing::Written { marker: Marker { signal, is_current: true, witness }, etag: "\"1\"".to_owned() }
+    fn witness(seq: u64) -> Witness {
+        Witness { owner: "uid-1".into(), epoch: Epoch(1), term: Term(0), seq: Seq(seq) }
     }
 
-    fn answers(east: Option<Standing>, west: Option<Standing>) -> Answers {
-        let answer =
-            |found: Option<Standing>| found.ok_or_else(|| CallError::unanswered(Action::GetObject, "silent"));
-        [("east", east), ("west", west)]
-            .map(|(region, found)| (RegionName::from(region), answer(found)))
-            .into()
+    fn standing(signal: Signal, seq: u64) -> Standing {
+        let marker = Marker { signal, is_current: true, witness: witness(seq) };
+        Standing::Written { marker, etag: "\"1\"".to_owned() }
+    }
+
+    fn memory() -> Memory {
+        Memory::new([RegionName::from("east"), RegionName::from("west")].iter())
+    }
+
+    /// `None`: the region is silent.
+    fn take(memory: &mut Memory, region: &str, found: Option<Standing>, now: Instant) {
+        let answer = found.ok_or_else(|| CallError::unanswered(Action::GetObject, "silent"));
+        memory.take_marker(&region.into(), &answer, now);
+    }
+
+    fn needs(memory: &Memory, region: &str, now: Instant) -> bool {
+        memory.needs_marker(&region.into(), now)
     }
 
     fn facts(points_to: &str) -> TrafficFacts {
@@ -212,39 +372,82 @@ mod tests {
 
     #[test]
     fn markers_are_read_seldom_at_rest_and_at_once_after_a_write() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        assert!(memory.needs_markers(now));
-        memory.take_markers(&answers(Some(Standing::Absent), Some(standing(Signal::On, 1))), now);
-        assert!(!memory.needs_markers(now + MARKERS_EVERY / 2) && memory.needs_markers(now + MARKERS_EVERY));
-        let written = Witness { owner: "uid-1".into(), epoch: Epoch(1), term: Term(0), seq: Seq(2) };
-        memory.expect(&written);
-        memory.take_markers(&answers(None, Some(standing(Signal::On, 1))), now);
-        assert!(memory.needs_markers(now), "what was written is not seen yet");
-        memory.take_markers(&answers(None, Some(standing(Signal::Off, 2))), now);
-        assert!(!memory.needs_markers(now));
+        let (mut memory, now) = (memory(), Instant::now());
+        assert!(needs(&memory, "west", now));
+        take(&mut memory, "west", Some(standing(Signal::On, 1)), now);
+        assert!(
+            !needs(&memory, "west", now + MARKERS_EVERY / 2) && needs(&memory, "west", now + MARKERS_EVERY)
+        );
+        memory.expect(&"west".into(), &witness(2));
+        take(&mut memory, "west", Some(standing(Signal::On, 1)), now);
+        assert!(needs(&memory, "west", now), "what was written is not seen yet");
+        take(&mut memory, "west", Some(standing(Signal::Off, 2)), now);
+        assert!(!needs(&memory, "west", now));
+    }
+
+    #[test]
+    fn a_look_that_ends_late_takes_nothing_back() {
+        let (mut memory, now) = (memory(), Instant::now());
+        take(&mut memory, "west", Some(standing(Signal::Off, 2)), now + Duration::from_secs(1));
+        take(&mut memory, "west", Some(standing(Signal::On, 1)), now);
+        assert_eq!(memory.regions_on(), Vec::<&RegionName>::new());
     }
 
     #[test]
     fn servers_that_answer_otherwise_than_the_markers_say_are_a_reason_to_read() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.take_markers(&answers(Some(Standing::Absent), Some(standing(Signal::On, 1))), now);
+        let (mut memory, now) = (memory(), Instant::now());
+        take(&mut memory, "east", Some(Standing::Absent), now);
+        take(&mut memory, "west", Some(standing(Signal::On, 1)), now);
         let hangs_on = memory.complete(facts("east")).unsettled;
         assert_eq!(hangs_on.as_deref(), Some("the marker of region west"));
-        assert!(memory.needs_markers(now));
+        assert!(needs(&memory, "west", now));
         memory.complete(facts("west"));
-        assert!(!memory.needs_markers(now));
+        assert!(!needs(&memory, "west", now));
     }
 
     #[test]
-    fn a_silent_region_is_ignored_for_the_witness() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.take_markers(&answers(None, None), now);
+    fn a_silent_region_keeps_what_was_read_and_says_nothing_by_itself() {
+        let (mut memory, now) = (memory(), Instant::now());
+        take(&mut memory, "east", None, now);
+        take(&mut memory, "west", None, now);
         let seen = memory.complete(facts("east"));
-        assert_eq!((seen.witness, seen.points_to), (None, Some("east".into())));
-        assert!(memory.needs_markers(now), "nothing was read");
-        memory.take_markers(&answers(None, Some(standing(Signal::Off, 3))), now);
-        let seen = memory.complete(facts("east"));
+        assert_eq!((seen.witness, seen.unsettled, seen.contested), (None, None, None));
+        assert!(needs(&memory, "east", now + MARKERS_AGAIN), "nothing was read");
+        take(&mut memory, "west", Some(standing(Signal::On, 3)), now);
+        take(&mut memory, "west", None, now + MARKERS_EVERY);
+        let seen = memory.complete(facts("west"));
         assert_eq!(seen.witness.map(|witness| witness.seq), Some(Seq(3)));
-        assert_eq!(seen.unsettled, None);
+        assert_eq!(seen.unsettled.as_deref(), Some("the marker of region west"));
+    }
+
+    #[test]
+    fn a_name_is_contested_while_another_marker_may_be_on_that_nobody_switched_off() {
+        let (mut memory, now) = (memory(), Instant::now());
+        // It was moved to east, and west did not answer.
+        take(&mut memory, "east", Some(standing(Signal::On, 5)), now);
+        take(&mut memory, "west", None, now);
+        let contested = memory.complete(facts("east")).contested;
+        assert_eq!(contested.as_deref(), Some("the marker of region west may still be on"));
+        // An older text tells nothing of what was written after it.
+        let later = now + Duration::from_secs(1);
+        take(&mut memory, "west", Some(standing(Signal::Off, 3)), later);
+        assert_eq!(memory.complete(facts("east")).contested, None);
+        take(&mut memory, "west", None, later);
+        assert!(memory.complete(facts("east")).contested.is_some());
+        // One of the very move does.
+        take(&mut memory, "west", Some(standing(Signal::Off, 5)), later);
+        take(&mut memory, "west", None, later);
+        assert_eq!(memory.complete(facts("east")).contested, None);
+    }
+
+    #[test]
+    fn once_settling_began_only_a_look_at_every_marker_ends_it() {
+        let (mut memory, now) = (memory(), Instant::now());
+        memory.begin_settling(now);
+        take(&mut memory, "east", Some(Standing::Absent), now);
+        take(&mut memory, "west", None, now);
+        let seen = memory.complete(facts("east"));
+        assert_eq!(seen.unsettled.as_deref(), Some("not every marker is known to be off"));
+        assert!(seen.contested.is_some());
     }
 }

@@ -17,25 +17,34 @@
 //! flip:     GetObject, all regions ──► judge ──► PutObject on, then PutObject off [If-Match: what was read]
 //!              ▲                                    │ 412, 409: somebody was faster
 //!              └────────────────────────────────────┘
-//! observe:  the name at every authoritative server; markers once a minute, roles every ten minutes, and after a change
+//! observe:  the name at every authoritative server; in tasks of their own: markers once a minute, roles and health checks
+//!           every ten minutes, and after a change
 //! settle:   swap the roles [DELETE exactly these, CREATE] ──► INSYNC and TTL ──► PutObject off
+//!           another region is silent: pin the name [PRIMARY without a health check] ──► it answers, off ──► attach the check
 //! ```
 //!
 //! | call | what makes it idempotent | what the target checks | what is not protected |
 //! |---|---|---|---|
-//! | `flip` | the markers name this very effect: read first, then `AlreadyDone`; written twice, the second write meets another version | each marker is exactly the version that was read, so an older effect that lands late is refused where anything newer was written; no text comes twice (seq grows), nothing is deleted | the two markers are no one thing: a region whose S3 is silent keeps its marker on until it answers; a holder of the right to write who ignores the witness |
-//! | `settle`, roles | the records are listed first; the batch deletes them exactly as listed | both records are exactly as they were listed | records hold no witness: a signed batch that got stuck may land for 15 minutes, if the roles were swapped there and back meanwhile |
+//! | `flip` | the markers name this very effect: read first, then `AlreadyDone`; written twice, the second write meets another version | each marker is exactly the version that was read, so an older effect that lands late is refused where anything newer was written; no text comes twice (seq grows), nothing is deleted | the two markers are no one thing: a region whose S3 is silent keeps its marker on until it answers. Where that could bring the SECONDARY back, the flip fails with an unknown outcome and the name is told to be contested; a holder of the right to write who ignores the witness |
+//! | `settle`, roles | the records are listed first; the batch deletes them exactly as listed and gives new ones the effect's numbers | both records are exactly as they were listed, identifiers included: a batch that got stuck matches nothing that a later one wrote | one that got stuck may land for 15 minutes if nothing was written since: so the last marker goes off only after a batch of this very process is in sync, a *touch* of the same roles if need be; whoever changes the records by hand |
 //! | `settle`, markers | as `flip` | as `flip` | as `flip` |
-//! | `observe` | reads only | - | answers are not signed: who sits on the path to a server can forge one (off the path it cannot, TCP) |
+//! | `observe` | reads only | - | answers are not signed: who sits on the path to a server can forge one (off the path it cannot, TCP); the locations of Route 53 may differ about a health check for a while |
 //!
 //! While exactly one marker is on, both ways to give the roles have the same answer: that is when they are swapped. After it
 //! nothing that Muster set is needed for the name to stay. The API of Route 53 is used for that alone, once all is calm.
 //!
+//! A region that was lost may be silent for days, its marker on or off. Then the name is *pinned*: the PRIMARY record has no
+//! health check, and is answered whatever any marker says. Away from a pinned name nothing flips, so the check is attached
+//! again as soon as the other region's marker is seen to be off.
+//!
 //! What this module must never do: write over another owner's marker or one that it cannot read; delete one; call the API of
-//! Route 53 in a flip; switch the last marker off before every server knows the swapped roles; show the secret.
+//! Route 53 in a flip; switch the last marker off before every server knows the roles; call a move durable while another
+//! marker may be on that could take it back; show the secret.
 
+mod checks;
 mod config;
 mod judge;
+mod look;
 mod marker;
 mod memory;
 mod objects;
@@ -50,11 +59,13 @@ use crate::aws::{Account, Action, CallError};
 use crate::dns::{SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
-use judge::{Goal, Standings, judge};
+use judge::{Goal, Standing, Standings, judge};
+use look::Look;
 use memory::Memory;
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts, Witness};
 use muster_core::ids::RegionName;
 use objects::{Objects, Put};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,13 +77,30 @@ const ROUNDS: u32 = 5;
 /// So long at most is a region waited for that the verb can do without.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// So long at most does a look in a task of its own take.
+const LONGEST_LOOK: Duration = Duration::from_secs(8);
+
 /// One public name with two failover records in a hosted zone.
-pub struct HealthObject {
+pub struct HealthObject(Arc<Steering>);
+
+/// What its verbs and looks share.
+struct Steering {
     name: SteeredName,
     zone_id: String,
     servers: Vec<ServerName>,
     objects: Objects,
     memory: Mutex<Memory>,
+    marker_looks: BTreeMap<RegionName, Look>,
+    roles_look: Look,
+}
+
+/// What a verb found in the buckets.
+#[derive(Default)]
+struct Looked {
+    /// The markers that could be read.
+    standings: Standings,
+    /// The other regions, and why not.
+    silent: BTreeMap<RegionName, String>,
 }
 
 impl HealthObject {
@@ -80,15 +108,19 @@ impl HealthObject {
     pub fn new(config: &HealthObjectConfig, account: Arc<Account>) -> Result<Self, HealthObjectConfigError> {
         let name = config::check(config)?;
         let (places, secret) = (config.markers.clone(), config.secret.clone());
-        Ok(Self {
+        Ok(Self(Arc::new(Steering {
             name,
             zone_id: config.zone_id.clone(),
             servers: config.servers.clone(),
+            memory: Mutex::new(Memory::new(places.keys())),
+            marker_looks: places.keys().map(|region| (region.clone(), Look::default())).collect(),
+            roles_look: Look::default(),
             objects: Objects { places, secret, account },
-            memory: Mutex::default(),
-        })
+        })))
     }
+}
 
+impl Steering {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,40 +132,63 @@ impl HealthObject {
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Outcome, VerbError> {
+        let pinned = self.memory().pinned_elsewhere(to);
+        if let Some(region) = pinned {
+            let why = format!("pinned to region {region}: its health check is re-attached first");
+            return Ok(Outcome::Failed(ErrorClass::Transient, self.about(&why)));
+        }
         let adopt = self.name.adopted.get();
-        let goal = Goal { on: Some(to), witness, adopt: &adopt };
+        let goal = Goal { on: Some(to), may_stay_on: None, witness, adopt: &adopt };
         for _ in 0..ROUNDS {
-            let standings = self.read_for(to, ctx).await?;
-            match judge(&standings, &goal) {
-                Verdict::AlreadyDone => return Ok(Outcome::AlreadyDone),
+            let looked = self.read_markers(to, ctx).await?;
+            match judge(&looked.standings, &goal) {
+                Verdict::AlreadyDone => return Ok(self.end_flip(&looked, Outcome::AlreadyDone)),
                 Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
                 Verdict::Write => {}
             }
-            if self.switch(to, &standings, &goal, ctx, under_way).await? == Put::Taken {
-                return Ok(Outcome::Issued(None));
+            if self.switch(to, &looked.standings, &goal, ctx, under_way).await? == Put::Taken {
+                return Ok(self.end_flip(&looked, Outcome::Issued(None)));
             }
         }
         let why = "another writer was faster each time";
         Ok(Outcome::Failed(ErrorClass::Transient, self.about(why)))
     }
 
-    /// The markers that answer; that of `to` must.
-    async fn read_for(&self, to: &RegionName, ctx: &OpCtx) -> Result<Standings, VerbError> {
-        let mut standings = Standings::new();
-        for (region, answer) in self.objects.read_all(share_of(ctx), Some(to)).await {
-            match answer {
+    /// A region that was silent may take the name back once it answers, if its record is the secondary one: to be tried again
+    /// soon.
+    fn end_flip(&self, looked: &Looked, outcome: Outcome) -> Outcome {
+        let memory = self.memory();
+        let mut winning = looked
+            .silent
+            .iter()
+            .filter(|(region, _)| memory.may_win(region) && !memory.is_surely_off(region));
+        winning.next().map_or(outcome, |(region, why)| {
+            let why = format!("the marker of region {region} may still be on: {why}");
+            Outcome::Failed(ErrorClass::UnknownOutcome, self.about(&why))
+        })
+    }
+
+    /// The markers that answer; that of `needed` must. What else cannot be read is as good as silent: it is left as it is.
+    async fn read_markers(&self, needed: &RegionName, ctx: &OpCtx) -> Result<Looked, VerbError> {
+        let began = Instant::now();
+        let mut looked = Looked::default();
+        for (region, answer) in self.objects.read_all(share_of(ctx), needed).await {
+            self.memory().take_marker(&region, &answer, began);
+            let why = match answer {
+                Ok(Standing::Unreadable(why)) if region != *needed => why,
                 Ok(standing) => {
-                    standings.insert(region, standing);
+                    looked.standings.insert(region, standing);
+                    continue;
                 }
-                Err(error) if region == *to => return Err(VerbError::Before(error)),
-                Err(error) => {
-                    let why = self.about(&error.why);
-                    tracing::warn!(%region, why, "the marker of a region that is left cannot be read");
-                }
-            }
+                Err(error) if region == *needed => return Err(VerbError::Before(error)),
+                Err(error) => error.why,
+            };
+            let told = self.about(&why);
+            tracing::warn!(%region, why = told, "the marker of another region cannot be read");
+            looked.silent.insert(region, why);
         }
-        Ok(standings)
+        Ok(looked)
     }
 
     /// Writes the marker of `to`, then the others that answer: the new one stands before the old one goes.
@@ -145,7 +200,6 @@ impl HealthObject {
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Put, VerbError> {
-        self.memory().expect(goal.witness);
         let others = standings.keys().filter(|region| *region != to);
         let order: Vec<&RegionName> = std::iter::once(to).chain(others).collect();
         for region in order {
@@ -154,6 +208,7 @@ impl HealthObject {
             if marker.is_some_and(|marker| marker.is_exactly(goal.signal(region), goal.witness)) {
                 continue;
             }
+            self.memory().expect(region, goal.witness);
             let write = self.objects.write(region, before, goal, ctx, under_way);
             let put = if region == to { write.await? } else { switch_off_other(region, write, ctx).await? };
             if put == Put::Lost {
@@ -163,20 +218,27 @@ impl HealthObject {
         Ok(Put::Taken)
     }
 
-    async fn look_at_markers(&self, within: Duration) {
-        let began = Instant::now();
-        if !self.memory().needs_markers(began) {
-            return;
-        }
-        let answers = self.objects.read_all(within, None).await;
-        for (region, answer) in &answers {
-            if let Err(error) = answer {
-                let why = self.about(&error.why);
-                tracing::debug!(%region, why, "a marker cannot be read");
+    /// Waits so long for looks at the markers that are due; they go on without it.
+    async fn look_at_markers(self: &Arc<Self>, within: Duration) {
+        let mut waits = Vec::new();
+        for (region, look) in &self.marker_looks {
+            if self.memory().needs_marker(region, Instant::now()) {
+                let (steering, of) = (Arc::clone(self), region.clone());
+                waits.push(look.wait(async move { steering.read_marker(&of).await }, within));
             }
         }
+        futures::future::join_all(waits).await;
+    }
+
+    async fn read_marker(&self, region: &RegionName) {
+        let began = Instant::now();
+        let answer = self.objects.read_within(region, LONGEST_LOOK).await;
+        if let Err(error) = &answer {
+            let why = self.about(&error.why);
+            tracing::debug!(%region, why, "a marker cannot be read");
+        }
         let mut memory = self.memory();
-        memory.take_markers(&answers, began);
+        memory.take_marker(region, &answer, began);
         let on = memory.regions_on();
         if on.len() > 1 {
             let record = &self.name.record;
@@ -184,25 +246,47 @@ impl HealthObject {
         }
     }
 
-    async fn look_at_roles(&self, within: Duration) {
-        let began = Instant::now();
-        if !self.memory().needs_roles(began) {
+    /// As [`Self::look_at_markers`], at the records and the health checks.
+    async fn look_at_roles(self: &Arc<Self>, within: Duration) {
+        if !self.memory().needs_roles(Instant::now()) {
             return;
         }
-        let roles = match timeout(within, self.list_roles()).await {
-            Ok(Ok(Ok(roles))) => Some(roles),
+        let steering = Arc::clone(self);
+        let work = async move {
+            steering.read_records().await;
+            steering.read_checks().await;
+        };
+        self.roles_look.wait(work, within).await;
+    }
+
+    async fn read_records(&self) {
+        let looked = timeout(LONGEST_LOOK, self.list_roles()).await;
+        let (mut memory, now) = (self.memory(), Instant::now());
+        match looked {
+            Ok(Ok(Ok(roles))) => memory.take_roles(&roles, now),
             Ok(Ok(Err(why))) => {
                 tracing::warn!(record = %self.name.record, why, "the failover records are not as they must be");
-                None
+                memory.take_wrong_roles(why, now);
             }
             Ok(Err(error)) => {
                 let why = self.about(&error.to_string());
                 tracing::debug!(why, "the failover records cannot be listed");
-                None
+                memory.miss_roles(now);
             }
-            Err(_) => None,
-        };
-        self.memory().take_roles(roles.as_ref(), began);
+            Err(_) => memory.miss_roles(now),
+        }
+    }
+
+    /// What cannot be asked keeps its last answer.
+    async fn read_checks(&self) {
+        match timeout(LONGEST_LOOK, self.find_wrong_check()).await {
+            Ok(Ok(wrong)) => self.memory().take_check(wrong),
+            Ok(Err(error)) => {
+                let why = self.about(&error.to_string());
+                tracing::warn!(why, "a health check cannot be compared with its marker");
+            }
+            Err(_) => {}
+        }
     }
 
     /// For messages; whatever AWS says, the secret is not in it.
@@ -236,44 +320,48 @@ async fn switch_off_other(
 #[async_trait]
 impl TrafficControl for HealthObject {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts> {
-        // Half of it: what the servers answer is told also where S3 or the API is silent.
+        let steering = &self.0;
+        // Half of it: what the servers answer is told also where S3 or the API is silent, or far away.
         let half = deadline / 2;
         let (seen, (), ()) = tokio::join!(
-            super::servers::observe(&self.name, &self.servers, deadline),
-            self.look_at_markers(half),
-            self.look_at_roles(half),
+            super::servers::observe(&steering.name, &steering.servers, deadline),
+            steering.look_at_markers(half),
+            steering.look_at_roles(half),
         );
         match seen {
-            Seen::Known(facts) => Seen::Known(self.memory().complete(facts)),
+            Seen::Known(facts) => Seen::Known(steering.memory().complete(facts)),
             Seen::Unknown(why) => Seen::Unknown(why),
         }
     }
 
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome {
-        let flip = match self.name.flip_to(to, ctx) {
+        let steering = &self.0;
+        let flip = match steering.name.flip_to(to, ctx) {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
         let under_way = AtomicBool::new(false);
-        let work = self.try_flip(to, &flip.wanted.witness, ctx, &under_way);
-        end_verb(work, ctx, &under_way, "S3", |what| self.about(what)).await
+        let work = steering.try_flip(to, &flip.wanted.witness, ctx, &under_way);
+        end_verb(work, ctx, &under_way, "S3", |what| steering.about(what)).await
     }
 
     async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
-        let flip = match self.name.flip_to(region, ctx) {
+        let steering = &self.0;
+        let flip = match steering.name.flip_to(region, ctx) {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
         let under_way = AtomicBool::new(false);
-        let work = self.try_settle(region, &flip.wanted.witness, ctx, &under_way);
-        end_verb(work, ctx, &under_way, "S3 or Route 53", |what| self.about(what)).await
+        let work = steering.try_settle(region, &flip.wanted.witness, ctx, &under_way);
+        end_verb(work, ctx, &under_way, "S3 or Route 53", |what| steering.about(what)).await
     }
 }
 
 impl fmt::Debug for HealthObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steering = &self.0;
         let mut debug = f.debug_struct("HealthObject");
-        debug.field("record", &self.name.record.to_ascii()).field("zone_id", &self.zone_id);
-        debug.field("markers", &self.objects.places).finish_non_exhaustive()
+        debug.field("record", &steering.name.record.to_ascii()).field("zone_id", &steering.zone_id);
+        debug.field("markers", &steering.objects.places).finish_non_exhaustive()
     }
 }

@@ -41,19 +41,31 @@ pub(super) enum Put {
 
 impl Objects {
     /// Reads every marker at once, and waits so long for each; for that of `needed` without an end of its own.
-    pub(super) async fn read_all(&self, patience: Duration, needed: Option<&RegionName>) -> Answers {
+    pub(super) async fn read_all(&self, patience: Duration, needed: &RegionName) -> Answers {
         let reads = self.places.iter().map(|(region, place)| async move {
-            let read = self.read(region, place);
-            if needed == Some(region) {
-                return (region.clone(), read.await);
-            }
-            let answer = timeout(patience, read).await.unwrap_or_else(|_| {
-                let why = format!("no answer in {} ms", patience.as_millis());
-                Err(CallError::unanswered(GET, why))
-            });
+            let answer = if needed == region {
+                self.read(region, place).await
+            } else {
+                self.read_within(region, patience).await
+            };
             (region.clone(), answer)
         });
         futures::future::join_all(reads).await.into_iter().collect()
+    }
+
+    /// Reads one marker, and waits so long for it.
+    pub(super) async fn read_within(
+        &self,
+        region: &RegionName,
+        patience: Duration,
+    ) -> Result<Standing, CallError> {
+        let Some(place) = self.places.get(region) else {
+            return Err(CallError::unanswered(GET, "the region has no marker"));
+        };
+        timeout(patience, self.read(region, place)).await.unwrap_or_else(|_| {
+            let why = format!("no answer in {} ms", patience.as_millis());
+            Err(CallError::unanswered(GET, why))
+        })
     }
 
     async fn read(&self, region: &RegionName, place: &MarkerPlace) -> Result<Standing, CallError> {

@@ -1,4 +1,8 @@
-//! Which region's record is the primary one, and the batch that swaps the two.
+//! Which region's record is the primary one, and the batch that writes both anew.
+//!
+//! Records hold no witness. Instead every batch gives both records identifiers of its own (`REGION-EPOCH-SEQ`), and deletes
+//! those that were listed. So no two batches of different effects delete the same, and one that got stuck cannot match what a
+//! later one wrote, whichever way the roles went meanwhile.
 
 use super::super::values::{change, comment, parse_listed, parse_value, takes_part, wire_name, write_value};
 use super::config::MarkerPlace;
@@ -10,6 +14,7 @@ use aws_sdk_route53::types::{
 };
 use muster_core::ids::RegionName;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A region's record as it is listed.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,6 +30,62 @@ pub(super) struct Roles {
     pub(super) primary: Listed,
     /// Answered else.
     pub(super) secondary: Listed,
+}
+
+impl Roles {
+    /// No health check is attached: the primary record is answered whatever any marker says.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.primary.set.health_check_id().is_none()
+    }
+
+    /// So long may a resolver keep an answer of either.
+    pub(super) fn ttl(&self) -> Duration {
+        let ttls = [&self.primary, &self.secondary].map(|listed| listed.set.ttl().unwrap_or_default());
+        Duration::from_secs(
+            ttls.into_iter().max().and_then(|ttl| u64::try_from(ttl).ok()).unwrap_or_default(),
+        )
+    }
+
+    pub(super) fn form(&self) -> Form {
+        let listed = [&self.primary, &self.secondary];
+        Form {
+            primary: self.primary.region.clone(),
+            is_pinned: self.is_pinned(),
+            is_own: listed.iter().all(|listed| listed.is_own()),
+            identifiers: listed.map(|listed| listed.set.set_identifier().map(str::to_owned)),
+        }
+    }
+}
+
+impl Listed {
+    /// Whether its identifier is one that Muster gives.
+    fn is_own(&self) -> bool {
+        let rest = self.set.set_identifier().and_then(|found| found.strip_prefix(self.region.as_str()));
+        let numbers = rest.and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.split_once('-'));
+        let is_number = |text: &str| text.parse::<u64>().is_ok();
+        numbers.is_some_and(|(epoch, seq)| is_number(epoch) && is_number(seq))
+    }
+}
+
+/// What tells the two records from those of another batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Form {
+    /// The region whose record is the primary one.
+    pub(super) primary: RegionName,
+    /// No health check is attached.
+    pub(super) is_pinned: bool,
+    /// Muster wrote them.
+    pub(super) is_own: bool,
+    identifiers: [Option<String>; 2],
+}
+
+/// What the records are to become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Health {
+    /// The check that watches the other region's marker is attached to the primary record.
+    Attached,
+    /// None is: the name stays with the primary record.
+    Pinned,
 }
 
 /// Reads the records of a name; an error for people if they are not the two that are needed.
@@ -73,7 +134,8 @@ fn region_of(set: &ResourceRecordSet, name: &SteeredName) -> Result<RegionName, 
     region.cloned().ok_or_else(strange)
 }
 
-/// Health decides on the primary record alone: a check at the secondary one could bring a region back that is gone.
+/// Health decides on the primary record alone: a check at the secondary one could bring a region back that is gone. The
+/// primary one may have none: it is pinned then.
 fn check_health(
     primary: &Listed,
     secondary: &Listed,
@@ -81,18 +143,10 @@ fn check_health(
 ) -> Result<(), String> {
     let wanted = places.get(&secondary.region).map_or("", |place| place.health_check.as_str());
     let (region, other) = (&primary.region, &secondary.region);
-    match primary.set.health_check_id() {
-        Some(found) if found == wanted => {}
-        Some(found) => {
-            return Err(format!(
-                "the primary record, of {region}, has the health check {found}; it needs {wanted}, which watches the marker of {other}"
-            ));
-        }
-        None => {
-            return Err(format!(
-                "the primary record, of {region}, has no health check; it needs {wanted}, which watches the marker of {other}"
-            ));
-        }
+    if let Some(found) = primary.set.health_check_id().filter(|found| *found != wanted) {
+        return Err(format!(
+            "the primary record, of {region}, has the health check {found}; it needs {wanted}, which watches the marker of {other}"
+        ));
     }
     match secondary.set.health_check_id() {
         None => Ok(()),
@@ -111,25 +165,50 @@ fn tell(set: &ResourceRecordSet) -> String {
     }
 }
 
-/// Deletes both records exactly as they were listed, and creates both with the other's role: carried out whole, or not at
-/// all.
-pub(super) fn swap_roles(
-    roles: &Roles,
+/// Deletes both records exactly as they were listed, and creates both anew, `primary` the primary one: carried out whole, or
+/// not at all. Also gives what stands there afterwards.
+pub(super) fn write_roles(
+    old: &Roles,
+    primary: &RegionName,
+    health: Health,
     name: &SteeredName,
     places: &BTreeMap<RegionName, MarkerPlace>,
     ctx: &OpCtx,
-) -> Result<ChangeBatch, BuildError> {
-    let (old, new) = (&roles.primary, &roles.secondary);
-    let check = places.get(&old.region).map(|place| place.health_check.clone());
-    let primary = make_set(new, ResourceRecordSetFailover::Primary, check, name)?;
-    let secondary = make_set(old, ResourceRecordSetFailover::Secondary, None, name)?;
+) -> Result<(ChangeBatch, Roles), BuildError> {
+    let numbers = format!("{}-{}", ctx.effect.epoch, ctx.effect.seq);
+    let new = make_roles(old, primary, health, name, places, &numbers)?;
     let batch = ChangeBatch::builder()
         .comment(comment(ctx))
-        .changes(change(ChangeAction::Delete, old.set.clone())?)
-        .changes(change(ChangeAction::Delete, new.set.clone())?)
-        .changes(change(ChangeAction::Create, primary)?)
-        .changes(change(ChangeAction::Create, secondary)?);
-    batch.build()
+        .changes(change(ChangeAction::Delete, old.primary.set.clone())?)
+        .changes(change(ChangeAction::Delete, old.secondary.set.clone())?)
+        .changes(change(ChangeAction::Create, new.primary.set.clone())?)
+        .changes(change(ChangeAction::Create, new.secondary.set.clone())?);
+    Ok((batch.build()?, new))
+}
+
+fn make_roles(
+    old: &Roles,
+    primary: &RegionName,
+    health: Health,
+    name: &SteeredName,
+    places: &BTreeMap<RegionName, MarkerPlace>,
+    numbers: &str,
+) -> Result<Roles, BuildError> {
+    let is_same = old.primary.region == *primary;
+    let (first, second) =
+        if is_same { (&old.primary, &old.secondary) } else { (&old.secondary, &old.primary) };
+    let check = match health {
+        Health::Attached => places.get(&second.region).map(|place| place.health_check.clone()),
+        Health::Pinned => None,
+    };
+    let make = |listed: &Listed, role, check| -> Result<Listed, BuildError> {
+        let set = make_set(listed, role, check, name, numbers)?;
+        Ok(Listed { region: listed.region.clone(), set })
+    };
+    Ok(Roles {
+        primary: make(first, ResourceRecordSetFailover::Primary, check)?,
+        secondary: make(second, ResourceRecordSetFailover::Secondary, None)?,
+    })
 }
 
 fn make_set(
@@ -137,11 +216,12 @@ fn make_set(
     role: ResourceRecordSetFailover,
     check: Option<String>,
     name: &SteeredName,
+    numbers: &str,
 ) -> Result<ResourceRecordSet, BuildError> {
     let mut set = ResourceRecordSet::builder()
         .name(wire_name(&name.record))
         .r#type(listed.set.r#type().clone())
-        .set_set_identifier(listed.set.set_identifier().map(str::to_owned))
+        .set_identifier(format!("{}-{numbers}", listed.region))
         .failover(role)
         .ttl(i64::from(name.ttl))
         .set_health_check_id(check);
@@ -157,7 +237,6 @@ mod tests {
     use crate::AdoptedOwners;
     use crate::dns::{NameConfig, Target};
     use aws_sdk_route53::types::RrType;
-    use std::time::Duration;
 
     fn name() -> SteeredName {
         let targets = [("east", "127.0.1.1"), ("west", "127.0.2.1")];
@@ -229,7 +308,6 @@ mod tests {
             (vec![one.clone(), secondary("127.0.1.1", None)], "both records point at region east"),
             (vec![one.clone(), secondary("127.0.9.9", None)], "none of the regions' targets"),
             (vec![set("127.0.1.1", None, None)], "the simple A record has no failover role"),
-            (vec![primary("127.0.1.1", None), other.clone()], "it needs watches-west"),
             (vec![primary("127.0.1.1", Some("watches-east")), other], "it needs watches-west"),
             (vec![one, secondary("127.0.2.1", Some("watches-east"))], "it must have none"),
         ] {
@@ -238,22 +316,95 @@ mod tests {
         }
     }
 
+    fn written(old: &Roles, primary: &str, health: Health, numbers: &str) -> Roles {
+        make_roles(old, &primary.into(), health, &name(), &places(), numbers).expect("two record sets")
+    }
+
+    /// As a later list has them.
+    fn listed_again(roles: &Roles) -> Roles {
+        let sets = [roles.primary.set.clone(), roles.secondary.set.clone()];
+        read_roles(&sets, &name(), &places()).expect("both roles")
+    }
+
     #[test]
-    fn swapped_roles_are_good_again_and_keep_each_region_s_identifier() {
+    fn records_that_were_written_are_good_again() {
         let roles = read_roles(&good(), &name(), &places()).expect("both roles");
-        let swapped = [
-            make_set(
-                &roles.secondary,
-                ResourceRecordSetFailover::Primary,
-                Some("watches-east".to_owned()),
-                &name(),
-            ),
-            make_set(&roles.primary, ResourceRecordSetFailover::Secondary, None, &name()),
-        ];
-        let swapped = swapped.map(|set| set.expect("a record set"));
-        assert_eq!(swapped[0].set_identifier(), Some("at-127.0.2.1"));
-        assert_eq!(swapped[0].ttl(), Some(5));
-        let roles = read_roles(&swapped, &name(), &places()).expect("both roles");
-        assert_eq!((roles.primary.region.as_str(), roles.secondary.region.as_str()), ("west", "east"));
+        assert!(!roles.form().is_own && roles.ttl() == Duration::from_mins(1));
+        for (primary, health) in [
+            ("east", Health::Attached),
+            ("west", Health::Attached),
+            ("east", Health::Pinned),
+            ("west", Health::Pinned),
+        ] {
+            let new = listed_again(&written(&roles, primary, health, "3-7"));
+            let form = new.form();
+            assert_eq!((form.primary.as_str(), form.is_own), (primary, true));
+            assert_eq!(form.is_pinned, health == Health::Pinned);
+            assert_eq!(new.ttl(), Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn no_two_effects_write_records_that_one_batch_could_delete() {
+        let roles = read_roles(&good(), &name(), &places()).expect("both roles");
+        let there = written(&roles, "west", Health::Attached, "1-2");
+        let back = written(&there, "east", Health::Attached, "2-2");
+        let again = written(&back, "east", Health::Attached, "2-3");
+        let sets = |roles: &Roles| [roles.primary.set.clone(), roles.secondary.set.clone()];
+        for (one, other) in [(&roles, &back), (&roles, &again), (&back, &again), (&there, &back)] {
+            assert!(sets(one).iter().all(|set| !sets(other).contains(set)), "{one:?} {other:?}");
+        }
+        assert_eq!(there.primary.set.set_identifier(), Some("west-1-2"));
+    }
+
+    #[test]
+    fn roles_that_somebody_else_swapped_back_are_told() {
+        use super::super::memory::Memory;
+        use muster_core::facts::TrafficFacts;
+        use tokio::time::Instant;
+
+        let places = places();
+        let (mut memory, now) = (Memory::new(places.keys()), Instant::now());
+        let drift = |memory: &mut Memory| {
+            let facts = TrafficFacts {
+                points_to: Some("west".into()),
+                agree: 4,
+                servers: 4,
+                witness: None,
+                drift: None,
+                unsettled: None,
+                contested: None,
+            };
+            memory.complete(facts).drift
+        };
+        let by_hand = read_roles(&good(), &name(), &places).expect("both roles");
+        memory.take_roles(&by_hand, now);
+        assert_eq!(drift(&mut memory), None);
+        memory.take_roles(&written(&by_hand, "west", Health::Attached, "1-2"), now);
+        assert_eq!(drift(&mut memory), None);
+        memory.take_roles(&by_hand, now);
+        let told = drift(&mut memory).expect("told");
+        assert!(told.contains("another writer: the record of east"), "{told}");
+        memory.take_roles(&written(&by_hand, "west", Health::Attached, "1-3"), now);
+        assert_eq!(drift(&mut memory), None);
+    }
+
+    #[test]
+    fn a_primary_record_without_a_health_check_is_pinned_until_one_is_attached() {
+        use super::super::memory::Memory;
+        use tokio::time::Instant;
+
+        let [_, other] = good();
+        let pinned =
+            read_roles(&[primary("127.0.1.1", None), other], &name(), &places()).expect("both roles");
+        assert!(pinned.is_pinned());
+        let places = places();
+        let mut memory = Memory::new(places.keys());
+        memory.take_roles(&pinned, Instant::now());
+        assert!(memory.is_pinned_to(&"east".into()) && !memory.may_win(&"west".into()));
+        assert_eq!(memory.pinned_elsewhere(&"west".into()), Some("east".into()));
+        memory.take_roles(&written(&pinned, "east", Health::Attached, "1-2"), Instant::now());
+        assert_eq!(memory.pinned_elsewhere(&"west".into()), None);
+        assert!(memory.may_win(&"west".into()));
     }
 }

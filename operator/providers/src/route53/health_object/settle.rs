@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! a marker left on elsewhere ──► roles swapped ──► INSYNC, TTL ──► the last marker off ──► settled
+//!                                 │ the roles are right already, by another process: the same ones, written anew (a touch)
+//!   another region is silent ─────┴─► pinned ─── it answers, and is off ──► the health check attached ──► as above
 //! ```
-//! One arrow a call at most, each on what stands there now.
+//! One arrow a call at most, each on what stands there now. What has only to be waited for is no failure.
 
 use super::super::values::{parse_listed, wire_name};
 use super::super::verb::VerbError;
+use super::checks::LONGEST_NOTICE;
 use super::judge::{Goal, Standing, Standings, judge};
 use super::objects::Put;
-use super::roles::{Roles, read_roles, swap_roles};
-use super::{HealthObject, share_of};
+use super::roles::{Health, Roles, read_roles, write_roles};
+use super::{Looked, Steering};
 use crate::OpCtx;
 use crate::aws::{Action, CallError};
 use crate::dns::Verdict;
@@ -24,7 +27,26 @@ use tokio::time::Instant;
 /// Records of one answer of the API: all that may stand at one name.
 const PAGE: i32 = 100;
 
-impl HealthObject {
+/// What this process knows of its own last change of the records.
+enum Change {
+    /// It has made none that stands there: an older one of anybody may still be on its way.
+    NotKnown,
+    /// What is waited for.
+    Awaited(String),
+    /// Every server has it, no resolver holds an older answer, and no older change can land any more.
+    Everywhere,
+}
+
+/// One call of `settle`.
+#[derive(Clone, Copy)]
+struct Settling<'a> {
+    region: &'a RegionName,
+    goal: Goal<'a>,
+    ctx: &'a OpCtx,
+    under_way: &'a AtomicBool,
+}
+
+impl Steering {
     pub(super) async fn try_settle(
         &self,
         region: &RegionName,
@@ -32,61 +54,131 @@ impl HealthObject {
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Outcome, VerbError> {
+        self.memory().begin_settling(Instant::now());
         let adopt = self.name.adopted.get();
-        let goal = Goal { on: None, witness, adopt: &adopt };
-        let (standings, silent) = self.read_markers(ctx).await;
-        match judge(&standings, &goal) {
+        let goal = Goal { on: None, may_stay_on: Some(region), witness, adopt: &adopt };
+        let looked = self.read_markers(region, ctx).await?;
+        let standings = &looked.standings;
+        match judge(standings, &goal) {
             Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),
             Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
             Verdict::Write | Verdict::AlreadyDone => {}
         }
-        let roles = match self.list_roles().await? {
-            Ok(roles) => roles,
-            Err(why) => return Ok(Outcome::Conflict(self.about(&why))),
-        };
-        self.memory().take_roles(Some(&roles), Instant::now());
-        if let Some(other) = newest_on(&standings).filter(|newest| *newest != region) {
+        if let Some(other) = newest_on(standings).filter(|newest| *newest != region) {
             let why = format!(
                 "the marker of region {other} is on: the name points there, and settling moves nothing"
             );
             return Ok(Outcome::Conflict(self.about(&why)));
         }
-        let on = standings.iter().filter(|(_, standing)| standing.is_on()).map(|(at, _)| at);
-        let (own, others): (Vec<_>, Vec<_>) = on.partition(|at| *at == region);
+        let settling = Settling { region, goal, ctx, under_way };
+        let on = standings.iter().filter(|(at, standing)| *at != region && standing.is_on());
+        let others: Vec<_> = on.map(|(at, _)| at).collect();
         if !others.is_empty() {
-            return self.switch_off(&others, &standings, &goal, ctx, under_way).await;
+            return self.switch_off(&others, standings, settling).await;
         }
-        if let Some(silent) = silent {
-            return Ok(Outcome::Failed(ErrorClass::Transient, self.about(&silent)));
+        let silence = self.silence(&looked);
+        let is_pinned = self.memory().is_pinned_to(region);
+        if let Some(why) = silence.as_ref().filter(|_| is_pinned) {
+            return self.stay_pinned(why).await;
         }
-        if roles.primary.region != *region {
-            if !standings.get(region).is_some_and(is_on_now) {
-                let why = format!("the marker of region {region} is not on: the name does not point there");
-                return Ok(Outcome::Conflict(self.about(&why)));
+        let roles = match self.list_roles().await? {
+            Ok(roles) => roles,
+            Err(why) => {
+                let told = self.about(&why);
+                self.memory().take_wrong_roles(why, Instant::now());
+                return Ok(Outcome::Conflict(told));
             }
-            return self.swap(region, &roles, ctx, under_way).await;
-        }
-        if own.is_empty() {
-            return Ok(Outcome::AlreadyDone);
-        }
-        if let Some(why) = self.await_servers().await? {
-            return Ok(Outcome::Failed(ErrorClass::Transient, self.about(&why)));
-        }
-        self.switch_off(&own, &standings, &goal, ctx, under_way).await
+        };
+        self.memory().take_roles(&roles, Instant::now());
+        self.settle_roles(&roles, standings, silence, settling).await
     }
 
-    /// The markers that answer, and why others do not.
-    async fn read_markers(&self, ctx: &OpCtx) -> (Standings, Option<String>) {
-        let (mut standings, mut silent) = (Standings::new(), None);
-        for (region, answer) in self.objects.read_all(share_of(ctx), None).await {
-            match answer {
-                Ok(standing) => {
-                    standings.insert(region, standing);
+    /// No other region's marker is seen on.
+    async fn settle_roles(
+        &self,
+        roles: &Roles,
+        standings: &Standings,
+        silence: Option<String>,
+        settling: Settling<'_>,
+    ) -> Result<Outcome, VerbError> {
+        let region = settling.region;
+        let own = standings.get(region).filter(|standing| standing.is_on());
+        let is_primary = roles.primary.region == *region;
+        if !is_primary {
+            let elsewhere = match own {
+                _ if roles.is_pinned() => {
+                    Some(format!("the name is pinned to region {}", roles.primary.region))
                 }
-                Err(error) => silent = Some(format!("the marker of region {region}: {}", error.why)),
+                None => Some(format!("the marker of region {region} is not on")),
+                Some(own) if is_on_now(own) => None,
+                Some(own) => return self.renew(own, settling).await,
+            };
+            if let Some(why) = elsewhere {
+                let why = format!("{why}: the name does not point there");
+                return Ok(Outcome::Conflict(self.about(&why)));
             }
         }
-        (standings, silent)
+        if let Some(why) = silence {
+            return match own {
+                Some(_) if !(is_primary && roles.is_pinned()) => {
+                    self.write_records(roles, Health::Pinned, settling).await
+                }
+                _ if roles.is_pinned() => self.stay_pinned(&why).await,
+                _ => Ok(Outcome::Issued(Some(self.about(&why)))),
+            };
+        }
+        if !is_primary || roles.is_pinned() {
+            let other = if is_primary { &roles.secondary.region } else { &roles.primary.region };
+            if let Some(why) = self.look_at_notice(other).await {
+                return Ok(Outcome::Issued(Some(self.about(&why))));
+            }
+            return self.write_records(roles, Health::Attached, settling).await;
+        }
+        if own.is_none() {
+            return Ok(Outcome::AlreadyDone);
+        }
+        match self.look_at_change().await? {
+            Change::NotKnown => self.write_records(roles, Health::Attached, settling).await,
+            Change::Awaited(why) => Ok(Outcome::Issued(Some(self.about(&why)))),
+            Change::Everywhere => self.switch_off(&[region], standings, settling).await,
+        }
+    }
+
+    /// Why another region's marker may be on, if one may.
+    fn silence(&self, looked: &Looked) -> Option<String> {
+        let memory = self.memory();
+        let mut silent = looked.silent.iter().filter(|(region, _)| !memory.is_surely_off(region));
+        silent.next().map(|(region, why)| format!("the marker of region {region}: {why}"))
+    }
+
+    /// The name stays where it is; `why` the check is not attached yet.
+    async fn stay_pinned(&self, why: &str) -> Result<Outcome, VerbError> {
+        let why = match self.look_at_change().await? {
+            Change::Awaited(awaited) => awaited,
+            Change::NotKnown | Change::Everywhere => {
+                format!("pinned until the other region's marker is known to be off: {why}")
+            }
+        };
+        Ok(Outcome::Issued(Some(self.about(&why))))
+    }
+
+    /// Writes the own marker on again, by the secret that the health check looks for now.
+    async fn renew(&self, own: &Standing, settling: Settling<'_>) -> Result<Outcome, VerbError> {
+        let Settling { region, goal, ctx, under_way } = settling;
+        if let Some(place) = self.objects.places.get(region)
+            && let Some(wrong) = self.judge_check_of(region, place).await?
+        {
+            // It may look for the older secret: then it finds the marker as it is.
+            let why = format!("the marker of region {region} has another secret, and {wrong}");
+            return Ok(Outcome::Conflict(self.about(&why)));
+        }
+        let goal = Goal { on: Some(region), ..goal };
+        self.memory().expect(region, goal.witness);
+        if self.objects.write(region, own, &goal, ctx, under_way).await? == Put::Lost {
+            return Ok(self.lose(region));
+        }
+        let why = format!("the marker of region {region} is written by the new secret");
+        Ok(Outcome::Issued(Some(self.about(&why))))
     }
 
     /// The two records as the API has them; for people, why they are not as they must be.
@@ -102,14 +194,15 @@ impl HealthObject {
         Ok(read_roles(page.resource_record_sets(), &self.name, &self.objects.places))
     }
 
-    async fn swap(
+    /// Both records anew, this region's the primary one.
+    async fn write_records(
         &self,
-        region: &RegionName,
         roles: &Roles,
-        ctx: &OpCtx,
-        under_way: &AtomicBool,
+        health: Health,
+        settling: Settling<'_>,
     ) -> Result<Outcome, VerbError> {
-        let batch = swap_roles(roles, &self.name, &self.objects.places, ctx)?;
+        let Settling { region, ctx, under_way, .. } = settling;
+        let (batch, new) = write_roles(roles, region, health, &self.name, &self.objects.places, ctx)?;
         let client = self.objects.account.route53().await;
         let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
         self.memory().expect_roles();
@@ -123,7 +216,8 @@ impl HealthObject {
             Ok(taken) => {
                 let change = taken.change_info().map(|change| change.id().to_owned());
                 if let Some(change) = &change {
-                    self.memory().remember_swap(region.clone(), change.clone());
+                    let ttl = roles.ttl().max(Duration::from_secs(u64::from(self.name.ttl)));
+                    self.memory().remember_change(&new, change.clone(), ttl);
                 }
                 Ok(Outcome::Issued(change))
             }
@@ -135,26 +229,45 @@ impl HealthObject {
         }
     }
 
-    /// Until the swapped roles are at every server and no resolver holds an older answer; else, what is waited for.
-    async fn await_servers(&self) -> Result<Option<String>, VerbError> {
-        let swap = self.memory().swap();
-        if let Some(swap) = swap.filter(|swap| swap.synced.is_none()) {
-            match self.change_status(&swap.change).await? {
-                Some(ChangeStatus::Insync) => self.memory().swap_synced(Instant::now()),
-                Some(_) => return Ok(Some(format!("change {} is not in sync yet", swap.change))),
-                None => self.memory().forget_swap(Instant::now()),
-            }
+    /// A check that has not noticed yet that its marker is off would move the name once it is attached.
+    async fn look_at_notice(&self, region: &RegionName) -> Option<String> {
+        let on_until = self.memory().on_until(region)?;
+        let place = self.objects.places.get(region)?;
+        if on_until.elapsed() >= LONGEST_NOTICE {
+            return None;
         }
-        let stand_at = self.memory().roles_stand_at();
-        let Some(stand_at) = stand_at else {
-            return Ok(Some("it is not known since when the records have their roles".to_owned()));
-        };
-        let until = stand_at + Duration::from_secs(u64::from(self.name.ttl));
-        let left = until.saturating_duration_since(Instant::now());
+        let left = self.notice_of(place).await.saturating_sub(on_until.elapsed());
         let wait = || {
-            format!("servers and resolvers may still answer by the old roles, for {} s", left.as_secs() + 1)
+            let left = left.as_secs() + 1;
+            format!("the health check of region {region} may not know for {left} s that the marker is off")
         };
-        Ok((!left.is_zero()).then(wait))
+        (!left.is_zero()).then(wait)
+    }
+
+    /// How far the last change is that this process has made and that still stands there.
+    async fn look_at_change(&self) -> Result<Change, VerbError> {
+        let known = self.memory().change();
+        let Some(change) = known else { return Ok(Change::NotKnown) };
+        let synced = if let Some(at) = change.synced {
+            at
+        } else {
+            match self.change_status(&change.id).await? {
+                Some(ChangeStatus::Insync) => {}
+                Some(_) => return Ok(Change::Awaited(format!("change {} is not in sync yet", change.id))),
+                None => {
+                    self.memory().forget_change();
+                    return Ok(Change::NotKnown);
+                }
+            }
+            let now = Instant::now();
+            self.memory().change_synced(now);
+            now
+        };
+        let left = (synced + change.ttl).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Change::Everywhere);
+        }
+        Ok(Change::Awaited(format!("resolvers may still hold an older answer, for {} s", left.as_secs() + 1)))
     }
 
     /// `None`: Route 53 does not know the change, or no longer.
@@ -177,19 +290,22 @@ impl HealthObject {
         &self,
         regions: &[&RegionName],
         standings: &Standings,
-        goal: &Goal<'_>,
-        ctx: &OpCtx,
-        under_way: &AtomicBool,
+        settling: Settling<'_>,
     ) -> Result<Outcome, VerbError> {
-        self.memory().expect(goal.witness);
+        let Settling { goal, ctx, under_way, .. } = settling;
         for region in regions {
             let Some(before) = standings.get(*region) else { continue };
-            if self.objects.write(region, before, goal, ctx, under_way).await? == Put::Lost {
-                let why = format!("another writer of the marker of region {region} was faster");
-                return Ok(Outcome::Failed(ErrorClass::Transient, self.about(&why)));
+            self.memory().expect(region, goal.witness);
+            if self.objects.write(region, before, &goal, ctx, under_way).await? == Put::Lost {
+                return Ok(self.lose(region));
             }
         }
         Ok(Outcome::Issued(None))
+    }
+
+    fn lose(&self, region: &RegionName) -> Outcome {
+        let why = format!("another writer of the marker of region {region} was faster");
+        Outcome::Failed(ErrorClass::Transient, self.about(&why))
     }
 }
 
