@@ -147,9 +147,8 @@ fn apply_defaults(schema: &Value, value: &mut Value) {
     }
 }
 
-#[test]
-fn the_schema_and_the_types_have_the_same_defaults() {
-    let minimal = "
+/// Nothing that has a default; one item of each kind.
+const MINIMAL: &str = "
 apiVersion: muster.dev/v1alpha1
 kind: RegionFailoverPolicy
 metadata: {name: a}
@@ -174,8 +173,8 @@ spec:
     auroraGlobal:
       cluster: g
       members:
-      - {region: east, clusterArn: 'arn:aws:rds:us-east-1:111122223333:cluster:a', host: a}
-      - {region: west, clusterArn: 'arn:aws:rds:us-west-2:111122223333:cluster:b', host: b}
+      - {region: east, clusterArn: 'arn:aws:rds:us-east-1:111122223333:cluster:a', host: a, readerHost: a}
+      - {region: west, clusterArn: 'arn:aws:rds:us-west-2:111122223333:cluster:b', host: b, readerHost: b}
       database: x
       user: m
       passwordSecret: {name: a, key: b}
@@ -218,9 +217,12 @@ spec:
   fence: [{name: f, sql: {data: d}}]
   hooks: [{name: h, at: AfterPromote, exec: {command: [x]}}]
 ";
-    let policies = load_policy_file(minimal).expect("fits the schema");
+
+#[test]
+fn the_schema_and_the_types_have_the_same_defaults() {
+    let policies = load_policy_file(MINIMAL).expect("fits the schema");
     let by_types = serde_json::to_value(&policies[0].spec).expect("serializes");
-    let mut by_schema: Value = serde_yaml_ng::from_str(minimal).expect("YAML");
+    let mut by_schema: Value = serde_yaml_ng::from_str(MINIMAL).expect("YAML");
     apply_defaults(schema::policy_schema(), &mut by_schema);
     assert_eq!(by_types, by_schema["spec"]);
 }

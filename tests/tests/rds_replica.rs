@@ -380,8 +380,8 @@ async fn what_the_replica_has_seen_overtaken_is_not_asked_for() {
     assert_eq!(adapter.open_writer(&"east".into(), &ctx(5, 3)).await, Outcome::Issued(None));
     until(&adapter, "west", |facts| facts.witness.as_ref().is_some_and(|w| w.epoch == Epoch(5))).await;
     for older in [ctx(4, 9), ctx(5, 2)] {
-        let stale = adapter.promote(&"west".into(), &older).await;
-        assert!(matches!(stale, Outcome::StaleEpoch(_)), "{stale:?}");
+        let refused = adapter.promote(&"west".into(), &older).await;
+        assert!(matches!(refused, Outcome::StaleEpoch(_)), "{refused:?}");
     }
     let foreign = ctx_of("uid-2", (9, 1), Duration::from_secs(10), true);
     let refused = stage.adapter_of("uid-2").promote(&"west".into(), &foreign).await;

@@ -181,9 +181,12 @@ pub struct AuroraMember {
     pub region: Name,
     /// The cluster's ARN.
     pub cluster_arn: ClusterArn,
-    /// The cluster endpoint (not the reader endpoint, not the global writer endpoint), reachable from where Muster runs.
+    /// The cluster endpoint (not an instance's, not the global writer endpoint), reachable from where Muster runs. That of a
+    /// secondary cluster does not resolve; it does once the cluster takes writes.
     pub host: Host,
-    /// Its port.
+    /// The reader endpoint (`cluster-ro`): all that a secondary cluster answers by.
+    pub reader_host: Host,
+    /// The port of both.
     #[serde(default = "postgres_port")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,

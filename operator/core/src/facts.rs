@@ -181,6 +181,10 @@ pub struct DataFacts {
     /// Why it can take over in no way, for people: no instance, another engine, not a member, ...
     #[serde(default)]
     pub unfit: Option<String>,
+    /// Why its being in recovery proves nothing, for people: more than one node answers by its name, for example, and nobody
+    /// says that none of them takes writes.
+    #[serde(default)]
+    pub unproven: Option<String>,
     /// Why its engine would not hand over to it or from it now, for people: an operation under way, versions that differ, a
     /// control plane that is silent, ... A failover may go on all the same.
     #[serde(default)]
@@ -190,7 +194,12 @@ pub struct DataFacts {
 impl DataFacts {
     /// Whether this node cannot acknowledge an application's write, as observed.
     pub fn is_closed(&self) -> bool {
-        self.role == DataRole::Standby || self.closed.is_closed()
+        self.is_proven_standby() || self.closed.is_closed()
+    }
+
+    /// Whether it only replays, and that speaks for the whole region.
+    pub const fn is_proven_standby(&self) -> bool {
+        matches!(self.role, DataRole::Standby) && self.unproven.is_none()
     }
 
     /// Whether this node is seen to take writes beside another one. Not the opposite of [`Self::is_closed`], which is a

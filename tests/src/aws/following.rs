@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// For a run, with one restart in it, and a lost request's grace.
-const RUN: Duration = Duration::from_secs(100);
+const RUN: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(50);
 /// So long Muster is gone, by the clock of AWS.
 const GONE: Duration = Duration::from_hours(1);
@@ -59,7 +59,7 @@ impl<'f> Following<'f> {
     /// For people.
     pub(super) fn told(&self) -> String {
         let told = self.told.iter().chain(self.reasons.first());
-        told.map(|told| format!("; {told}")).collect()
+        told.fold(String::new(), |all, told| all + "; " + told)
     }
 
     /// Starts the controller again when it has ended, and waits until the run and all that follows it are over.
@@ -190,17 +190,17 @@ impl<'f> Following<'f> {
 
     /// Everything is as before, by the other region; acknowledges what automation stands still for.
     async fn is_calm(&mut self, stage: &Stage, status: &PolicyStatus) -> anyhow::Result<bool> {
-        let (state, taken) = (&status.journal.state, self.parts.taken);
+        let (kept, taken) = (&status.journal.state, self.parts.taken);
         if self.relief.is_some() {
             "the trouble still lasts".clone_into(&mut self.last);
-        } else if let Some(why) = &state.needs_ack {
+        } else if let Some(why) = &kept.needs_ack {
             let done = stage.api.acknowledge().await;
             self.last = format!("acknowledging {why}: {done:?}");
             let told = format!("acknowledged: {why}");
             if !self.told.contains(&told) {
                 self.told.push(told);
             }
-        } else if let Some(outcast) = state.outcasts.values().next() {
+        } else if let Some(outcast) = kept.outcasts.values().next() {
             self.last = format!("not rejoined: {}", outcast.message);
         } else if let Err(missing) = is_ready(status, taken) {
             self.last = missing;

@@ -143,9 +143,9 @@ fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
         let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.databases.address(region));
         writeln!(
             y,
-            r#"      - {{region: {name}, clusterArn: "{arn}", host: {}, port: {}}}"#,
-            at.ip(),
-            at.port()
+            r#"      - {{region: {name}, clusterArn: "{arn}", host: {ip}, readerHost: {ip}, port: {port}}}"#,
+            ip = at.ip(),
+            port = at.port()
         )?;
     }
     y.push_str(
@@ -185,7 +185,7 @@ fn write_traffic(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
         let (bucket, check) = (bucket(region), bed.cloud.check(region));
         writeln!(
             y,
-            r#"          - {{region: {name}, address: {front}, bucket: {bucket}, bucketRegion: {aws}, healthCheckId: {check}}}"#
+            r"          - {{region: {name}, address: {front}, bucket: {bucket}, bucketRegion: {aws}, healthCheckId: {check}}}"
         )?;
     }
     Ok(())

@@ -351,6 +351,7 @@ impl World {
             heartbeat: None,
             unfit: None,
             unready: None,
+            unproven: None,
         })
     }
 

@@ -164,14 +164,14 @@ async fn reads_that_go_back_in_time_bring_about_nothing_twice() {
         let data = stage.adapter();
         assert_asked(&ask(&data, kind).await, kind);
         let back = |by: Duration| stage.aws.fault(Fault::of_everything(FaultKind::StaleReads(by)));
-        let stale = back(Duration::from_mins(1));
+        let old_reads = back(Duration::from_mins(1));
         assert_transient(&ask(&data, kind).await, "InvalidGlobalClusterStateFault");
-        stage.aws.remove_fault(stale);
+        stage.aws.remove_fault(old_reads);
         assert_adopted(&ask(&data, kind).await, "pending");
         stage.finish(&data, kind).await;
-        let stale = back(PENDING + MOVING + Duration::from_mins(1));
+        let old_reads = back(PENDING + MOVING + Duration::from_mins(1));
         assert_transient(&ask(&data, kind).await, "InvalidGlobalClusterStateFault");
-        stage.aws.remove_fault(stale);
+        stage.aws.remove_fault(old_reads);
         stage.finish(&data, kind).await;
         assert_eq!(stage.changes(), [change(kind, 200), change(kind, 400), change(kind, 400)]);
     }

@@ -22,8 +22,8 @@ async fn in_calm_both_members_say_who_they_are_and_none_is_unfit() {
     let stage = Stage::start().await;
     let data = stage.adapter();
     assert_eq!(open_writer(&data, EAST, 3).await, Outcome::Issued(None));
-    let stale = open_writer(&data, EAST, 2).await;
-    assert!(matches!(stale, Outcome::StaleEpoch(_)), "{stale:?}");
+    let refused = open_writer(&data, EAST, 2).await;
+    assert!(matches!(refused, Outcome::StaleEpoch(_)), "{refused:?}");
     let refused = open_writer(&data, WEST, 3).await;
     assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("standby")), "{refused:?}");
     stage.sql(EAST, "insert into muster.heartbeat (writer, seq) values ('controller', 7)").await;

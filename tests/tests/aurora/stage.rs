@@ -167,6 +167,7 @@ impl Stage {
             access: access.clone(),
             arn: arn.to_owned(),
             node: Node { host: "127.0.0.1".to_owned(), port },
+            reader: Node { host: "127.0.0.1".to_owned(), port },
         };
         AuroraConfig {
             item: "orders".into(),
@@ -217,7 +218,7 @@ impl Stage {
             assert!(Instant::now() < deadline, "nobody was promoted");
             sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(self.promoted(), [self.west.clone()], "{kind:?}");
+        assert_eq!(self.promoted(), std::slice::from_ref(&self.west), "{kind:?}");
     }
 
     /// Who was promoted so far.

@@ -73,16 +73,16 @@ const ROUTE53: &str = r#"{"name": "shop", "route53": {"zoneId": "Z0123456789ABCD
 const DATA: &str = "/spec/data/0";
 const AURORA: &str = r#"{"name": "orders", "auroraGlobal": {"cluster": "orders-global", "database": "shop", "user": "muster",
     "passwordSecret": {"name": "a", "key": "b"}, "members": [
-    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:orders", "host": "a"},
-    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:orders", "host": "b"}]}}"#;
+    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:orders", "host": "a", "readerHost": "a-ro"},
+    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:orders", "host": "b", "readerHost": "b-ro"}]}}"#;
 const RDS: &str = r#"{"name": "orders", "rdsReplica": {"database": "shop", "user": "muster", "passwordSecret": {"name": "a", "key": "b"},
     "application": {"user": "shop", "passwordSecret": {"name": "a", "key": "b"}}, "instances": [
     {"region": "east", "instanceArn": "arn:aws:rds:us-east-1:111122223333:db:orders", "host": "a"},
     {"region": "west", "instanceArn": "arn:aws:rds:us-west-2:111122223333:db:orders", "host": "b"}]}}"#;
 const SECOND_AURORA: &str = r#"{"name": "bills", "auroraGlobal": {"cluster": "bills-global", "database": "bills",
     "user": "muster", "passwordSecret": {"name": "a", "key": "b"}, "members": [
-    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:bills", "host": "c"},
-    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:bills", "host": "d"}]}}"#;
+    {"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:bills", "host": "c", "readerHost": "c-ro"},
+    {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:bills", "host": "d", "readerHost": "d-ro"}]}}"#;
 const EAST: Edit = ("/spec/regions/0/aws", r#"{"region": "us-east-1"}"#);
 const WEST: Edit = ("/spec/regions/1/aws", r#"{"region": "us-west-2"}"#);
 const FLIP: &str = "/spec/traffic/0/route53/flip";
@@ -150,7 +150,7 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("two requests in a step", &[("/spec/probes/0/suite/0/delete", "http://x/")], Some(("spec.probes[0].suite[0]", "exactly one of get, post, put"))),
     ("a get with a body", &[("/spec/probes/0/suite/0/post", ""), ("/spec/probes/0/suite/0/get", "http://x/")], Some(("spec.probes[0].suite[0].body", "a get request has no body"))),
     ("no engine of data", &[("/spec/data/0/postgres", "")], Some(("spec.data[0]", "exactly one engine is needed: postgres"))),
-    ("two engines of data", &[EAST, WEST, ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
+    ("two engines of data", &[EAST, WEST, ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a", "readerHost": "a-ro"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b", "readerHost": "b-ro"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
     ("an Aurora global database", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK)], None),
     ("an Aurora global database nobody knows where", &[EAST, (DATA, AURORA), (HOOK, WEBHOOK)], Some(("spec.regions", "auroraGlobal needs to know each region of AWS"))),
     ("a cluster of nowhere", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/region", "north")], Some(("spec.data", "exactly one member for each"))),
@@ -165,7 +165,7 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("a fence of an RDS replica that locks Muster out", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/application/user", "muster")], Some(("spec.data[0].rdsReplica.application.user", "must not be Muster's own role"))),
     ("backups for longer than RDS keeps them", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/backupRetentionDays", "36")], Some(("spec.data[0].rdsReplica.backupRetentionDays", "less than or equal to 35"))),
     ("an instance's name for its ARN", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/instances/1/instanceArn", "orders")], Some(("spec.data[0].rdsReplica.instances[1].instanceArn", "should match"))),
-    ("an RDS replica and an Aurora in one item", &[EAST, WEST, (DATA, RDS), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
+    ("an RDS replica and an Aurora in one item", &[EAST, WEST, (DATA, RDS), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a", "readerHost": "a-ro"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b", "readerHost": "b-ro"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
     ("a region that AWS does not have", &[("/spec/regions/0/aws", r#"{"region": "Virginia"}"#)], Some(("spec.regions[0].aws.region", "should match"))),
     ("a region of AWS with an external id alone", &[("/spec/regions/0/aws", r#"{"region": "us-east-1", "externalIdSecret": {"name": "a", "key": "b"}}"#)], Some(("spec.regions[0].aws.externalIdSecret", "goes with roleArn"))),
     ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),

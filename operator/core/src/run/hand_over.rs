@@ -42,7 +42,9 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     let (from, to) = (d.run().from.clone(), d.run().to.clone());
     let since = seen::since(&d.sight, step);
     let target = d.sight.data_since(item, &to, since);
+    // One that proves nothing is as good as silent.
     let source = d.sight.data_since(item, &from, since);
+    let source = source.filter(|facts| facts.role == DataRole::Writable || facts.is_proven_standby());
     note_answer(d, step);
     let arrived = target.is_some_and(|facts| facts.role == DataRole::Writable);
     let counts = seen::answered_counts(&d.sight, step);

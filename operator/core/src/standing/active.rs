@@ -3,7 +3,7 @@
 use super::LOOK_AGAIN;
 use super::outcasts::is_seen_writing;
 use crate::draft::Draft;
-use crate::facts::DataRole;
+use crate::facts::{DataFacts, DataRole};
 use crate::ids::RegionName;
 use crate::journal::Outcast;
 use crate::proof::promotion_pending;
@@ -110,7 +110,7 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
             && policy.data.iter().all(|item| {
                 sight
                     .data_since(&item.name, region, sight.seen.pass)
-                    .is_some_and(|f| f.role == DataRole::Standby)
+                    .is_some_and(DataFacts::is_proven_standby)
             })
     };
     d.next.state.may_be_writable.retain(|region| {

@@ -452,6 +452,7 @@ impl World {
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
             unready: None,
+            unproven: None,
         })
     }
 
@@ -470,6 +471,7 @@ impl World {
             closed: ClosedView::default(),
             unfit: engine.unfit.get(name).cloned(),
             unready: moving,
+            unproven: None,
             ..node
         })
     }

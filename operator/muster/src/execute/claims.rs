@@ -149,6 +149,7 @@ mod tests {
             heartbeat: None,
             unfit: None,
             unready: None,
+            unproven: None,
         })
     }
 

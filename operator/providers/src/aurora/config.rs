@@ -39,6 +39,8 @@ pub struct AuroraMember {
     pub access: AwsAccess,
     /// The cluster's ARN.
     pub arn: String,
-    /// The cluster endpoint: it leads to the cluster's writer, which in a secondary cluster only replays.
+    /// The cluster endpoint: it leads to the cluster's writer. That of a secondary cluster does not resolve.
     pub node: Node,
+    /// The reader endpoint: all that a secondary cluster answers by.
+    pub reader: Node,
 }

@@ -9,7 +9,11 @@ use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{ErrorClass, Outcome};
 use muster_core::ids::RegionName;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// So long an effect waits for what it can do without.
+const OWN_CLUSTER: Duration = Duration::from_secs(2);
 
 /// The two calls that change a global cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +51,18 @@ impl AuroraData {
     pub(super) async fn do_fail_over(&self, to: &Member, ctx: &OpCtx) -> Outcome {
         let sent = AtomicBool::new(false);
         by_deadline(ctx, &sent, async {
-            let look = match self.look_at_once(to, ctx.not_after).await {
-                Ok(look) => look,
-                Err(silent) => return silent.outcome(),
+            let cluster = match self.look_at_once(to, ctx.not_after).await {
+                Ok(look) => match judge_failover(&look.global, &to.arn) {
+                    Verdict::NotStarted => look.cluster,
+                    verdict => return outcome_of_verdict(verdict),
+                },
+                // The list of global clusters may fail with the region that is gone. RDS refuses what it cannot do.
+                Err(silent) => match self.own_cluster(to, ctx.not_after).await {
+                    Some(cluster) if silent.class != ErrorClass::Denied => Some(cluster),
+                    _ => return silent.outcome(),
+                },
             };
-            match judge_failover(&look.global, &to.arn) {
-                Verdict::NotStarted => {}
-                verdict => return outcome_of_verdict(verdict),
-            }
-            if let Some(cluster) = look.cluster.as_ref().filter(|cluster| cluster.instances == 0) {
+            if let Some(cluster) = cluster.filter(|cluster| cluster.instances == 0) {
                 let (arn, status) = (&to.arn, &cluster.status);
                 let why = format!("{arn} has no instance (headless, {status}) and would take no connection");
                 return transient(why);
@@ -103,23 +110,31 @@ impl AuroraData {
     /// What the member's region says now, newer than this question.
     async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, Silent> {
         let (global, cluster) =
-            tokio::join!(member.rds.global_clusters_at_once(by), member.rds.clusters_at_once(by));
+            tokio::join!(member.rds.global_clusters_at_once(by), self.own_cluster(member, by));
         let region = member.rds.region();
         let global = self.global_in(&global.map_err(|error| Silent::new(region, &error))?);
         let global = global.ok_or_else(|| Silent {
             class: ErrorClass::Invalid,
             why: format!("RDS in {region} knows no global cluster {}", self.config.cluster),
         })?;
-        // That of the global cluster alone is enough to act on.
-        let cluster = cluster.ok().and_then(|clusters| member.cluster_in(&clusters));
         Ok(Look { global, cluster })
+    }
+
+    /// The member's own cluster, if RDS tells soon: what it says of the global cluster alone is enough to act on.
+    async fn own_cluster(&self, member: &Member, by: Instant) -> Option<ClusterView> {
+        let by = by.min(Instant::now() + OWN_CLUSTER);
+        member.cluster_in(&member.rds.clusters_at_once(by).await.ok()?)
     }
 
     /// The first write on a new writer, refused by a standby and below the witness.
     pub(super) async fn do_open_writer(&self, member: &Member, ctx: &OpCtx) -> Outcome {
-        let prepared = match guarded::prepare(&member.link, ctx).await {
+        // Right after a promotion the writer's name may lead nowhere still, and a reader's to the new writer.
+        let prepared = match guarded::prepare(&member.writer, ctx).await {
             Ok(prepared) => prepared,
-            Err(outcome) => return outcome,
+            Err(_) => match guarded::prepare(&member.reader, ctx).await {
+                Ok(prepared) => prepared,
+                Err(outcome) => return outcome,
+            },
         };
         let sql = format!("select muster.raise_witness({NUMBERS})");
         let who = (&self.config.owner, &self.config.adopted);
@@ -160,7 +175,9 @@ struct Look {
 impl Look {
     /// Why a switchover would be refused by the state of this member's own cluster.
     fn unfit(&self, member: &Member) -> Option<String> {
-        let reasons = self.cluster.as_ref()?.unfit();
+        let cluster = self.cluster.as_ref()?;
+        let mut reasons = cluster.unfit();
+        reasons.extend(cluster.unready());
         (!reasons.is_empty()).then(|| format!("{}: {}", member.arn, reasons.join("; ")))
     }
 }

@@ -35,8 +35,9 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         sync: SyncView::default(),
         sync_name: None,
         heartbeat: looked.heartbeat(),
-        unfit: unfit(subject, looked, control),
-        unready: None,
+        unfit: unfit(subject, control),
+        unready: unready(subject, looked, control),
+        unproven: unproven(subject, looked, control),
     }
 }
 
@@ -46,11 +47,42 @@ fn is_connected(subject: Subject<'_>, control: &Result<Control, String>) -> bool
     member.is_some_and(|member| !member.is_writer && member.is_connected())
 }
 
-fn unfit(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
+/// Every reader of the *primary* cluster is in recovery too: a session that stayed with one while another instance took over,
+/// or an endpoint of one instance, would speak for the whole region. So a standby is proven only by RDS, in this very look.
+fn unproven(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
+    let region = subject.region;
+    match control {
+        _ if !looked.recovering => None,
+        Err(why) => Some(format!("RDS in {region} does not say whether the cluster takes writes: {why}")),
+        Ok(control) => {
+            let known = control.global.as_ref().and_then(|global| global.member(subject.arn));
+            known.is_none().then(|| format!("RDS in {region} knows no such member"))
+        }
+    }
+}
+
+/// A reader of a cluster that takes writes answered: what it says of its role is nothing.
+pub(super) fn is_reader_of_a_writer(
+    subject: Subject<'_>,
+    looked: &Looked,
+    control: &Result<Control, String>,
+) -> bool {
+    let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
+    let member = global.and_then(|global| global.member(subject.arn));
+    looked.recovering && member.is_some_and(|member| member.is_writer)
+}
+
+fn unfit(subject: Subject<'_>, control: &Result<Control, String>) -> Option<String> {
+    let reasons =
+        control.as_ref().map(|control| control.unfit(subject.cluster, subject.arn)).unwrap_or_default();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn unready(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
     let reasons = match control {
         Err(why) => vec![format!("RDS in {} does not answer: {why}", subject.region)],
         Ok(control) => {
-            let mut reasons = control.unfit(subject.cluster, subject.arn);
+            let mut reasons = control.unready();
             reasons.extend(disagreement(subject, looked, control));
             reasons
         }
@@ -61,10 +93,10 @@ fn unfit(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String
 /// The two sides differ while roles change, and after somebody detached a cluster.
 fn disagreement(subject: Subject<'_>, looked: &Looked, control: &Control) -> Option<String> {
     let member = control.global.as_ref()?.member(subject.arn)?;
-    let by_control = if member.is_writer { "the member takes writes" } else { "the member only replays" };
-    let by_database = if looked.recovering { "it is in recovery" } else { "it takes writes" };
-    (member.is_writer == looked.recovering)
-        .then(|| format!("the control plane says that {by_control}, the database says that {by_database}"))
+    (!looked.recovering && !member.is_writer).then(|| {
+        "the control plane says that the member only replays, the database says that it takes writes"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -94,12 +126,23 @@ mod tests {
         facts(subject(), &Looked::of(true, 1_700_000_000_000_000), control)
     }
 
-    fn unfit_of(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> String {
+    fn changed(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> DataFacts {
         let mut control = well();
         if let (Some(global), Some(cluster)) = (&mut control.global, &mut control.cluster) {
             change(global, cluster);
         }
-        standby(&Ok(control)).unfit.expect("unfit")
+        standby(&Ok(control))
+    }
+
+    fn unfit_of(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> String {
+        changed(change).unfit.expect("unfit")
+    }
+
+    /// Of what only a switchover minds.
+    fn unready_of(change: impl FnOnce(&mut GlobalView, &mut ClusterView)) -> String {
+        let facts = changed(change);
+        assert_eq!(facts.unfit, None);
+        facts.unready.expect("unready")
     }
 
     #[test]
@@ -120,7 +163,7 @@ mod tests {
         let facts = facts(subject(), &Looked::of(false, 1), &Ok(control));
         assert_eq!((facts.role, facts.streaming), (DataRole::Writable, false));
         assert!(!facts.is_closed() && facts.takes_writes());
-        assert!(facts.unfit.expect("two writers").contains("more than one member"));
+        assert!(facts.unready.expect("two writers").contains("more than one member"));
     }
 
     #[test]
@@ -129,36 +172,65 @@ mod tests {
         assert_eq!(facts.role, DataRole::Writable);
         let told =
             "the control plane says that the member only replays, the database says that it takes writes";
-        assert_eq!(facts.unfit.as_deref(), Some(told));
-        let told = unfit_of(|global, _| {
-            global.members[0].is_writer = false;
-            global.members[1].is_writer = true;
-        });
-        assert!(told.contains("the database says that it is in recovery"), "{told}");
+        assert_eq!((facts.unfit, facts.unready.as_deref()), (None, Some(told)));
     }
 
     #[test]
     fn when_rds_is_silent_nothing_is_said_to_stream() {
         let facts = standby(&Err("rds:DescribeGlobalClusters: Throttling: Rate exceeded".to_owned()));
         assert_eq!((facts.role, facts.streaming), (DataRole::Standby, false));
-        assert!(facts.unfit.expect("unfit").starts_with("RDS in us-west-2 does not answer: rds:Describe"));
+        assert_eq!(facts.unfit, None);
+        assert!(
+            facts.unready.expect("unready").starts_with("RDS in us-west-2 does not answer: rds:Describe")
+        );
     }
 
     #[test]
-    fn whatever_rds_would_refuse_makes_it_unfit() {
+    fn a_node_in_recovery_is_no_proof_without_the_word_of_rds() {
+        let silent = standby(&Err("no answer in time".to_owned()));
+        assert!(silent.unproven.as_ref().is_some_and(|why| why.contains("no answer in time")), "{silent:?}");
+        assert!(!silent.is_closed());
+        assert!(!standby(&Ok(Control::default())).is_closed());
+        assert!(standby(&Ok(well())).is_closed());
+    }
+
+    #[test]
+    fn a_reader_of_the_writing_cluster_does_not_speak_for_it() {
+        let reader =
+            |control: &Control| is_reader_of_a_writer(subject(), &Looked::of(true, 1), &Ok(control.clone()));
+        let mut control = well();
+        assert!(!reader(&control));
+        if let Some(global) = &mut control.global {
+            (global.members[0].is_writer, global.members[1].is_writer) = (false, true);
+        }
+        assert!(reader(&control));
+        assert!(!is_reader_of_a_writer(subject(), &Looked::of(false, 1), &Ok(control)));
+    }
+
+    #[test]
+    fn what_can_take_over_in_no_way_is_unfit() {
         assert!(unfit_of(|_, cluster| cluster.instances = 0).contains("headless"));
-        assert!(unfit_of(|_, cluster| "upgrading".clone_into(&mut cluster.status)).contains("is upgrading"));
-        assert!(unfit_of(|_, cluster| "15.5".clone_into(&mut cluster.version)).contains("has version 15.5"));
-        assert!(unfit_of(|global, _| "modifying".clone_into(&mut global.status)).contains("is modifying"));
+        assert!(unfit_of(|_, cluster| "stopped".clone_into(&mut cluster.status)).contains("is stopped"));
         assert!(unfit_of(|global, _| "neptune".clone_into(&mut global.engine)).contains("engine is neptune"));
         assert!(unfit_of(|global, _| drop(global.members.pop())).contains("not a member"));
-        let told = unfit_of(|global, _| {
+        assert!(standby(&Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
+    }
+
+    #[test]
+    fn what_only_a_switchover_minds_keeps_no_failover_from_going_on() {
+        assert!(
+            unready_of(|_, cluster| "upgrading".clone_into(&mut cluster.status)).contains("is upgrading")
+        );
+        assert!(
+            unready_of(|_, cluster| "15.5".clone_into(&mut cluster.version)).contains("has version 15.5")
+        );
+        assert!(unready_of(|global, _| "modifying".clone_into(&mut global.status)).contains("is modifying"));
+        let told = unready_of(|global, _| {
             let (status, to) = ("switching-over".to_owned(), WEST.to_owned());
             let operation = Operation { status, from: "east".to_owned(), to, data_loss: Some(false) };
             global.operation = Some(operation);
         });
         assert!(told.starts_with("a switchover is under way (switching-over) from east to arn:"), "{told}");
-        assert!(standby(&Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
     }
 
     #[test]

@@ -49,6 +49,7 @@ use crate::{DataControl, OpCtx};
 use async_trait::async_trait;
 use aws_sdk_rds::types::{DbCluster, GlobalCluster};
 use facts::Subject;
+use look::Looked;
 use muster_core::facts::{DataFacts, ErrorClass, LossFacts, Outcome, Seen};
 use muster_core::ids::RegionName;
 use std::collections::BTreeMap;
@@ -58,8 +59,10 @@ use tokio::time::Instant;
 use view::{ClusterView, Control, GlobalView};
 
 /// In a stable world a look waits so long for a read that it shares: what RDS says changes rarely, and its API is limited
-/// for the whole account.
-const SHARED: Duration = Duration::from_secs(5);
+/// for the whole account. Twice this and a second is how old a fact may get, which must speak for now until then.
+const SHARED: Duration = Duration::from_secs(4);
+/// Before a look's end what RDS has not said by then is done without, so that the look comes in time.
+const SPARE: Duration = Duration::from_millis(250);
 
 /// One global database.
 #[derive(Debug)]
@@ -72,7 +75,10 @@ pub struct AuroraData {
 #[derive(Debug)]
 struct Member {
     arn: String,
-    link: Link,
+    /// The cluster endpoint: the writer's, which a secondary cluster has not.
+    writer: Link,
+    /// The reader endpoint.
+    reader: Link,
     rds: Arc<Rds>,
 }
 
@@ -97,7 +103,8 @@ impl AuroraData {
         let login = Login { user: &config.user, password: &config.password };
         let member = |member: &AuroraMember| Member {
             arn: member.arn.clone(),
-            link: Link::new(&member.node, &config.database, login, None, tls.clone()),
+            writer: Link::new(&member.node, &config.database, login, None, tls.clone()),
+            reader: Link::new(&member.reader, &config.database, login, None, tls.clone()),
             rds: accounts.account(&member.access).rds(&member.aws_region),
         };
         let members = config.members.iter().map(|(region, of)| (region.clone(), member(of))).collect();
@@ -113,14 +120,43 @@ impl AuroraData {
         all.iter().find(|global| global.global_cluster_identifier() == name).map(GlobalView::of)
     }
 
-    async fn look(&self, member: &Member, by: Instant) -> Result<DataFacts, PgError> {
-        // The database decides whether anything is known; what RDS says is waited for only if it answers.
-        let control = async { Ok::<_, PgError>(member.look_control(self, by).await) };
-        let (looked, control) = tokio::try_join!(look::look(&member.link, &self.config.owner, by), control)?;
+    async fn look(&self, member: &Member, by: Instant) -> Result<DataFacts, LookError> {
+        // Both begin at once, and RDS never holds up what the database says.
+        let control = tokio::time::timeout_at(by - SPARE, member.look_control(self, by));
+        let (looked, control) = tokio::join!(self.look_database(member, by), control);
+        let looked = looked?;
+        let control = control.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         let subject =
             Subject { cluster: &self.config.cluster, arn: &member.arn, region: member.rds.region() };
+        if facts::is_reader_of_a_writer(subject, &looked, &control) {
+            // The next look is by a new connection, which goes where the name leads then.
+            member.writer.forget();
+            return Err(LookError::Reader);
+        }
         Ok(facts::facts(subject, &looked, &control))
     }
+
+    /// What the cluster's database says: by the writer's endpoint, or where there is none, as in a secondary cluster, by the
+    /// reader's. One that takes writes outweighs one that replays: names change late.
+    async fn look_database(&self, member: &Member, by: Instant) -> Result<Looked, PgError> {
+        let owner = &self.config.owner;
+        let (by_writer, by_reader) =
+            tokio::join!(look::look(&member.writer, owner, by), look::look(&member.reader, owner, by));
+        match (by_writer, by_reader) {
+            (Ok(writer), Ok(reader)) => Ok(if reader.recovering { writer } else { reader }),
+            (Ok(looked), Err(_)) | (Err(_), Ok(looked)) => Ok(looked),
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+}
+
+/// A look that says nothing.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Database(#[from] PgError),
+    #[error("a reader answered: RDS says that this cluster takes writes")]
+    Reader,
 }
 
 fn invalid(why: impl Into<String>) -> Outcome {

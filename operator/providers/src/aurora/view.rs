@@ -123,21 +123,30 @@ impl ClusterView {
         }
     }
 
-    /// Why it can neither take over nor hand over, by its own state.
+    /// Why it can take over in no way, by its own state.
     pub(super) fn unfit(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.instances == 0 {
             reasons.push("the cluster has no instance (headless)".to_owned());
         }
-        if !matches!(self.status.as_str(), AVAILABLE | BACKING_UP) {
-            reasons.push(format!("the cluster is {}", or_nothing(&self.status)));
+        let status = self.status.as_str();
+        if matches!(status, "deleting" | "stopped")
+            || status.starts_with("inaccessible-encryption-credentials")
+        {
+            reasons.push(format!("the cluster is {status}"));
         }
         reasons
+    }
+
+    /// Why a switchover would be refused by its own state: it serves, and a failover may go on.
+    pub(super) fn unready(&self) -> Option<String> {
+        let is_well = matches!(self.status.as_str(), AVAILABLE | BACKING_UP);
+        (!is_well).then(|| format!("the cluster is {}", or_nothing(&self.status)))
     }
 }
 
 impl Control {
-    /// Why this member could not take over or hand over now.
+    /// Why this member can take over in no way.
     pub(super) fn unfit(&self, cluster: &str, arn: &str) -> Vec<String> {
         let mut reasons = Vec::new();
         match &self.global {
@@ -146,10 +155,18 @@ impl Control {
         }
         match &self.cluster {
             None => reasons.push(format!("there is no cluster {arn}")),
-            Some(own) => {
-                reasons.extend(own.unfit());
-                reasons.extend(self.global.as_ref().and_then(|global| versions_differ(global, own)));
-            }
+            Some(own) => reasons.extend(own.unfit()),
+        }
+        reasons
+    }
+
+    /// Why no switchover would be taken now. What a dead region leaves behind is of this kind too: a failover may go on.
+    pub(super) fn unready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        reasons.extend(self.global.iter().flat_map(global_unready));
+        if let Some(own) = &self.cluster {
+            reasons.extend(own.unready());
+            reasons.extend(self.global.as_ref().and_then(|global| versions_differ(global, own)));
         }
         reasons
     }
@@ -163,9 +180,12 @@ fn global_unfit(global: &GlobalView, arn: &str) -> Vec<String> {
     if global.member(arn).is_none() {
         reasons.push(format!("{arn} is not a member of the global cluster"));
     }
-    if let Some(operation) = &global.operation {
-        reasons.push(operation.to_string());
-    }
+    reasons
+}
+
+fn global_unready(global: &GlobalView) -> Vec<String> {
+    let mut reasons = Vec::new();
+    reasons.extend(global.operation.as_ref().map(ToString::to_string));
     if !global.is_available() {
         reasons.push(format!("the global cluster is {}", or_nothing(&global.status)));
     }
@@ -246,7 +266,10 @@ mod tests {
             ClusterView::of(&DbCluster::builder().status(status).db_cluster_members(member.clone()).build())
         };
         assert!(cluster("backing-up").unfit().is_empty());
-        assert_eq!(cluster("upgrading").unfit(), ["the cluster is upgrading"]);
+        assert_eq!(cluster("backing-up").unready(), None);
+        assert_eq!(cluster("upgrading").unready().as_deref(), Some("the cluster is upgrading"));
+        assert!(cluster("upgrading").unfit().is_empty());
+        assert_eq!(cluster("stopped").unfit(), ["the cluster is stopped"]);
     }
 
     #[test]

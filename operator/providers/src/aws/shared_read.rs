@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 /// Between the begins of two regular reads.
-const REGULAR: Duration = Duration::from_secs(4);
+const REGULAR: Duration = Duration::from_secs(3);
 /// The same while the service throttles, at most.
 const THROTTLED: Duration = Duration::from_secs(30);
 /// Between the begins of any two reads.
@@ -133,7 +133,8 @@ impl<T: Send + Sync + 'static> Inner<T> {
             return None;
         }
         let urgent = state.waiting.iter().any(|waiter| waiter.urgent);
-        let distance = if urgent { LEAST } else { state.interval };
+        // Throttling slows down who has no time, too.
+        let distance = if urgent { LEAST.max(state.interval / 12) } else { state.interval };
         Some(state.began.map_or_else(Instant::now, |began| began + distance))
     }
 
@@ -282,7 +283,7 @@ mod tests {
             let _ = shared.read(within(60_000)).await;
             waits.push(begun.elapsed().as_secs());
         }
-        assert_eq!(waits, [0, 8, 16, 30, 30, 30, 15, 7, 4, 4]);
+        assert_eq!(waits, [0, 6, 12, 24, 30, 30, 15, 7, 3, 3]);
     }
 
     fn panic_on_purpose() -> Result<u64, CallError> {

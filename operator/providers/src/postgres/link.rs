@@ -63,6 +63,11 @@ impl Link {
         }
     }
 
+    /// Closes what is kept open: the next session is on a new connection.
+    pub(crate) fn forget(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// A session on a new connection.
     pub(crate) async fn fresh_session(&self, by: Instant) -> Result<Session<'_>, PgError> {
         let client = self.connect(&self.muster, by).await?;

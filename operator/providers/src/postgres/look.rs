@@ -227,6 +227,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         }),
         unfit: None,
         unready: None,
+        unproven: None,
     })
 }
 

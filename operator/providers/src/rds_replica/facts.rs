@@ -83,6 +83,7 @@ mod tests {
             heartbeat: None,
             unfit: None,
             unready: None,
+            unproven: None,
         }
     }
 
@@ -99,23 +100,23 @@ mod tests {
         }
     }
 
-    fn of(role: DataRole, control: Result<Option<InstanceView>, String>) -> DataFacts {
+    fn of(role: DataRole, control: &Result<Option<InstanceView>, String>) -> DataFacts {
         let mut memory = Memory::default();
         memory.see(&well(), false);
         let sources = [EAST.to_owned()];
         let subject = Subject { arn: WEST, region: "us-west-2", sources: &sources, memory: &memory };
-        facts(subject, looked(role), &control)
+        facts(subject, looked(role), control)
     }
 
     fn standby(change: impl FnOnce(&mut InstanceView)) -> Option<String> {
         let mut view = well();
         change(&mut view);
-        of(DataRole::Standby, Ok(Some(view))).unfit
+        of(DataRole::Standby, &Ok(Some(view))).unfit
     }
 
     #[test]
     fn a_standby_that_is_well_is_what_its_database_says() {
-        let facts = of(DataRole::Standby, Ok(Some(well())));
+        let facts = of(DataRole::Standby, &Ok(Some(well())));
         assert_eq!(facts, DataFacts { sync_name: None, ..looked(DataRole::Standby) });
     }
 
@@ -123,7 +124,7 @@ mod tests {
     fn a_standby_that_is_only_busy_is_not_ready() {
         let mut view = well();
         "backing-up".clone_into(&mut view.status);
-        let facts = of(DataRole::Standby, Ok(Some(view)));
+        let facts = of(DataRole::Standby, &Ok(Some(view)));
         assert_eq!(facts.unfit, None);
         assert!(facts.unready.expect("busy").contains("backup"));
     }
@@ -148,21 +149,21 @@ mod tests {
     #[test]
     fn a_standby_of_which_rds_says_nothing_could_not_be_promoted() {
         let silent =
-            of(DataRole::Standby, Err("rds:DescribeDBInstances: Throttling: Rate exceeded".to_owned()));
+            of(DataRole::Standby, &Err("rds:DescribeDBInstances: Throttling: Rate exceeded".to_owned()));
         let told = "RDS in us-west-2 does not answer: rds:DescribeDBInstances: Throttling: Rate exceeded";
         assert_eq!((silent.unfit.as_deref(), silent.unready.as_deref()), (None, Some(told)));
-        let unknown = of(DataRole::Standby, Ok(None));
+        let unknown = of(DataRole::Standby, &Ok(None));
         assert_eq!(unknown.unfit, Some(format!("RDS in us-west-2 knows no instance {WEST}")));
     }
 
     #[test]
     fn a_primary_needs_nothing_of_rds() {
         for control in [Ok(None), Err("timed out".to_owned())] {
-            assert_eq!(of(DataRole::Writable, control).unfit, None);
+            assert_eq!(of(DataRole::Writable, &control).unfit, None);
         }
         let alone = InstanceView { source: None, status: "backing-up".to_owned(), ..well() };
-        assert_eq!(of(DataRole::Writable, Ok(Some(alone))).unfit, None);
-        let told = of(DataRole::Writable, Ok(Some(well()))).unfit.expect("they disagree");
+        assert_eq!(of(DataRole::Writable, &Ok(Some(alone))).unfit, None);
+        let told = of(DataRole::Writable, &Ok(Some(well()))).unfit.expect("they disagree");
         assert!(told.contains("the database says that it takes writes"), "{told}");
     }
 }

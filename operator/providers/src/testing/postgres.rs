@@ -73,9 +73,9 @@ impl Pair {
         first.make(settings)?;
         first.start().await?;
         if is_managed {
-            first.prepare_managed_database().await?
+            first.prepare_managed_database().await?;
         } else {
-            first.prepare_database().await?
+            first.prepare_database().await?;
         }
         let source = first.port;
         for standby in &mut pair.servers[1..] {

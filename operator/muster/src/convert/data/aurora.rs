@@ -69,6 +69,11 @@ fn check(spec: &RegionFailoverPolicySpec, aurora: &api::AuroraGlobal, path: &str
             findings.error(format!("{path}.host"), message, fix);
         }
         // It leads to whoever takes writes, so the others would never be looked at.
+        if fold(&member.host).contains(".cluster-ro-") {
+            let message = "the reader endpoint never leads to the writer";
+            let fix = "write the cluster endpoint here, and this one in readerHost";
+            findings.error(format!("{path}.host"), message, fix);
+        }
         if fold(&member.host).ends_with(".global.rds.amazonaws.com") {
             let message = "the global writer endpoint leads to whichever region takes writes";
             findings.error(format!("{path}.host"), message, "write the cluster endpoint of this region");
@@ -99,6 +104,7 @@ fn config_of(
             access,
             arn: member.cluster_arn.to_string(),
             node: Node { host: member.host.to_string(), port: member.port },
+            reader: Node { host: member.reader_host.to_string(), port: member.port },
         };
         members.insert(RegionName::new(member.region.as_str()), of);
     }
