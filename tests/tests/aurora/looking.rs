@@ -1,7 +1,7 @@
 //! What is observed: the database's own word, and what RDS says beside it.
 
 use crate::stage::{
-    EAST, EAST_AWS, KEY, OWNER, PATIENCE, QUICK, Stage, WEST, WEST_AWS, open_writer, until, until_unfit,
+    EAST, EAST_AWS, KEY, OWNER, PATIENCE, QUICK, Stage, WEST, WEST_AWS, open_writer, until, until_hindered,
 };
 use futures::future::join_all;
 use muster_aws_fake::{Fault, FaultKind};
@@ -28,8 +28,11 @@ async fn in_calm_both_members_say_who_they_are_and_none_is_unfit() {
     assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("standby")), "{refused:?}");
     stage.sql(EAST, "insert into muster.heartbeat (writer, seq) values ('controller', 7)").await;
 
-    let east = until(&data, EAST, |facts| facts.unfit.is_none()).await;
-    let west = until(&data, WEST, |facts| facts.position == east.position && facts.unfit.is_none()).await;
+    let east = until(&data, EAST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
+    let west = until(&data, WEST, |facts| {
+        facts.position == east.position && facts.unfit.is_none() && facts.unready.is_none()
+    })
+    .await;
     assert_eq!((east.role, east.streaming), (DataRole::Writable, false));
     assert_eq!((west.role, west.streaming), (DataRole::Standby, true));
     assert!(east.takes_writes() && west.is_closed());
@@ -51,7 +54,7 @@ async fn without_a_word_of_the_database_nothing_is_known_whatever_rds_says() {
     const WRONG_PASSWORD: &str = "swordfish-4711";
     let stage = Stage::start().await;
     let data = stage.adapter();
-    until(&data, WEST, |facts| facts.unfit.is_none()).await;
+    until(&data, WEST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
 
     let mut config = stage.config(&AwsAccess::default());
     config.password = Secret::new(WRONG_PASSWORD);
@@ -90,7 +93,7 @@ async fn when_rds_is_silent_the_database_is_believed_and_nothing_streams() {
             [(EAST, EAST_AWS, DataRole::Writable), (WEST, WEST_AWS, DataRole::Standby)]
         {
             let silent = format!("RDS in {aws_region} does not answer");
-            let seen = until_unfit(&data, region, &silent).await;
+            let seen = until_hindered(&data, region, &silent).await;
             assert_eq!((seen.role, seen.streaming), (role, false), "{told}");
         }
         stage.aws.remove_fault(fault);
@@ -98,32 +101,32 @@ async fn when_rds_is_silent_the_database_is_believed_and_nothing_streams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_rds_would_refuse_is_told_and_makes_a_member_unfit() {
+async fn whatever_rds_would_refuse_is_told_and_hinders_a_member() {
     let stage = Stage::start().await;
     let data = stage.adapter();
-    until(&data, WEST, |facts| facts.unfit.is_none()).await;
+    until(&data, WEST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
     let (aws, global, west) = (&stage.aws, &stage.global, &stage.west);
 
     aws.set_failover_state(global, "reticulating", &stage.east, west, false);
     for region in [EAST, WEST] {
-        until_unfit(&data, region, "a switchover is under way (reticulating)").await;
+        until_hindered(&data, region, "a switchover is under way (reticulating)").await;
     }
     aws.set_failover_state(global, "", &stage.east, west, false);
     aws.set_global_cluster_status(global, "modifying");
     for region in [EAST, WEST] {
-        until_unfit(&data, region, "the global cluster is modifying").await;
+        until_hindered(&data, region, "the global cluster is modifying").await;
     }
     aws.set_global_cluster_status(global, "available");
     aws.set_cluster_status(west, "upgrading");
-    until_unfit(&data, WEST, "the cluster is upgrading").await;
+    until_hindered(&data, WEST, "the cluster is upgrading").await;
     // Each member is judged by its own state.
-    until(&data, EAST, |facts| facts.unfit.is_none()).await;
+    until(&data, EAST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
     aws.set_cluster_status(west, "available");
-    until(&data, WEST, |facts| facts.unfit.is_none() && facts.streaming).await;
+    until(&data, WEST, |facts| facts.unfit.is_none() && facts.unready.is_none() && facts.streaming).await;
     aws.set_engine_version(west, "99.1");
-    until_unfit(&data, WEST, "the cluster has version 99.1").await;
+    until_hindered(&data, WEST, "the cluster has version 99.1").await;
     aws.remove_instances(west);
-    until_unfit(&data, WEST, "headless").await;
+    until_hindered(&data, WEST, "headless").await;
     assert_eq!(stage.changes(), []);
 }
 
@@ -155,7 +158,7 @@ async fn policies_share_the_reads_of_rds_and_each_look_is_newer_than_asked() {
 
 /// Whether the facts are of a time when the cluster had this status.
 fn tells(facts: &DataFacts, status: &str) -> bool {
-    match &facts.unfit {
+    match &facts.unready {
         None => status == "available",
         Some(why) => *why == format!("the cluster is {status}"),
     }

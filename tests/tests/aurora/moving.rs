@@ -2,7 +2,7 @@
 
 use crate::stage::{
     EAST, EAST_AWS, MOVING, PATIENCE, PENDING, REJOIN, Stage, WEST, ask, assert_adopted, assert_asked,
-    change, ctx_of, open_writer, until, until_unfit,
+    change, ctx_of, open_writer, until, until_hindered,
 };
 use muster_aws_fake::{Call, Fault, FaultKind, RdsMove};
 use muster_core::effect::Action;
@@ -18,13 +18,13 @@ async fn a_switchover_is_asked_for_once_and_swaps_the_roles() {
     let stage = Stage::start().await;
     let data = stage.adapter();
     assert_eq!(open_writer(&data, EAST, 1).await, Outcome::Issued(None));
-    let before = until(&data, EAST, |facts| facts.unfit.is_none()).await;
+    let before = until(&data, EAST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
     until(&data, WEST, |facts| facts.streaming && facts.witness == before.witness).await;
 
     assert_asked(&ask(&data, RdsMove::Switchover).await, RdsMove::Switchover);
     for status in ["pending", "switching-over"] {
         for region in [EAST, WEST] {
-            until_unfit(&data, region, &format!("a switchover is under way ({status})")).await;
+            until_hindered(&data, region, &format!("a switchover is under way ({status})")).await;
         }
         assert_adopted(&ask(&data, RdsMove::Switchover).await, status);
         assert_eq!(until(&data, EAST, |_| true).await.role, DataRole::Writable);
@@ -46,14 +46,14 @@ async fn a_switchover_is_asked_for_once_and_swaps_the_roles() {
 }
 
 fn is_well(facts: &DataFacts, role: DataRole) -> bool {
-    facts.role == role && facts.unfit.is_none()
+    facts.role == role && facts.unfit.is_none() && facts.unready.is_none()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_asks_the_target_s_region_alone_while_the_primary_s_is_dark() {
     let stage = Stage::start().await;
     let data = stage.adapter();
-    let before = until(&data, WEST, |facts| facts.unfit.is_none()).await;
+    let before = until(&data, WEST, |facts| facts.unfit.is_none() && facts.unready.is_none()).await;
     stage.aws.set_old_writer_lost(true);
     stage.aws.fault(Fault::of_everything(FaultKind::Hang).in_region(EAST_AWS));
     stage.servers().lock().await.server_mut(EAST).kill();
@@ -61,9 +61,9 @@ async fn a_failover_asks_the_target_s_region_alone_while_the_primary_s_is_dark()
     let began = Instant::now();
     assert_asked(&ask(&data, RdsMove::Failover).await, RdsMove::Failover);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    until_unfit(&data, WEST, "a failover is under way (pending)").await;
+    until_hindered(&data, WEST, "a failover is under way (pending)").await;
     stage.aws.skip(PENDING);
-    until_unfit(&data, WEST, "a failover is under way (failing-over)").await;
+    until_hindered(&data, WEST, "a failover is under way (failing-over)").await;
     assert_adopted(&ask(&data, RdsMove::Failover).await, "failing-over");
     stage.aws.skip(MOVING);
 

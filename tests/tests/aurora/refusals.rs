@@ -25,6 +25,10 @@ async fn a_call_that_is_throttled_for_a_while_is_let_in_later() {
         let stage = Stage::without_servers().await;
         let data = stage.adapter();
         stage.fault("DescribeGlobalClusters", answer(400, "Throttling"));
+        if kind == RdsMove::Failover {
+            // It goes on by the list of clusters alone, which it asks for twice: the other may fail with the region that is gone.
+            stage.aws.fault(Fault::of("DescribeDBClusters", answer(400, "Throttling")).up_to(2));
+        }
         assert_failed(&ask(&data, kind).await, ErrorClass::Throttled, "rds:DescribeGlobalClusters");
         assert_eq!(stage.changes(), [], "who cannot look asks for nothing");
         let operation = operation_of(kind);
@@ -36,6 +40,16 @@ async fn a_call_that_is_throttled_for_a_while_is_let_in_later() {
         stage.finish(&data, kind).await;
         assert_eq!(stage.changes(), [change(kind, 400), change(kind, 400), change(kind, 200)]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_goes_on_where_only_the_list_of_global_clusters_fails() {
+    let stage = Stage::without_servers().await;
+    let data = stage.adapter();
+    stage.fault("DescribeGlobalClusters", answer(500, "InternalFailure"));
+    assert_asked(&ask(&data, RdsMove::Failover).await, RdsMove::Failover);
+    stage.finish(&data, RdsMove::Failover).await;
+    assert_eq!(stage.changes(), [change(RdsMove::Failover, 200)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

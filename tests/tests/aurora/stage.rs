@@ -303,7 +303,8 @@ pub(crate) async fn until(data: &AuroraData, region: &str, holds: impl Fn(&DataF
     }
 }
 
-/// Waits until a region is unfit, and this is a part of why.
-pub(crate) async fn until_unfit(data: &AuroraData, region: &str, told: &str) -> DataFacts {
-    until(data, region, |facts| facts.unfit.as_deref().is_some_and(|why| why.contains(told))).await
+/// Waits until something hinders a region, and this is a part of it.
+pub(crate) async fn until_hindered(data: &AuroraData, region: &str, told: &str) -> DataFacts {
+    let says = |why: &Option<String>| why.as_deref().is_some_and(|why| why.contains(told));
+    until(data, region, |facts| says(&facts.unfit) || says(&facts.unready)).await
 }
