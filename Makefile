@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 FAULT ?= kill
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help demo demo-cluster test lint unit model faults crash aws sieve acto bench docs fmt deps clusters
+.PHONY: help demo demo-aws demo-cluster test lint unit model faults crash aws sieve acto bench docs fmt deps clusters
 
 help: ## print this list
 	@echo "Muster, a multi-region failover controller"
@@ -19,6 +19,9 @@ demo: ## see it work: a real shop loses its region and comes back in the other
 	@scripts/install-deps.sh demo
 	@scripts/build.sh muster
 	@target/debug/muster demo --fault $(FAULT) $(DEMO_ARGS)
+
+demo-aws: ## the same on AWS: Aurora Global and Route 53, played by a fake on this machine
+	@$(MAKE) demo DEMO_ARGS="--cloud aws-fake $(DEMO_ARGS)"
 
 demo-cluster: ## the same under the operator, in three real clusters, with what kubectl shows
 	@scripts/install-deps.sh demo
@@ -49,8 +52,10 @@ crash: ## the controller killed at every point of every kind of run, and what it
 	@scripts/install-deps.sh test
 	@cargo run -q -p muster-tests --bin crash
 
-aws: ## whole runs with Aurora and Route 53 against a fake of AWS, under every trouble that it makes (AWS_ARGS="--only Failover")
-	@scripts/install-deps.sh test
+aws: ## whole runs with Aurora, RDS and Route 53 against a fake of AWS, under every trouble that it makes, also under the operator (AWS_ARGS="--only Failover")
+	@scripts/install-deps.sh aws
+	@scripts/build-kubernetes.sh >/dev/null
+	@scripts/build-emulators.sh >/dev/null || echo "going on without what could not be installed" >&2
 	@cargo run -q -p muster-tests --bin aws -- $(AWS_ARGS)
 
 sieve: ## the operator with its view of the API server disturbed: killed at each write, stale reads, lost events, failed requests

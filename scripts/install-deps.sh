@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing; says nothing when all is there.
-#   scripts/install-deps.sh demo|test|bench
+#   scripts/install-deps.sh demo|test|aws|bench
 #
 # On Debian and Ubuntu through apt, as root or by sudo; elsewhere it names what to install and ends with code 1.
 # Services that apt would start are kept from starting, and are disabled: Muster starts its own, on own ports.
@@ -29,6 +29,9 @@ has_postgres() {
     [ -n "$version" ] && [ "$version" -ge "$oldest_postgres" ]
 }
 
+# Debian has the two in a package of their own.
+has_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
+
 # What is missing, as Debian's packages.
 missing() {
     has_postgres || echo postgresql
@@ -36,11 +39,13 @@ missing() {
     have knotd || echo knot
     have cc || echo gcc libc6-dev
     [ "$want" = demo ] && return
-    [ "$want" = test ] && { have musl-gcc || echo musl-tools; }
+    case $want in test | aws) have musl-gcc || echo musl-tools ;; esac
     have kdig || echo knot-dnsutils
     have named || echo bind9
     { have nsupdate && have dig; } || echo bind9-dnsutils
     [ "$want" = test ] && return
+    # The emulators that give second opinions on the fake of AWS.
+    if [ "$want" = aws ]; then has_venv || echo python3-venv; return; fi
     have prometheus-blackbox-exporter || have blackbox_exporter || echo prometheus-blackbox-exporter
 }
 

@@ -5,7 +5,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
 export CARGO_TERM_PROGRESS_WHEN=never RUST_BACKTRACE="${RUST_BACKTRACE:-1}"
-[ "${CI:-}" = true ] && export CARGO_TERM_COLOR=never
+# What only a second build would use is not kept where there is none.
+[ "${CI:-}" = true ] && export CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
 
 passed=0
 failed=0

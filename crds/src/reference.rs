@@ -3,8 +3,8 @@
 use crate::duration::Duration;
 use crate::schema::policy_schema;
 use crate::text::{
-    AwsRegionName, BucketName, HeaderName, HealthCheckId, HostedZoneId, Name, ObjectKey, RoleArn, SecretKey,
-    SecretName,
+    AwsRegionName, BucketName, EndpointUrl, HeaderName, HealthCheckId, HostedZoneId, Name, ObjectKey,
+    RoleArn, RoutingControlArn, SecretKey, SecretName,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -166,6 +166,8 @@ fn text_kind_of(schema: &Value) -> String {
         Some(ObjectKey::PATTERN) => "key of an object".to_owned(),
         Some(AwsRegionName::PATTERN) => "region of AWS".to_owned(),
         Some(HealthCheckId::PATTERN) => "id of a health check".to_owned(),
+        Some(RoutingControlArn::PATTERN) => "ARN of a routing control".to_owned(),
+        Some(EndpointUrl::PATTERN) => "URL".to_owned(),
         Some(HeaderName::PATTERN) => "name of a header".to_owned(),
         _ => match schema["maxLength"].as_u64() {
             Some(most) => format!("text, at most {most}"),

@@ -181,6 +181,19 @@ patterned!(
 );
 
 patterned!(
+    /// The ARN of a routing control of ARC.
+    RoutingControlArn,
+    255,
+    "^arn:aws[a-z-]*:route53-recovery-control::[0-9]{12}:controlpanel/[0-9a-zA-Z]+/routingcontrol/[0-9a-zA-Z]+$"
+);
+patterned!(
+    /// The URL of an endpoint: by https, or by http on this machine.
+    EndpointUrl,
+    255,
+    "^(https://[-A-Za-z0-9.]+(:[0-9]{1,5})?|http://(127[.][0-9.]+|localhost):[0-9]{1,5})(/[-A-Za-z0-9_./]*)?$"
+);
+
+patterned!(
     /// AWS' name of a region.
     AwsRegionName,
     32,
@@ -203,6 +216,12 @@ patterned!(
     InstanceArn,
     255,
     "^arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:db:[a-z]([-a-z0-9]*[a-z0-9])?$"
+);
+patterned!(
+    /// The id of a network ACL of EC2.
+    NetworkAclId,
+    64,
+    "^acl-[0-9a-f]+$"
 );
 
 /// What a pattern of the schema stands for, and how to write it, for messages.
@@ -236,6 +255,7 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
             "a database instance's ARN",
             "write it like arn:aws:rds:us-east-1:111122223333:db:orders, in lower case",
         ),
+        NetworkAclId::PATTERN => ("a network ACL's id", "write it like acl-0a1b2c3d4e5f60718"),
         BucketName::PATTERN => (
             "a bucket's name",
             "use 3 to 63 lower-case letters, digits and `-`, without a path and without dots",
@@ -246,6 +266,14 @@ pub(crate) fn pattern_hint(pattern: &str) -> (&'static str, &'static str) {
         HealthCheckId::PATTERN => (
             "a health check's id",
             "write it like 11111111-2222-3333-4444-555555555555, without /healthcheck/",
+        ),
+        RoutingControlArn::PATTERN => (
+            "a routing control's ARN",
+            "write it like arn:aws:route53-recovery-control::111122223333:controlpanel/0a1b/routingcontrol/2c3d",
+        ),
+        EndpointUrl::PATTERN => (
+            "an endpoint's URL",
+            "write it with https, as `aws route53-recovery-control-config describe-cluster` shows it",
         ),
         HeaderName::PATTERN => ("a header's name", "use letters, digits and `-`, without spaces or colon"),
         _ => ("a text of the right form", "see the field's description"),

@@ -214,6 +214,18 @@ spec:
           regions:
           - {region: east, address: 127.0.0.1, bucket: muster-east, bucketRegion: us-east-1, healthCheckId: a}
           - {region: west, address: 127.0.0.2, bucket: muster-west, bucketRegion: us-west-2, healthCheckId: b}
+  - name: w
+    route53:
+      zoneId: Z1
+      zone: example.com
+      record: z.example.com
+      nameServers: [ns-1.awsdns-00.com]
+      flip:
+        routingControl:
+          endpoints: [{region: us-east-1, url: https://a.example.com/v1}, {region: us-west-2, url: https://b.example.com/v1}]
+          regions:
+          - {region: east, address: 127.0.0.1, healthCheckId: c, routingControlArn: arn:aws:route53-recovery-control::111122223333:controlpanel/1/routingcontrol/1}
+          - {region: west, address: 127.0.0.2, healthCheckId: d, routingControlArn: arn:aws:route53-recovery-control::111122223333:controlpanel/1/routingcontrol/2}
   fence: [{name: f, sql: {data: d}}]
   hooks: [{name: h, at: AfterPromote, exec: {command: [x]}}]
 ";

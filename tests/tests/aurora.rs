@@ -11,7 +11,11 @@ mod looking;
 mod moving;
 #[path = "aurora/refusals.rs"]
 mod refusals;
+#[path = "aurora/saved.rs"]
+mod saved;
 #[path = "aurora/servers.rs"]
 mod servers;
 #[path = "aurora/stage.rs"]
 mod stage;
+#[path = "aurora/tidings.rs"]
+mod tidings;

@@ -2,56 +2,42 @@
 
 #![expect(clippy::panic, reason = "what helps a test fails as the test does")]
 
+mod names;
+
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use muster_aws_fake::{Call, FakeAws, Fault, FaultKind, Zone};
-use muster_core::effect::{Action, Effect};
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
-use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
+use muster_core::ids::{Epoch, Owner, RegionName};
 use muster_core::secret::Secret;
-use muster_core::time::Millis;
-use muster_providers::aws::{AwsAccess, AwsAccounts, AwsPlace};
-use muster_providers::dns::{NameConfig, Target};
-use muster_providers::route53::{HealthObject, HealthObjectConfig, MarkerPlace, ServerName};
-use muster_providers::{AdoptedOwners, OpCtx, SendGuard, TrafficControl};
+use muster_providers::TrafficControl;
+use muster_providers::aws::{AwsAccess, AwsAccounts};
+use muster_providers::dns::Target;
+use muster_providers::route53::{HealthObject, HealthObjectConfig, MarkerPlace};
+use names::{
+    ACCOUNT, HELD, KEY, NAME, Numbers, accounts, ctx_of, facts, fake_with_zone, name_config, servers_of,
+    until_seen_within, until_within,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-const KEY: &str = "AKIDEXAMPLE";
-const ACCOUNT: &str = "111122223333";
-const NAME: &str = "shop.example.com";
 const MARKER: &str = "muster/shop.example.com";
 const MARKER_SECRET: &str = "0123456789abcdefSECRET";
 const GET: &str = "GetObject";
+const LIST: &str = "ListObjectsV2";
 const PUT: &str = "PutObject";
 const CHANGE: &str = "ChangeResourceRecordSets";
 const OTHER_SECRET: &str = "fedcba9876543210OTHER";
-const INSYNC: Duration = Duration::from_millis(300);
 /// A health check of 10 s that was attached too early would move a name, so that settling takes 20 s after a marker was on.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Region, its target, its region of AWS.
 const REGIONS: [(&str, &str, &str); 2] =
     [("east", "127.0.1.1", "us-east-1"), ("west", "127.0.2.1", "us-west-2")];
-
-struct Lease(bool);
-
-impl SendGuard for Lease {
-    fn may_send(&self) -> bool {
-        self.0
-    }
-    fn sent(&self) {
-        assert!(self.0, "nothing may be sent");
-    }
-}
-
-/// The numbers of an effect.
-#[derive(Clone, Copy)]
-struct Numbers(u64, u64, u64);
 
 struct Stage {
     aws: FakeAws,
@@ -71,10 +57,8 @@ impl Stage {
     }
 
     async fn without_records() -> Self {
-        let aws = FakeAws::start().await.expect("the fake starts");
-        aws.add_account(KEY, ACCOUNT);
+        let (aws, zone) = fake_with_zone().await;
         aws.set_checker_pace(Duration::from_millis(20));
-        let zone = aws.create_zone(ACCOUNT, "example.com", INSYNC).await.expect("a zone");
         let mut stage = Self { aws, zone, checks: Vec::new() };
         for (region, _, aws_region) in REGIONS {
             stage.aws.create_bucket(ACCOUNT, &bucket_of(region), aws_region);
@@ -123,9 +107,13 @@ impl Stage {
 
     /// Writes a region's object as somebody else does.
     async fn put_object(&self, region: &str, body: &str) {
+        self.put_object_at(region, MARKER, body).await;
+    }
+
+    async fn put_object_at(&self, region: &str, key: &str, body: &str) {
         let (_, _, aws_region) =
             REGIONS.into_iter().find(|(known, _, _)| *known == region).expect("a region");
-        let path = format!("/{}/{MARKER}", bucket_of(region));
+        let path = format!("/{}/{key}", bucket_of(region));
         self.send("PUT", &path, &format!("{aws_region}/s3"), body.to_owned()).await;
     }
 
@@ -167,32 +155,24 @@ impl Stage {
         };
         HealthObjectConfig {
             item: "shop".into(),
-            name: NameConfig {
-                owner: "uid-1".into(),
-                zone: "example.com".to_owned(),
-                record: NAME.to_owned(),
-                ttl: Duration::from_secs(1),
-                targets: REGIONS.map(|(region, at, _)| (RegionName::from(region), Target::parse(at))).into(),
-                adopted: AdoptedOwners::default(),
-            },
+            name: name_config(
+                Duration::from_secs(1),
+                REGIONS.map(|(region, at, _)| (RegionName::from(region), Target::parse(at))).into(),
+            ),
             zone_id: self.zone.id.clone(),
-            servers: self
-                .zone
-                .servers
-                .iter()
-                .map(|server| ServerName::parse(&server.to_string()).expect("an address"))
-                .collect(),
+            servers: servers_of(&self.zone),
             secret: Secret::new(MARKER_SECRET),
             markers: REGIONS.into_iter().enumerate().map(marker).collect(),
+            pin_check: Some(self.aws.create_disabled_check(ACCOUNT, "pin")),
         }
     }
 
+    fn accounts(&self) -> AwsAccounts {
+        accounts(&self.aws, KEY)
+    }
+
     fn adapter_with(&self, config: &HealthObjectConfig) -> HealthObject {
-        let accounts = AwsAccounts::at(AwsPlace {
-            endpoint: self.aws.endpoint(),
-            access_key: KEY.to_owned(),
-            secret_key: Secret::new("a-secret-of-nobody"),
-        });
+        let accounts = self.accounts();
         HealthObject::new(config, accounts.account(&AwsAccess::default())).expect("the configuration holds")
     }
 
@@ -213,21 +193,8 @@ fn bucket_of(region: &str) -> String {
     format!("muster-{region}")
 }
 
-fn ctx_of(owner: &str, numbers: Numbers, to: &str, timeout: Duration, holds: bool) -> OpCtx {
-    let effect = Effect {
-        owner: Owner::new(owner),
-        epoch: Epoch(numbers.0),
-        term: Term(numbers.1),
-        seq: Seq(numbers.2),
-        attempt: 1,
-        action: Action::Flip { item: "shop".into(), to: to.into() },
-        timeout: Millis::from(timeout),
-    };
-    OpCtx::new(effect, "run-1".to_owned(), Arc::new(Lease(holds)))
-}
-
 async fn flip_as(owner: &str, adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
-    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), true)).await
+    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), HELD)).await
 }
 
 async fn flip(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
@@ -235,7 +202,7 @@ async fn flip(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
 }
 
 async fn settle(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
-    adapter.settle(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_secs(10), true)).await
+    adapter.settle(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_secs(10), HELD)).await
 }
 
 /// Settles until it is done. What has to be waited for is no failure.
@@ -253,34 +220,14 @@ async fn settle_wholly(adapter: &HealthObject, numbers: Numbers, to: &str) {
     }
 }
 
-async fn facts(adapter: &HealthObject) -> TrafficFacts {
-    match adapter.observe(Duration::from_secs(5)).await {
-        Seen::Known(facts) => facts,
-        Seen::Unknown(why) => panic!("unknown: {why}"),
-    }
-}
-
 /// Waits until it is observed.
 async fn until(adapter: &HealthObject, holds: impl Fn(&TrafficFacts) -> bool) -> TrafficFacts {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let seen = facts(adapter).await;
-        if holds(&seen) {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "{seen:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    until_within(PATIENCE, adapter, holds).await
 }
 
 /// Waits until every server answers so, and the markers say who wrote it.
 async fn until_seen(adapter: &HealthObject, to: &str, numbers: Numbers) -> TrafficFacts {
-    let holds = |seen: &TrafficFacts| {
-        let wrote = seen.witness.as_ref().map(|w| (w.epoch.0, w.term.0, w.seq.0));
-        let points_to = seen.points_to.as_ref().map(RegionName::as_str);
-        (points_to, wrote, seen.agree) == (Some(to), Some((numbers.0, numbers.1, numbers.2)), 4)
-    };
-    until(adapter, holds).await
+    until_seen_within(PATIENCE, adapter, to, numbers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,6 +261,54 @@ async fn at_rest_nothing_is_asked_but_the_name_servers() {
     // The checkers ask too, and sign nothing.
     let own: Vec<_> = stage.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect();
     assert_eq!(own, []);
+}
+
+/// As many names as make a list cheaper than reads, each with a marker of its own in the same two buckets.
+fn adapters_of_many(stage: &Stage) -> Vec<HealthObject> {
+    let account = stage.accounts().account(&AwsAccess::default());
+    let adapter = |n| {
+        let mut config = stage.config();
+        for marker in config.markers.values_mut() {
+            marker.key = format!("muster/shop-{n}");
+        }
+        HealthObject::new(&config, Arc::clone(&account)).expect("the configuration holds")
+    };
+    (0..12).map(adapter).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_many_markers_stand_in_a_bucket_one_list_a_minute_tells_which_has_changed() {
+    let stage = Stage::start().await;
+    let adapters = adapters_of_many(&stage);
+    let look = || futures::future::join_all(adapters.iter().map(facts));
+    let of = |operation| {
+        let calls = stage.aws.calls().into_iter();
+        calls.filter(|call| call.operation == operation && call.account == ACCOUNT).count()
+    };
+    let deadline = Instant::now() + 6 * PATIENCE;
+    // Until its health checks have settled, a name doubts its markers and reads them.
+    let mut calm = 0;
+    while calm < 5 {
+        stage.aws.clear_calls();
+        look().await;
+        calm = if of(GET) == 0 { calm + 1 } else { 0 };
+        assert!(Instant::now() < deadline, "a name goes on reading its markers");
+    }
+    stage.put_object_at("west", "muster/shop-5", "not a marker").await;
+    // A server that is late to answer makes a name doubt its markers for a moment: one minute without that is enough.
+    let mut told = Vec::new();
+    loop {
+        stage.aws.clear_calls();
+        while of(LIST) < 2 {
+            let drifts = look().await.into_iter().filter_map(|seen| seen.drift);
+            told = drifts.filter(|drift| drift.contains("the marker of region west")).collect();
+            assert!(Instant::now() < deadline, "{told:?}, {} reads and {} lists", of(GET), of(LIST));
+            sleep(Duration::from_millis(200)).await;
+        }
+        if told.len() == 1 && of(GET) <= 1 {
+            return;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,7 +404,40 @@ async fn a_region_whose_bucket_does_not_answer_holds_nothing_up() {
     sleep(Duration::from_millis(500)).await;
     let seen = until(&adapter, |seen| seen.unsettled.as_deref() != Some("the marker of region west")).await;
     assert_eq!(seen.points_to, Some("west".into()));
-    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no health check is attached"));
+    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no marker's health check is attached"));
+}
+
+/// The name is held by its object alone, and nothing is sent that Route 53 would refuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_check_to_pin_by_a_name_beside_a_silent_region_is_held_by_its_object_and_says_so() {
+    let stage = Stage::start().await;
+    let config = HealthObjectConfig { pin_check: None, ..stage.config() };
+    let adapter = stage.adapter_with(&config);
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-east-1"));
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    stage.aws.clear_calls();
+    let outcome = settle(&adapter, Numbers(1, 0, 2), "west").await;
+    let Outcome::Issued(Some(why)) = &outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("held by its object") && why.contains("pinHealthCheckId"), "{why}");
+    assert!(stage.aws.calls().iter().all(|call| !call.is_mutation), "{:?}", stage.aws.calls());
+}
+
+/// A check that may turn unhealthy would give the name back to the region that it was taken from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_not_disabled_pins_nothing() {
+    let stage = Stage::start().await;
+    let strange = stage.create_check("strange", "us-west-2").await;
+    let config = HealthObjectConfig { pin_check: Some(strange.clone()), ..stage.config() };
+    let adapter = stage.adapter_with(&config);
+    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-east-1"));
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    let outcome = settle(&adapter, Numbers(1, 0, 2), "west").await;
+    let Outcome::Conflict(why) = &outcome else { panic!("{outcome:?}") };
+    assert!(why.contains(&strange) && why.contains("inverted"), "{why}");
 }
 
 /// Of the region whose record is the secondary one: once it answers, Route 53 would answer it.
@@ -443,7 +471,7 @@ async fn a_marker_that_nobody_could_switch_off_keeps_a_move_from_being_called_du
     sleep(Duration::from_millis(500)).await;
     let seen = facts(&adapter).await;
     assert_eq!(seen.points_to, Some("east".into()));
-    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no health check is attached"));
+    assert_eq!(seen.unsettled.as_deref(), Some("pinned: no marker's health check is attached"));
     let away = flip(&adapter, Numbers(3, 0, 1), "west").await;
     assert!(
         matches!(&away, Outcome::Failed(ErrorClass::Transient, why) if why.contains("pinned")),
@@ -466,7 +494,7 @@ async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {
     assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
     until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
     stage.fault(CHANGE, FaultKind::Delay(Duration::from_secs(8)));
-    let ctx = ctx_of("uid-1", Numbers(1, 0, 2), "west", Duration::from_secs(2), true);
+    let ctx = ctx_of("uid-1", Numbers(1, 0, 2), "west", Duration::from_secs(2), HELD);
     let stuck = adapter.settle(&"west".into(), &ctx).await;
     assert!(matches!(stuck, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{stuck:?}");
 
@@ -523,19 +551,19 @@ async fn records_and_health_checks_that_would_not_move_the_name_are_told() {
     assert!(seen.drift.as_deref().is_some_and(|why| why.contains("role PRIMARY")), "{seen:?}");
 
     let stage = Stage::start().await;
-    let drift = || async {
-        // What was read is kept for ten minutes.
-        let adapter = stage.adapter();
-        until(&adapter, |seen| seen.points_to == Some("east".into())).await.drift
-    };
-    assert_eq!(drift().await, None);
+    let seen = until(&stage.adapter(), |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!(seen.drift, None);
+    // What was read is kept for ten minutes, so each is told by another adapter; reads of one account follow each other.
+    let told =
+        || async { until(&stage.adapter(), |seen| seen.drift.is_some()).await.drift.expect("it is told") };
     stage.update_check("west", "<SearchString>muster-on-another</SearchString>").await;
-    let told = drift().await.expect("told");
-    assert!(told.contains("looks for another text") && !told.contains("muster-on-another"), "{told}");
+    let other_text = told().await;
+    assert!(other_text.contains("looks for another text"), "{other_text}");
+    assert!(!other_text.contains("muster-on-another"), "{other_text}");
     // Both at once are told one after the other.
     stage.update_check("west", "<Disabled>true</Disabled>").await;
-    let told = drift().await.expect("told");
-    assert!(told.contains("is disabled") && told.contains(&stage.checks[1]), "{told}");
+    let disabled = told().await;
+    assert!(disabled.contains("is disabled") && disabled.contains(&stage.checks[1]), "{disabled}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -565,7 +593,7 @@ async fn a_marker_by_an_older_secret_is_written_again_once_its_health_check_look
 async fn calls_that_hang_cost_no_more_than_the_deadline() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    let soon = |numbers| ctx_of("uid-1", numbers, "west", Duration::from_millis(700), true);
+    let soon = |numbers| ctx_of("uid-1", numbers, "west", Duration::from_millis(700), HELD);
     for (operation, class) in [(GET, ErrorClass::Transient), (PUT, ErrorClass::UnknownOutcome)] {
         // Of both regions.
         stage.aws.fault(Fault::of(operation, FaultKind::Hang));
@@ -590,10 +618,14 @@ async fn silent_buckets_leave_what_the_servers_answer() {
 async fn without_the_lease_nothing_is_changed() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "west", Duration::from_secs(5), false);
-    let refused = adapter.flip(&"west".into(), &ctx).await;
-    assert!(matches!(refused, Outcome::Failed(ErrorClass::Transient, _)), "{refused:?}");
-    assert_eq!(stage.writes(), []);
+    // Before the call is made, and while it is signed.
+    for lease_checks in [0, 1] {
+        let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "west", Duration::from_secs(5), lease_checks);
+        let refused = adapter.flip(&"west".into(), &ctx).await;
+        let lost = |why: &String| why.contains("the lease was lost");
+        assert!(matches!(&refused, Outcome::Failed(ErrorClass::Transient, why) if lost(why)), "{refused:?}");
+        assert_eq!(stage.writes(), []);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

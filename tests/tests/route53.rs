@@ -2,42 +2,25 @@
 
 #![expect(clippy::panic, reason = "what helps a test fails as the test does")]
 
+mod names;
+
 use muster_aws_fake::{Call, FakeAws, Fault, FaultKind, Zone};
-use muster_core::effect::{Action, Effect};
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
-use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
-use muster_core::secret::Secret;
-use muster_core::time::Millis;
-use muster_providers::aws::{AwsAccess, AwsAccounts, AwsPlace};
-use muster_providers::dns::{NameConfig, Target};
-use muster_providers::route53::{Route53, Route53Config, ServerName};
-use muster_providers::{AdoptedOwners, OpCtx, SendGuard, TrafficControl};
-use std::sync::Arc;
+use muster_core::ids::{Owner, RegionName};
+use muster_providers::TrafficControl;
+use muster_providers::aws::AwsAccess;
+use muster_providers::dns::Target;
+use muster_providers::route53::{Route53, Route53Config};
+use names::{
+    ACCOUNT, HELD, KEY, NAME, Numbers, accounts, ctx_of, facts, fake_with_zone, name_config, servers_of,
+    until_seen_within,
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-const KEY: &str = "AKIDEXAMPLE";
-const ACCOUNT: &str = "111122223333";
-const NAME: &str = "shop.example.com";
 const WITNESS: &str = "_muster.shop.example.com";
 const CHANGE: &str = "ChangeResourceRecordSets";
-const INSYNC: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Lease(bool);
-
-impl SendGuard for Lease {
-    fn may_send(&self) -> bool {
-        self.0
-    }
-    fn sent(&self) {
-        assert!(self.0, "nothing may be sent");
-    }
-}
-
-/// The numbers of an effect.
-#[derive(Clone, Copy)]
-struct Numbers(u64, u64, u64);
 
 struct Stage {
     aws: FakeAws,
@@ -46,9 +29,7 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Self {
-        let aws = FakeAws::start().await.expect("the fake starts");
-        aws.add_account(KEY, ACCOUNT);
-        let zone = aws.create_zone(ACCOUNT, "example.com", INSYNC).await.expect("a zone");
+        let (aws, zone) = fake_with_zone().await;
         Self { aws, zone }
     }
 
@@ -56,21 +37,12 @@ impl Stage {
         let targets = [("east", targets[0]), ("west", targets[1])];
         Route53Config {
             item: "shop".into(),
-            name: NameConfig {
-                owner: "uid-1".into(),
-                zone: "example.com".to_owned(),
-                record: NAME.to_owned(),
-                ttl: Duration::from_secs(5),
-                targets: targets.map(|(region, at)| (RegionName::from(region), Target::parse(at))).into(),
-                adopted: AdoptedOwners::default(),
-            },
+            name: name_config(
+                Duration::from_secs(5),
+                targets.map(|(region, at)| (RegionName::from(region), Target::parse(at))).into(),
+            ),
             zone_id: self.zone.id.clone(),
-            servers: self
-                .zone
-                .servers
-                .iter()
-                .map(|server| ServerName::parse(&server.to_string()).expect("an address"))
-                .collect(),
+            servers: servers_of(&self.zone),
         }
     }
 
@@ -79,11 +51,7 @@ impl Stage {
     }
 
     fn adapter_as(&self, config: &Route53Config, key: &str) -> Route53 {
-        let accounts = AwsAccounts::at(AwsPlace {
-            endpoint: self.aws.endpoint(),
-            access_key: key.to_owned(),
-            secret_key: Secret::new("a-secret-of-nobody"),
-        });
+        let accounts = accounts(&self.aws, key);
         Route53::new(config, accounts.account(&AwsAccess::default())).expect("the configuration holds")
     }
 
@@ -100,21 +68,8 @@ impl Stage {
     }
 }
 
-fn ctx_of(owner: &str, numbers: Numbers, to: &str, timeout: Duration, holds: bool) -> OpCtx {
-    let effect = Effect {
-        owner: Owner::new(owner),
-        epoch: Epoch(numbers.0),
-        term: Term(numbers.1),
-        seq: Seq(numbers.2),
-        attempt: 1,
-        action: Action::Flip { item: "shop".into(), to: to.into() },
-        timeout: Millis::from(timeout),
-    };
-    OpCtx::new(effect, "run-1".to_owned(), Arc::new(Lease(holds)))
-}
-
 async fn flip_as(owner: &str, adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
-    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), true)).await
+    adapter.flip(&to.into(), &ctx_of(owner, numbers, to, Duration::from_secs(10), HELD)).await
 }
 
 async fn flip(adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
@@ -122,33 +77,16 @@ async fn flip(adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
 }
 
 async fn flip_soon(adapter: &Route53, numbers: Numbers, to: &str) -> Outcome {
-    adapter.flip(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_millis(700), true)).await
+    adapter.flip(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_millis(700), HELD)).await
 }
 
 fn ensure_issued(outcome: &Outcome) {
     assert!(matches!(outcome, Outcome::Issued(Some(id)) if id.contains('C')), "{outcome:?}");
 }
 
-async fn facts(adapter: &Route53) -> TrafficFacts {
-    match adapter.observe(Duration::from_secs(5)).await {
-        Seen::Known(facts) => facts,
-        Seen::Unknown(why) => panic!("unknown: {why}"),
-    }
-}
-
 /// Waits until every server answers so.
 async fn until_seen(adapter: &Route53, to: &str, numbers: Numbers) -> TrafficFacts {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let seen = facts(adapter).await;
-        let wrote = seen.witness.as_ref().map(|w| (w.epoch.0, w.term.0, w.seq.0));
-        let points_to = seen.points_to.as_ref().map(RegionName::as_str);
-        if (points_to, wrote, seen.agree) == (Some(to), Some((numbers.0, numbers.1, numbers.2)), 4) {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "{seen:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    until_seen_within(PATIENCE, adapter, to, numbers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,10 +222,14 @@ async fn a_call_that_hangs_costs_no_more_than_the_deadline() {
 async fn without_the_lease_nothing_is_changed() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "east", Duration::from_secs(5), false);
-    let refused = adapter.flip(&"east".into(), &ctx).await;
-    assert!(matches!(refused, Outcome::Failed(ErrorClass::Transient, _)), "{refused:?}");
-    assert_eq!(stage.changes(), []);
+    // Before the call is made, and while it is signed.
+    for lease_checks in [0, 1] {
+        let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "east", Duration::from_secs(5), lease_checks);
+        let refused = adapter.flip(&"east".into(), &ctx).await;
+        let lost = |why: &String| why.contains("the lease was lost");
+        assert!(matches!(&refused, Outcome::Failed(ErrorClass::Transient, why) if lost(why)), "{refused:?}");
+        assert_eq!(stage.changes(), []);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

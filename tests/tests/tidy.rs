@@ -88,6 +88,7 @@ fn the_scripts_are_valid_shell() {
         "scripts/install-deps.sh",
         "scripts/build.sh",
         "scripts/build-kubernetes.sh",
+        "scripts/build-emulators.sh",
         "scripts/render-config.sh",
         "scripts/check-static.sh",
         "scripts/test.sh",

@@ -229,6 +229,29 @@ pub struct RdsReplica {
     #[serde(default = "one_day")]
     #[schemars(range(min = 1, max = 35))]
     pub backup_retention_days: u16,
+    /// Muster makes an old primary anew as a replica of the new one, once it is seen closed. Absent: you do it by hand, and Muster
+    /// sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<RdsRebuild>,
+}
+
+/// How an old primary is made anew: it is renamed and kept (`orders-east` becomes `orders-east-old-` and eight characters of its
+/// resource id), and a replica of the new primary gets its name and its settings. Muster deletes nothing.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.timeout) >= duration('10m') && duration(self.timeout) <= duration('24h')")
+        .message("timeout must be between 10m and 24h").field_path(".timeout"),
+)]
+pub struct RdsRebuild {
+    /// RDS takes hours to make a replica. One that does not follow after so long is looked into again; a second one is never
+    /// asked for while it is there.
+    #[serde(default = "four_hours")]
+    pub timeout: Duration,
+}
+
+const fn four_hours() -> Duration {
+    Duration::from_secs(14_400)
 }
 
 const fn half_an_hour() -> Duration {

@@ -3,17 +3,17 @@
 use super::call::Command;
 use super::request::SecretRef;
 use crate::duration::Duration;
-use crate::text::{Name, Url};
+use crate::text::{Name, NetworkAclId, Url};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One way to fence: exactly one of `sql`, `exec`, `webhook`, `scaleToZero`.
+/// One way to fence: exactly one of `sql`, `exec`, `webhook`, `scaleToZero`, `aws`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("[has(self.sql), has(self.exec), has(self.webhook), has(self.scaleToZero)].filter(x, x).size() == 1")
-        .message("exactly one of sql, exec, webhook, scaleToZero is needed"),
+    validation = Rule::new("[has(self.sql), has(self.exec), has(self.webhook), has(self.scaleToZero), has(self.aws)].filter(x, x).size() == 1")
+        .message("exactly one of sql, exec, webhook, scaleToZero, aws is needed"),
     validation = Rule::new("!has(self.proof) || self.proof == (has(self.sql) ? 'Closed' : 'Attested')")
         .message("a sql fence proves Closed, every other one Attested").field_path(".proof"),
     validation = Rule::new("(!has(self.exec) || has(self.exec.status)) && (!has(self.webhook) || has(self.webhook.status))")
@@ -37,6 +37,10 @@ pub struct Fence {
     /// nothing, so a database that answers open is not fenced by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_to_zero: Option<FenceScaleToZero>,
+    /// In AWS: the network ACLs of the region's database subnets deny everything, to clients and to Muster. It attests; a
+    /// database that still answers as a writer is not fenced by it. No planned run uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<FenceAws>,
     /// What it can prove. Absent: `Closed` for sql, `Attested` for the others, which is accepted only where
     /// `safety.accept` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +87,35 @@ pub struct FenceScaleToZero {
     /// Compute items, by name: all that writes.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub compute: Vec<Name>,
+}
+
+/// Entries that deny everything, in and out, at network ACLs of AWS.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FenceAws {
+    /// The network ACLs of the databases' subnets, for each region of the policy: of subnets in which databases stand and
+    /// nothing else.
+    #[schemars(length(min = 2, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"]))]
+    pub network_acls: Vec<RegionNetworkAcls>,
+    /// Of the entries for IPv4; those for IPv6 have the next one. Both must be free and the lowest of each ACL.
+    #[serde(default = "first_rule")]
+    #[schemars(range(min = 1, max = 32_765))]
+    pub rule_number: u32,
+}
+
+const fn first_rule() -> u32 {
+    1
+}
+
+/// The network ACLs of one region.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegionNetworkAcls {
+    /// A region of the policy, with `aws`.
+    pub region: Name,
+    /// Their ids.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "set"))]
+    pub ids: Vec<NetworkAclId>,
 }
 
 /// Programs on Muster's machine. Local mode only: in a cluster they are refused.

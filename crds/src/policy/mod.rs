@@ -27,7 +27,9 @@ pub use data::{
     PostgresTlsMode, RdsInstance, RdsReplica,
 };
 pub use detection::{Aggregate, Detection, Quorum, Reset, Trip};
-pub use fence::{Fence, FenceExec, FenceProof, FenceScaleToZero, FenceSql, FenceWebhook};
+pub use fence::{
+    Fence, FenceAws, FenceExec, FenceProof, FenceScaleToZero, FenceSql, FenceWebhook, RegionNetworkAcls,
+};
 pub use hooks::{Hook, HookExec, HookPoint, HookWebhook};
 pub use probes::{
     DnsProbe, GrpcProbe, HeartbeatProbe, Probe, PublicHttp, PublicProbe, RecordType, Side, SqlProbe, TcpProbe,
@@ -38,6 +40,6 @@ pub use safety::{AcceptedProof, Mode, Objectives, Safety, WithoutFence};
 pub use spec::{RegionFailoverPolicy, RegionFailoverPolicySpec};
 pub use status::{ActiveRun, Blocker, LastRun, RegionFailoverPolicyStatus, RegionStatus};
 pub use traffic::{
-    HealthObject, HealthObjectRegion, Rfc2136, Route53, Route53Flip, Route53Record, Target, Traffic, Tsig,
-    TsigAlgorithm,
+    ClusterEndpoint, HealthObject, HealthObjectRegion, Rfc2136, Route53, Route53Flip, Route53Record,
+    RoutingControl, RoutingControlRegion, Target, Traffic, Tsig, TsigAlgorithm,
 };

@@ -20,7 +20,8 @@ pub struct Region {
     /// The Kubernetes cluster that its workloads run in; needed where `compute` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
-    /// The region of AWS that it is; needed where `data` has an `auroraGlobal` or an `rdsReplica`.
+    /// The region of AWS that it is; needed where `data` has an `auroraGlobal` or an `rdsReplica`, and
+    /// where a fence is by `aws`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsRegion>,
 }
@@ -35,7 +36,7 @@ pub struct Region {
 pub struct AwsRegion {
     /// AWS' name of it. Only its own endpoints are called for what stands in it.
     pub region: AwsRegionName,
-    /// The role that may steer the databases there. Absent: the credentials that Muster runs with.
+    /// The role that may steer the databases there, and fence them. Absent: the credentials that Muster runs with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<RoleArn>,
     /// The external id that the role's trust policy asks for.

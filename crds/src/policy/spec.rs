@@ -83,6 +83,8 @@ use serde::{Deserialize, Serialize};
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
     validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.route53) || !has(t.route53.flip.healthObject) || (t.route53.flip.healthObject.regions.size() == self.regions.size() && t.route53.flip.healthObject.regions.all(n, self.regions.exists(r, r.name == n.region))))")
         .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
+    validation = Rule::new("!has(self.traffic) || self.traffic.all(t, !has(t.route53) || !has(t.route53.flip.routingControl) || (t.route53.flip.routingControl.regions.size() == self.regions.size() && t.route53.flip.routingControl.regions.all(n, self.regions.exists(r, r.name == n.region))))")
+        .message("every traffic item needs exactly one target for each of spec.regions").field_path(".traffic"),
     validation = Rule::new("!has(self.compute) || self.compute.size() == 0 || self.regions.all(r, has(r.cluster))")
         .message("compute needs the cluster of each region: give regions[].cluster").field_path(".regions"),
     validation = Rule::new("!has(self.fence) || self.fence.all(f, !has(f.scaleToZero) || (has(self.compute) && f.scaleToZero.compute.all(n, self.compute.exists(c, c.name == n))))")

@@ -3,7 +3,8 @@
 use super::request::SecretRef;
 use crate::duration::Duration;
 use crate::text::{
-    Address, AwsRegionName, BucketName, DomainName, HealthCheckId, HostedZoneId, Name, ObjectKey, RoleArn,
+    Address, AwsRegionName, BucketName, DomainName, EndpointUrl, HealthCheckId, HostedZoneId, Name,
+    ObjectKey, RoleArn, RoutingControlArn,
 };
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -127,7 +128,7 @@ pub struct Route53 {
 /// How a name of a hosted zone is moved: exactly one way.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.record) != has(self.healthObject)").message("exactly one way is needed: record or healthObject"))]
+#[x_kube(validation = Rule::new("(has(self.record) ? 1 : 0) + (has(self.healthObject) ? 1 : 0) + (has(self.routingControl) ? 1 : 0) == 1").message("exactly one way is needed: record, healthObject or routingControl"))]
 pub struct Route53Flip {
     /// Switches failover records, that were created before, by an object in a bucket of the region that takes over, which a
     /// health check watches. Needs that region's S3 and nothing else on the day; exactly two regions.
@@ -137,6 +138,11 @@ pub struct Route53Flip {
     /// the region that is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Route53Record>,
+    /// Switches routing controls of Application Recovery Controller (ARC), which health checks of records follow that were created
+    /// before. Needs one of a cluster's five endpoints and nothing else on the day; two regions or more. ARC keeps no record of
+    /// who switched, and a cluster is paid by the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing_control: Option<RoutingControl>,
 }
 
 /// A simple record, replaced by a flip.
@@ -170,6 +176,8 @@ pub struct Route53Record {
         .message("each region needs a bucket of its own, in a region of AWS of its own").field_path(".regions"),
     validation = Rule::new("self.regions[0].healthCheckId != self.regions[1].healthCheckId")
         .message("each region's object needs a health check of its own").field_path(".regions"),
+    validation = Rule::new("!has(self.pinHealthCheckId) || !self.regions.exists(r, r.healthCheckId == self.pinHealthCheckId)")
+        .message("the check that pins the name watches nothing: it must be none of the regions' own").field_path(".pinHealthCheckId"),
 )]
 pub struct HealthObject {
     /// How long resolvers may keep an answer; whole seconds. It is part of the RTO, as is the time that the health check
@@ -179,6 +187,10 @@ pub struct HealthObject {
     /// What the health checks look for, behind `muster-on-`: 16 to 128 letters and digits. Whoever reads the object while it
     /// is on reads this too; it keeps an answer that only looks good from moving traffic.
     pub secret: SecretRef,
+    /// A health check that is disabled, and so always healthy. While a region is silent that was left, the PRIMARY record carries
+    /// it, so that no object moves the name. Absent: the name is held by its object alone meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_health_check_id: Option<HealthCheckId>,
     /// One for each of two regions.
     #[schemars(
         length(min = 2, max = 8),
@@ -204,6 +216,60 @@ pub struct HealthObjectRegion {
     pub bucket_region: AwsRegionName,
     /// The inverted health check that watches this object. The *other* region's record carries it while that one is the
     /// primary.
+    pub health_check_id: HealthCheckId,
+}
+
+/// A record for each region, switched by routing controls. docs/aws.md says how to set them up.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.ttl).getMilliseconds() % 1000 == 0 && duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('24h')")
+        .message("ttl must be whole seconds between 1s and 24h").field_path(".ttl"),
+    validation = Rule::new("self.endpoints.all(e, self.endpoints.filter(o, o.url == e.url).size() == 1)")
+        .message("each endpoint has a URL of its own").field_path(".endpoints"),
+    validation = Rule::new("self.regions.all(r, self.regions.filter(o, o.routingControlArn == r.routingControlArn || o.healthCheckId == r.healthCheckId).size() == 1)")
+        .message("each region needs a routing control and a health check of its own").field_path(".regions"),
+)]
+pub struct RoutingControl {
+    /// How long resolvers may keep an answer; whole seconds. It is part of the RTO. The records have it, or less.
+    #[serde(default = "five_seconds")]
+    pub ttl: Duration,
+    /// The cluster's endpoints, all five if you can: AWS takes each away for maintenance. They stand here so that no call of the
+    /// control plane is needed for them.
+    #[schemars(
+        length(min = 2, max = 5),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub endpoints: Vec<ClusterEndpoint>,
+    /// One for each region.
+    #[schemars(
+        length(min = 2, max = 8),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
+    )]
+    pub regions: Vec<RoutingControlRegion>,
+}
+
+/// One of a cluster's endpoints.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterEndpoint {
+    /// The region of AWS that it is in.
+    pub region: AwsRegionName,
+    /// Its URL.
+    pub url: EndpointUrl,
+}
+
+/// A region's target, and the routing control that says that traffic belongs there.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoutingControlRegion {
+    /// The region.
+    pub region: Name,
+    /// An IPv4 address (A), an IPv6 address (AAAA) or a name (CNAME).
+    pub address: DomainName,
+    /// The routing control; all of one control panel.
+    pub routing_control_arn: RoutingControlArn,
+    /// The health check of type `RECOVERY_CONTROL` that follows it. This region's record carries it.
     pub health_check_id: HealthCheckId,
 }
 

@@ -9,5 +9,5 @@ mod status;
 pub use spec::{Abort, Approval, FailoverRun, FailoverRunSpec, RunKind, Trigger};
 pub use status::{
     Clock, FailoverRunStatus, Gate, GateSeverity, Measured, Outcome, PhaseTime, Predicted, Proof, Rpo,
-    RunPhase, Step,
+    RunPhase, SavedData, Step,
 };

@@ -70,6 +70,13 @@ pub struct FailoverRunStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["region"])
     )]
     pub proofs: Vec<Proof>,
+    /// Where what an engine saved of the old primary is kept, with the writes that were lost; or why nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub saved: Vec<SavedData>,
     /// The moments that the figures come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<Clock>,
@@ -193,6 +200,18 @@ pub struct Gate {
     pub severity: GateSeverity,
     /// An approval covers it.
     pub waived: bool,
+}
+
+/// What became of the old primary's data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedData {
+    /// The data item.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Where it is kept, or why it is not.
+    #[schemars(length(max = 2048))]
+    pub said: String,
 }
 
 /// Why a region is believed to take no writes.

@@ -43,6 +43,7 @@ fn climb(d: &mut Draft<'_>) {
         return;
     }
     standing::watch_split_brain(d);
+    standing::heed_write_block(d);
     let running = d.next.run.as_ref().is_some_and(|r| !r.phase.is_final());
     if running {
         run::drive(d);
@@ -57,6 +58,7 @@ fn climb(d: &mut Draft<'_>) {
     standing::tend_outcasts(d);
     standing::give_back(d);
     standing::settle_traffic(d);
+    standing::keep_old_data(d);
     let busy = !d.effects.is_empty();
     if !busy
         && (standing::raise_first_witness(d) || standing::take_request(d) || standing::open_by_verdict(d))

@@ -12,6 +12,9 @@ use crate::time::{Millis, Tick};
 /// Deadline of a short call to a target.
 pub(crate) const SHORT_CALL: Millis = Millis(5_000);
 
+/// Deadline of a read and a call at a control plane that nobody waits for.
+const CONTROL_PLANE_CALL: Millis = Millis(20_000);
+
 /// The journal to be, and what goes with it.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
@@ -162,6 +165,7 @@ pub(crate) fn timeout_of(action: &Action, policy: &Policy) -> Millis {
         Action::Promote { item, .. } | Action::SwitchOver { item, .. } => {
             policy.data.iter().find(|d| d.name == *item).map(|d| d.promote_deadline)
         }
+        Action::KeepOldData { .. } => Some(CONTROL_PLANE_CALL),
         Action::Rejoin { item, .. } => policy.data.iter().find(|d| d.name == *item).map(|d| d.rejoin_timeout),
         Action::Flip { item, .. } | Action::Settle { item, .. } => {
             policy.traffic.iter().find(|t| t.name == *item).map(|t| t.deadline)

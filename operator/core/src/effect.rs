@@ -1,7 +1,7 @@
 //! What the shell is asked to do: one recorded intent each, with the numbers that a target compares.
 
 use crate::ids::{Epoch, ItemName, Owner, RegionName, Seq, Term};
-use crate::time::Millis;
+use crate::time::{Millis, Wall};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -60,7 +60,7 @@ pub enum Action {
         /// The standby's region.
         to: RegionName,
     },
-    /// Make an old primary follow the new one (the user's hook; its log is read and counted first).
+    /// Make an old primary follow the new one: by the user's hook (its log is read and counted first), or made anew.
     Rejoin {
         /// Data item.
         item: ItemName,
@@ -68,6 +68,15 @@ pub enum Action {
         region: RegionName,
         /// The region that takes writes.
         follow: RegionName,
+    },
+    /// Copy what the engine saved of an old primary that a failover left, before it expires. Changes nothing that anybody reads.
+    KeepOldData {
+        /// Data item.
+        item: ItemName,
+        /// The old primary's region.
+        region: RegionName,
+        /// What was saved before is another failover's.
+        since: Wall,
     },
     /// Ask for so many replicas of a workload, if it has fewer.
     Scale {
@@ -124,6 +133,7 @@ impl Action {
             Self::Promote { .. } => "Promote",
             Self::SwitchOver { .. } => "SwitchOver",
             Self::Rejoin { .. } => "Rejoin",
+            Self::KeepOldData { .. } => "KeepOldData",
             Self::Scale { .. } => "Scale",
             Self::Restore { .. } => "Restore",
             Self::Flip { .. } => "Flip",
@@ -146,6 +156,7 @@ impl fmt::Display for Action {
             Self::Rejoin { item, region, follow } => {
                 write!(f, "rejoin {item} in {region} as a standby of {follow}")
             }
+            Self::KeepOldData { item, region, .. } => write!(f, "keep what was saved of {item} in {region}"),
             Self::Scale { item, region, replicas } => {
                 write!(f, "scale {item} in {region} to {replicas}")
             }

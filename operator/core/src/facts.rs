@@ -2,7 +2,7 @@
 
 use crate::health::HealthBook;
 use crate::ids::{ClaimKey, Epoch, HolderId, ItemName, Owner, Position, RegionName, RunName, Seq, Term};
-use crate::time::{Millis, Stamp, Tick};
+use crate::time::{Millis, Stamp, Tick, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -148,6 +148,33 @@ pub struct HeartbeatRow {
     pub acked_at: Option<Tick>,
 }
 
+/// What an engine says of the region that it took the writer's role from without asking it: whether it could keep writes out
+/// there.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct WriteBlock {
+    /// The old primary's region.
+    pub region: RegionName,
+    /// When the engine says that it was, by the engine's clock.
+    pub at: Wall,
+    /// Writes are kept out. `false`: it tried, and could not.
+    pub holds: bool,
+    /// In the engine's words.
+    pub said: String,
+}
+
+/// What an engine saved of an old primary that a failover left.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SavedData {
+    /// The old primary's region.
+    pub region: RegionName,
+    /// When it was saved, by the engine's clock.
+    pub at: Wall,
+    /// A copy is complete that does not expire.
+    pub kept: bool,
+    /// Where it is, or what goes on, for people.
+    pub said: String,
+}
+
 /// What one node of a data item says of itself.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DataFacts {
@@ -185,6 +212,12 @@ pub struct DataFacts {
     /// says that none of them takes writes.
     #[serde(default)]
     pub unproven: Option<String>,
+    /// What its engine says of writes at an old primary that was not asked, if it does.
+    #[serde(default)]
+    pub write_block: Option<Box<WriteBlock>>,
+    /// What its engine saved of old primaries, once somebody has asked to keep it: the newest of each region.
+    #[serde(default)]
+    pub saved: Vec<SavedData>,
     /// Why its engine would not hand over to it or from it now, for people: an operation under way, versions that differ, a
     /// control plane that is silent, ... A failover may go on all the same.
     #[serde(default)]

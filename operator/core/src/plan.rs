@@ -102,6 +102,7 @@ pub(crate) fn open(policy: &Policy, journal: &Journal, opening: Opening, now: St
         outcome: None,
         taken_over: None,
         acked_at_pivot: BTreeMap::new(),
+        saved: BTreeMap::new(),
     }
 }
 

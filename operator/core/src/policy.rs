@@ -111,6 +111,10 @@ pub enum Capability {
 }
 
 /// One data item.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that an engine does or does not, by itself"
+)]
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct DataItem {
     /// Its name.
@@ -128,7 +132,10 @@ pub struct DataItem {
     /// The engine carries a planned switchover out by itself, and keeps one writer throughout.
     #[serde(default)]
     pub hands_over: bool,
-    /// Whether the engine can rejoin an old primary (a hook is given).
+    /// The engine saves what an old primary held that a failover left, and that has to be kept.
+    #[serde(default)]
+    pub saves_old_data: bool,
+    /// Whether an old primary can be made to rejoin: by a hook, or by what makes it anew.
     pub can_rejoin: bool,
     /// Deadline of one attempt to rejoin.
     pub rejoin_timeout: Millis,
@@ -137,6 +144,11 @@ pub struct DataItem {
 }
 
 impl DataItem {
+    /// Whether the old primary's log is read before it rejoins. One that is made anew by a control plane shows it to nobody.
+    pub const fn reads_old_log(&self) -> bool {
+        self.can_rejoin && matches!(self.capability, Capability::Checked)
+    }
+
     /// Whether a run of this kind has the engine hand the item over, instead of promoting it itself.
     pub const fn is_handed_over(&self, kind: RunKind) -> bool {
         self.hands_over && kind.is_planned()
@@ -201,12 +213,24 @@ pub enum FenceKind {
     /// The region's workloads are scaled to zero. What its cluster says of them attests that they do not write; it says
     /// nothing of the region's database.
     Scale,
+    /// The network denies the region's databases to everybody, Muster too. They run on behind it: a promotion may still land
+    /// there.
+    Network {
+        /// Where it denies: no other policy may open that.
+        claims: BTreeSet<ClaimKey>,
+    },
 }
 
 impl FenceKind {
     /// Whether a separate look at something other than the data tells whether the fence is on.
     pub const fn has_status(&self) -> bool {
-        matches!(self, Self::Hook | Self::Scale)
+        matches!(self, Self::Hook | Self::Scale | Self::Network { .. })
+    }
+
+    /// What else must not use it.
+    fn claims(&self) -> impl Iterator<Item = &ClaimKey> {
+        let claims = if let Self::Network { claims } = self { Some(claims) } else { None };
+        claims.into_iter().flatten()
     }
 }
 
@@ -330,6 +354,7 @@ impl Policy {
             .flat_map(|d| d.claims.iter())
             .chain(self.traffic.iter().flat_map(|t| t.claims.iter()))
             .chain(self.compute.iter().flat_map(|c| c.claims.iter()))
+            .chain(self.fences.iter().flat_map(|way| way.kind.claims()))
             .cloned()
             .collect()
     }

@@ -39,24 +39,19 @@ const UNANSWERED: u32 = 3;
 
 /// Whether another attempt is allowed. One whose process ended before its answer came is not a failed one.
 pub(crate) fn is_allowed(sight: &Sight<'_>, step: &Step, limit: u32) -> bool {
-    let heard = step.seq.zip(step.issued).is_some_and(|(seq, issued)| {
-        sight.seen.in_flight.contains(&seq)
-            || sight.seen.outcomes.get(&seq).is_some_and(|o| o.at >= sight.tick_of(issued))
-    });
+    let heard = sight.is_in_flight(step) || sight.outcome_of(step).is_some();
     step.attempts < if heard { limit } else { limit.saturating_add(UNANSWERED) }
 }
 
 /// Judges an effect whose success is not observed. Observations of this pass are newer than the intent.
 pub(crate) fn judge(sight: &Sight<'_>, step: &Step) -> Next {
-    let (Some(seq), Some(action), Some(issued)) = (step.seq, &step.action, step.issued) else {
+    let (Some(_), Some(action), Some(_)) = (step.seq, &step.action, step.issued) else {
         return Next::Wait(LOOK_AGAIN, "nothing was sent".to_owned());
     };
-    if sight.seen.in_flight.contains(&seq) {
+    if sight.is_in_flight(step) {
         return Next::Wait(LOOK_AGAIN, format!("{action}: under way"));
     }
-    // An outcome of an earlier attempt says nothing of this one.
-    let outcome = sight.seen.outcomes.get(&seq).filter(|o| o.at >= sight.tick_of(issued));
-    let Some(outcome) = outcome else {
+    let Some(outcome) = sight.outcome_of(step) else {
         // Nothing is known of this attempt here: another process (or this one before a restart) recorded it. The
         // observation shows that it has not had its effect; the same effect again does no harm.
         return Next::Repeat(format!("{action}: no answer is known"));

@@ -1,10 +1,12 @@
 //! One pass's arguments together, with the questions that the rules ask of them.
 
 use crate::facts::{
-    ByItemRegion, ComputeFacts, DataFacts, DataRole, Fact, FenceFacts, PowerState, Seen, TrafficFacts,
+    ByItemRegion, ComputeFacts, DataFacts, DataRole, Fact, FenceFacts, Outcome, PowerState, Seen,
+    TrafficFacts,
 };
 use crate::health::{Verdict, VerdictKind};
 use crate::ids::{ItemName, Position, RegionName};
+use crate::journal::Step;
 use crate::policy::{DataItem, FenceKind, FenceWay, On, Policy, ProbePlan};
 use crate::time::{Millis, Stamp, Tick};
 use crate::{facts::Observations, journal::Journal};
@@ -47,6 +49,27 @@ impl<'a> Sight<'a> {
         self.here(since).and_then(|at| self.now.since(&at)).unwrap_or_default()
     }
 
+    /// How long ago that was, at least; zero while it has not been.
+    pub(crate) fn waited_since(&self, since: Option<Stamp>) -> Millis {
+        since.map(|at| self.waited(at)).unwrap_or_default()
+    }
+
+    /// How long a pause has lasted, also over a reboot, where ticks say nothing: nothing hangs on the clock but the pause.
+    pub(crate) fn paused_since(&self, since: Option<Stamp>) -> Millis {
+        since.map(|at| self.now.since_or_wall(&at)).unwrap_or_default()
+    }
+
+    /// Whether a call for the step's newest intent has not returned yet.
+    pub(crate) fn is_in_flight(&self, step: &Step) -> bool {
+        step.seq.is_some_and(|seq| self.seen.in_flight.contains(&seq))
+    }
+
+    /// What the newest attempt came to, if its answer was heard here. That of an earlier one says nothing of it.
+    pub(crate) fn outcome_of(&self, step: &Step) -> Option<&'a Fact<Outcome>> {
+        let issued = self.tick_of(step.issued?);
+        self.seen.outcomes.get(&step.seq?).filter(|outcome| outcome.at >= issued)
+    }
+
     /// A moment of the active run, as this boot's clock has it.
     pub(crate) fn here(&self, moment: Stamp) -> Option<Stamp> {
         if moment.boot == self.now.boot {
@@ -86,6 +109,20 @@ impl<'a> Sight<'a> {
     /// Whether a region is seen to take the application's writes in any data item. Silence is not seen.
     pub(crate) fn takes_writes(&self, region: &RegionName) -> bool {
         self.policy.data.iter().any(|item| self.data(&item.name, region).is_some_and(DataFacts::takes_writes))
+    }
+
+    /// Why a data node has not answered since, for people.
+    pub(crate) fn why_unknown_since(&self, item: &ItemName, region: &RegionName, since: Tick) -> String {
+        match self.seen.data.get(item).and_then(|by| by.get(region)) {
+            Some(fact) if fact.value.known().is_some() && fact.at < since => {
+                format!("{item} in {region}: silent since it was last seen, {} ago", self.ago(fact.at))
+            }
+            _ => self.why_unknown(item, region),
+        }
+    }
+
+    fn ago(&self, tick: Tick) -> Millis {
+        self.now.tick.since(tick).unwrap_or_default()
     }
 
     /// Why a data node is not known, for people.
@@ -189,8 +226,8 @@ impl<'a> Sight<'a> {
         })
     }
 
-    /// The same, by a hook: what is off then is the region, and nothing in it can be promoted any more. Workloads at zero
-    /// say nothing of the kind.
+    /// The same, by a hook: what is off then is the region, and nothing in it can be promoted any more. Workloads at zero, or a
+    /// network that denies, say nothing of the kind.
     pub(crate) fn switched_off(&self, region: &RegionName, since: Tick) -> Option<(&'a ItemName, &'a str)> {
         self.attested_off_by(region, since, |way| way.kind == FenceKind::Hook)
     }

@@ -142,11 +142,12 @@ fn acknowledge(journal: &mut Journal, now: Stamp) {
         outcast.rejoin_attempts = 0;
     }
     let Some(witness) = journal.state.behind.take() else { return };
-    // The journal catches up with its targets' numbers, and looks anew at who takes writes.
+    // The journal catches up with its targets' numbers, and looks anew at who takes writes. It takes the next term:
+    // targets that show later marks of the term that was acknowledged are the same matter.
     run::end_behind(journal, now);
     let state = &mut journal.state;
-    state.epoch = state.epoch.max(witness.epoch);
-    state.term = state.term.max(witness.term);
+    let (epoch, term) = (state.epoch, state.term).max((witness.epoch, witness.term));
+    (state.epoch, state.term) = (epoch, term.next());
     state.seq = state.seq.max(witness.seq);
     state.active_region = None;
     state.may_be_writable.clear();

@@ -372,3 +372,40 @@ fn consent_from_before_a_reboot_is_asked_for_again() {
     world.run_for(3);
     assert_eq!(world.run().phase, Phase::AwaitingApproval, "{}", world.run().message);
 }
+
+#[test]
+fn a_rejoin_of_a_region_follows_the_writer_that_there_is_by_then() {
+    let three = vec![region("east"), region("west"), region("north")];
+    let safety = Safety { max_estimated_loss: Some(Millis::from_secs(600)), ..policy().safety };
+    let mut world = World::new(Policy { regions: three, safety, ..policy() });
+    world.run_for(5);
+    world.hang = Some(|a| matches!(a, Action::Rejoin { .. }));
+    world.node("east").running = false;
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+    world.run_for(5);
+    let first = world.run().to.clone();
+    let asked_to_follow = |world: &World| {
+        let mut rejoins = world.decisions.iter().flat_map(|d| &d.effects).filter_map(|e| match &e.action {
+            Action::Rejoin { region, follow, .. } if region.as_str() == "east" => Some(follow.clone()),
+            _ => None,
+        });
+        rejoins.next_back()
+    };
+    assert_eq!(asked_to_follow(&world), Some(first.clone()));
+    world.in_flight.clear();
+    let other = if first == region("west") { "north" } else { "west" };
+    world.node(other).follows = Some(first.clone());
+    world.run_for(5);
+    world.request(RunKind::Switchover, Some(other));
+    for _ in 0..60 {
+        world.run_for(1);
+        world.in_flight.clear();
+        if world.run().from == first && world.run().phase.is_final() {
+            break;
+        }
+    }
+    let second = world.run().to.clone();
+    assert_eq!((world.run().phase, &world.run().from), (Phase::Completed, &first), "{}", world.run().message);
+    world.run_for(10);
+    assert_eq!(asked_to_follow(&world), Some(second));
+}

@@ -3,13 +3,14 @@
 mod world;
 
 use muster_core::decide::preview;
-use muster_core::effect::Action;
+use muster_core::effect::{Action, Effect};
+use muster_core::facts::ErrorClass;
 use muster_core::journal::{Approval, OutcomeKind, Phase, RunKind};
 use muster_core::policy::{Mode, Policy};
 use muster_core::time::Millis;
 use muster_core::wish::Wish;
 use std::collections::BTreeSet;
-use world::{World, events, policy, region};
+use world::{World, events, item, policy, region};
 
 /// Only the item that its engine hands over.
 fn handed_over() -> Policy {
@@ -76,6 +77,31 @@ fn a_failover_of_it_takes_a_proof_and_a_promotion() {
     let at = |kind| kinds.iter().position(|k| *k == kind);
     assert!(at("Fence") < at("Promote") && at("Promote").is_some(), "{kinds:?}");
     assert!(at("SwitchOver").is_none(), "{kinds:?}");
+}
+
+/// From the first promotion that is asked for to the second one.
+fn asked_again_after(refusal: ErrorClass) -> Millis {
+    let mut world = World::new(handed_over());
+    world.engine.first_refusal = Some(refusal);
+    world.node("east").running = false;
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        let count = world.applied.len();
+        world.run_for(1);
+        let promotes = |effect: &&Effect| matches!(effect.action, Action::Promote { .. });
+        asked.extend(world.applied[count..].iter().filter(promotes).map(|_| world.now));
+    }
+    asked[1].since_or_wall(&asked[0])
+}
+
+#[test]
+fn a_promotion_that_was_refused_is_asked_for_again_soon_and_one_that_may_land_later() {
+    for (refusal, at_least, at_most) in
+        [(ErrorClass::Transient, 0, 3_000), (ErrorClass::UnknownOutcome, 14_000, 20_000)]
+    {
+        let waited = asked_again_after(refusal);
+        assert!((at_least..=at_most).contains(&waited.0), "{refusal:?}: {waited}");
+    }
 }
 
 #[test]
@@ -329,6 +355,27 @@ fn a_source_that_is_silent_at_the_end_may_be_writable_still_and_the_loss_is_not_
     world.node("east").reachable = true;
     world.run_for(5);
     assert_eq!(world.journal.state.may_be_writable, BTreeSet::from([region("west")]));
+}
+
+#[test]
+fn a_source_that_follows_in_the_end_gives_the_loss_an_upper_bound() {
+    let mut world = World::new(handed_over());
+    world.beats_in = item("events");
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, None);
+    world.run_for(6);
+    world.node("east").reachable = false;
+    world.land();
+    let rpo = world.run_to_end().measured.rpo.clone();
+    assert!(rpo.at_least.is_some() && rpo.at_most.is_none() && !rpo.r#final, "{rpo:?}");
+    world.node("east").reachable = true;
+    world.run_for(30);
+    assert!(world.journal.state.outcasts.is_empty(), "{:?}", world.journal.state.outcasts);
+    let rpo = world.run().measured.rpo.clone();
+    // Not nothing for certain, but no more than until then.
+    assert!(rpo.at_most >= rpo.at_least && rpo.at_most.is_some() && !rpo.r#final, "{rpo:?}");
+    world.run_for(30);
+    assert_eq!(world.run().measured.rpo, rpo, "it is bounded once");
 }
 
 #[test]

@@ -364,6 +364,28 @@ fn a_journal_from_yesterday_does_nothing_until_acknowledged() {
 }
 
 #[test]
+fn one_acknowledgement_counts_for_all_marks_of_the_term_that_it_was_given_for() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let owner = world.journal.state.owner.clone();
+    let mark = |term, seq| Witness { owner: owner.clone(), epoch: Epoch(7), term: Term(term), seq: Seq(seq) };
+    world.node("east").witness = Some(mark(2, 30));
+    world.run_for(2);
+    assert_eq!(world.last().rule, Rule::JournalBehindTargets);
+    world.wish(&Wish::Ack { by: "kim".into() }).unwrap();
+    world.node("east").witness = Some(mark(2, 31));
+    world.run_for(3);
+    assert_eq!(world.last().rule, Rule::Stable, "seen later, of the same term");
+
+    world.node("east").witness = Some(mark(3, 1));
+    world.run_for(2);
+    assert_eq!(world.last().rule, Rule::Stable, "below the journal's own numbers of this term");
+    world.node("east").witness = Some(mark(4, 1));
+    world.run_for(2);
+    assert_eq!(world.last().rule, Rule::JournalBehindTargets, "somebody acted in a later term");
+}
+
+#[test]
 fn a_lost_target_after_the_pivot_goes_to_the_third_region() {
     let three = vec![region("east"), region("west"), region("north")];
     // The loss ends with the proof of the first fence: else it would have grown beyond this limit by the second run.
@@ -514,6 +536,18 @@ fn a_second_rejoin_waits_until_the_hook_of_the_first_has_ended() {
 }
 
 #[test]
+fn a_rejoin_that_takes_hours_is_looked_at_seldom_and_says_why_nothing_is_seen_of_it() {
+    let mut world = rejoining();
+    let soon = world.decide();
+    assert_eq!((soon.rule, soon.wake_at), (Rule::RejoinAwaited, Some(world.now.tick.plus(Millis(1_000)))));
+    world.node("east").reachable = false;
+    world.run_for(130);
+    let late = world.decide();
+    assert_eq!((late.rule, late.wake_at), (Rule::RejoinAwaited, Some(world.now.tick.plus(Millis(10_000)))));
+    assert!(late.message.contains("(orders in east: "), "{}", late.message);
+}
+
+#[test]
 fn the_session_of_a_rejoin_hook_is_no_second_writer() {
     let mut world = rejoining();
     let fences = count(&world, "Fence");
@@ -585,4 +619,41 @@ fn a_hook_that_says_off_while_the_database_takes_writes_is_not_believed() {
     }
     assert!(!world.run().past_pivot(), "{}", world.run().message);
     assert_eq!(world.writers(), [region("east")]);
+}
+
+fn raising(world: &World) -> Step {
+    let steps = &world.run().steps;
+    steps.iter().find(|s| s.key == StepKey::RaiseWitness(item("orders"))).expect("it is planned").clone()
+}
+
+#[test]
+fn a_failover_does_not_call_on_a_database_that_this_pass_has_not_heard_of() {
+    let mut world = World::new(policy());
+    world.node("east").reachable = false;
+    // The look that would tell is still under way: the one before it is a second old, and knew a writer.
+    while world.journal.run.as_ref().is_none_or(|run| run.clock.decided.is_none()) {
+        world.late = Some((region("east"), world.now.tick));
+        world.run_for(1);
+    }
+    let step = raising(&world);
+    assert_eq!((step.state, step.attempts), (StepState::Skipped, 0), "{}", step.saw);
+    assert!(step.saw.contains("silent since it was last seen"), "{}", step.saw);
+}
+
+#[test]
+fn a_failover_gives_the_witness_up_once_the_old_primary_is_silent() {
+    let mut world = World::new(policy());
+    world.hang = Some(|a| matches!(a, Action::OpenWriter { region, .. } if region.as_str() == "east"));
+    world.request(RunKind::Failover, None);
+    world.run_for(1);
+    let seq = raising(&world).seq.expect("it was asked for while east answered");
+    world.node("east").reachable = false;
+    world.run_for(1);
+    assert_eq!(raising(&world).state, StepState::Intended, "the call is still under way");
+    world.in_flight.clear();
+    let late = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer in time".to_owned());
+    world.outcomes.insert(seq, Fact::new(late, world.now.tick));
+    world.run_for(1);
+    let step = raising(&world);
+    assert_eq!((step.state, step.attempts), (StepState::Skipped, 1), "{}", step.saw);
 }

@@ -4,6 +4,7 @@ mod world;
 
 use muster_core::journal::{Phase, RunKind};
 use muster_core::policy::Mode;
+use muster_core::time::{BootId, Stamp, Tick};
 use world::{World, policy, region};
 
 fn failed_over() -> World {
@@ -38,6 +39,21 @@ fn a_name_is_settled_once_the_run_is_over() {
     let before = world.journal.clone();
     world.run_for(10);
     assert_eq!(world.journal, before, "a settled name causes no writes");
+}
+
+#[test]
+fn another_machine_goes_on_settling_after_the_same_pause() {
+    let mut world = failed_over();
+    world.run_for(600);
+    let asked = |world: &World| kinds(world).iter().filter(|kind| **kind == "Settle").count();
+    let before = asked(&world);
+    world.now = Stamp { boot: BootId(8), tick: Tick(5_000), ..world.now };
+    world.holder = "two".into();
+    world.in_flight.clear();
+    world.outcomes.clear();
+    world.settles = true;
+    world.run_for(1_000);
+    assert!(asked(&world) > before && world.leans_on.is_none(), "asked {} times", asked(&world));
 }
 
 #[test]

@@ -16,10 +16,11 @@ use muster_providers::aurora::AuroraData;
 use muster_providers::aws::AwsAccounts;
 use muster_providers::hook::{FenceHook, Hook, RejoinHook};
 use muster_providers::kubernetes::{Clusters, Place, ScaleFence, Workload, WorkloadConfig};
+use muster_providers::network_acl::NetworkAclFence;
 use muster_providers::postgres::PostgresData;
 use muster_providers::rds_replica::RdsReplicaData;
 use muster_providers::rfc2136::Rfc2136;
-use muster_providers::route53::{HealthObject, Route53};
+use muster_providers::route53::{HealthObject, Route53, RoutingControl};
 use muster_providers::{
     AdoptedOwners, ComputeControl, DataControl, FenceControl, HookControl, TrafficControl,
 };
@@ -113,6 +114,10 @@ impl Assembler {
             let built = FenceAdapter::Hook(Arc::new(built) as Arc<dyn FenceControl>);
             adapters.fences.insert(name.clone(), built);
         }
+        for (name, config) in configs.network_acls {
+            let built = Arc::new(NetworkAclFence::new(config, &self.accounts));
+            adapters.fences.insert(name, FenceAdapter::Hook(built as Arc<dyn FenceControl>));
+        }
         for way in &policy.fences {
             if let FenceKind::Data(item) = &way.kind {
                 adapters.fences.insert(way.name.clone(), FenceAdapter::Data(item.clone()));
@@ -181,6 +186,12 @@ impl Assembler {
                 config.name.adopted = adopted.clone();
                 let account = self.accounts.account(&access);
                 let built = HealthObject::new(&config, account).map_err(|e| broken(path("route53"), e))?;
+                Ok(Arc::new(built))
+            }
+            TrafficConfig::RoutingControl(mut config, access) => {
+                config.name.adopted = adopted.clone();
+                let account = self.accounts.account(&access);
+                let built = RoutingControl::new(&config, account).map_err(|e| broken(path("route53"), e))?;
                 Ok(Arc::new(built))
             }
         }

@@ -111,6 +111,7 @@ fn every_statement_says_on_what_and_has_a_name_of_its_own() {
     all.extend(policies(&record.replace("record: shop.", "record: blog.")));
     all.extend(good("aurora"));
     all.extend(good("health-object"));
+    all.extend(good("routing-control"));
     let rights = rights(&all, Part::Everything, None);
     let roles: Vec<Option<&str>> = rights.iter().map(|rights| rights.role.as_deref()).collect();
     assert_eq!(roles, [None, Some("arn:aws:iam::111122223333:role/muster")]);
@@ -140,6 +141,47 @@ fn the_plan_of_a_name_is_told_scripted_and_written_for_terraform() {
     snapshot("plan-text", &view::aws::plan(&plan, &look()));
     snapshot("plan-cli", &shell::script(&plan));
     snapshot("plan-terraform", &terraform::configuration(&plan));
+}
+
+#[test]
+fn what_routing_controls_need_is_told_and_written_for_terraform() {
+    let plan = dns::plan(&good("routing-control"), Some("west")).expect("a plan");
+    snapshot("plan-controls-text", &view::aws::plan(&plan, &look()));
+    snapshot("plan-controls-terraform", &terraform::configuration(&plan));
+    assert!(shell::script(&plan).contains("# Not made here: a cluster takes minutes"));
+}
+
+#[test]
+fn whoever_switches_routing_controls_may_override_no_safety_rule() {
+    let rights = rights(&good("routing-control"), Part::Everything, None);
+    let [own] = &rights[..] else { panic!("{rights:?}") };
+    let switching = own.policy.statement.iter().find(|s| s.sid == "SwitchTheRoutingControlsOfThisName");
+    let switching = serde_json::to_value(switching.expect("the right to switch")).expect("JSON");
+    let allowed = &switching["Condition"]["Bool"]["route53-recovery-cluster:AllowSafetyRulesOverrides"];
+    assert_eq!((allowed, switching["Resource"].as_array().map(Vec::len)), (&Value::from("false"), Some(3)));
+}
+
+#[test]
+fn a_bucket_that_names_share_is_made_once_with_the_objects_of_all() {
+    let mut both = good("health-object");
+    let other = read("tests/policies/good/health-object.yaml")
+        .replace("name: checkout,", "name: cart,")
+        .replace("record: shop.example.org", "record: cart.example.org")
+        .replace("key: markers/shop,", "");
+    both.extend(policies(&other));
+    let plan = dns::plan(&both, None).expect("a plan");
+    let (script, terraform) = (shell::script(&plan), terraform::configuration(&plan));
+    assert_eq!(script.matches("s3api put-bucket-policy").count(), 2, "{script}");
+    assert_eq!(terraform.matches("resource \"aws_s3_bucket\"").count(), 2, "{terraform}");
+    for text in [script, terraform] {
+        for key in [
+            "shop-east/muster/cart.example.org",
+            "shop-east/muster/shop.example.org",
+            "shop-west/markers/shop",
+        ] {
+            assert!(text.contains(&format!("\"arn:aws:s3:::muster-{key}\"")), "{key}: {text}");
+        }
+    }
 }
 
 #[test]
@@ -197,6 +239,9 @@ fn the_verbs_read_several_files_and_end_as_validate_does() {
     assert!(broken.stdout.is_empty() && String::from_utf8_lossy(&broken.stderr).contains("flip"));
     assert_eq!(muster(&["iam", "-f", "no/such/file.yaml"]).status.code(), Some(2));
     assert_eq!(muster(&["plan-dns", "-f", &name, "--active", "north"]).status.code(), Some(4));
+    let controls = muster(&["plan-dns", "--apply", "--yes", "-f", &path("good/routing-control")]);
+    let told = String::from_utf8_lossy(&controls.stderr).into_owned();
+    assert!(!controls.status.success() && told.contains("--apply makes no cluster"), "{told}");
     let script = muster(&["plan-dns", "-o", "cli", "-f", &name]);
     assert!(String::from_utf8_lossy(&script.stdout).starts_with("#!/bin/sh\n"));
 }

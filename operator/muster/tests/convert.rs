@@ -170,6 +170,8 @@ fn an_aurora_global_database_hands_over_by_itself_and_is_called_in_each_region()
     );
     let data = &converted.adapters.data[&item.name];
     assert_eq!(data.probed.nodes.len(), 2);
+    let readers = ("orders-west.cluster-ro-y.us-west-2.rds.amazonaws.com".to_owned(), 5432);
+    assert_eq!(data.probed.readers[&RegionName::new("west")], readers, "a standby answers by no other name");
     let EngineConfig::AuroraGlobal(config) = &data.engine else { panic!("an Aurora global database") };
     let west = &config.members[&RegionName::new("west")];
     assert_eq!((west.aws_region.as_str(), west.node.port), ("us-west-2", 5432));
@@ -208,6 +210,27 @@ fn an_rds_replica_is_promoted_by_muster_and_fenced_by_sql() {
 }
 
 #[test]
+fn an_rds_replica_is_made_anew_where_the_policy_says_so() {
+    let before = "      application: {user: shop, passwordSecret: {name: pg, key: shop}}\n";
+    assert!(RDS.contains(before));
+    for (rebuild, hours) in [("rebuild: {}", 4), ("rebuild: {timeout: 6h}", 6)] {
+        let text = RDS.replace(before, &format!("{before}      {rebuild}\n"));
+        let converted = convert_aws(&text).expect("it is good");
+        let item = &converted.policy.data[0];
+        assert_eq!(
+            (item.can_rejoin, item.rejoin_timeout),
+            (true, Millis::from_secs(hours * 3600)),
+            "{rebuild}"
+        );
+        assert!(!item.reads_old_log(), "RDS shows it to nobody");
+        let EngineConfig::RdsReplica(config) = &converted.adapters.data[&item.name].engine else {
+            panic!("an RDS replica")
+        };
+        assert!(config.rebuilds);
+    }
+}
+
+#[test]
 fn an_rds_replica_without_a_sql_fence_is_told_what_it_lacks() {
     let fence = "  fence:\n  - {name: deny-logins, sql: {data: orders}, timeout: 30s}\n";
     assert!(RDS.contains(fence));
@@ -216,4 +239,39 @@ fn an_rds_replica_without_a_sql_fence_is_told_what_it_lacks() {
     let converted = convert_with(&RDS.replace(fence, ""), variables).expect("still good");
     let warned: Vec<&str> = converted.warnings.iter().map(|warning| warning.path.as_str()).collect();
     assert!(warned.contains(&"spec.data[0].rdsReplica"), "{warned:?}");
+}
+
+fn convert_aws(text: &str) -> Result<Converted, Vec<Problem>> {
+    let more = [("MUSTER_SECRET_AWS_EXTERNAL_ID".to_owned(), "external".to_owned())];
+    convert_with(text, secrets().into_iter().chain(more).collect())
+}
+
+const NETWORK_ACLS: &str = include_str!("policies/good/network-acls.yaml");
+
+#[test]
+fn network_acls_fence_each_region_and_are_claimed() {
+    let converted = convert_aws(NETWORK_ACLS).expect("a good policy");
+    let way = &converted.policy.fences[0];
+    let FenceKind::Network { claims } = &way.kind else { panic!("a fence by the network") };
+    assert_eq!((claims.len(), way.proof), (3, ProofClass::Attested));
+    assert!(converted.policy.claims().is_superset(claims));
+    let config = &converted.adapters.network_acls[&way.name];
+    assert_eq!((config.rule_number, config.regions.len()), (1, 2));
+    let west = &config.regions[&RegionName::new("west")];
+    assert_eq!((west.aws_region.as_str(), west.ids.len()), ("us-west-2", 2));
+    assert!(west.access.role_arn.is_some());
+}
+
+#[test]
+fn network_acls_before_a_sql_fence_are_warned_of() {
+    let by_acl =
+        "  - {name: cut, aws: {networkAcls: [{region: east, ids: [acl-1]}, {region: west, ids: [acl-2]}]}}\n";
+    let (before, after) = RDS.split_once("  - {name: deny-logins").expect("a fence");
+    let warned = |text: &str| {
+        let converted = convert_aws(text).expect("a good policy");
+        converted.warnings.iter().any(|warning| warning.message.contains("before a sql fence"))
+    };
+    assert!(warned(&format!("{before}{by_acl}  - {{name: deny-logins{after}")));
+    let (fence, rest) = after.split_once('\n').expect("a line");
+    assert!(!warned(&format!("{before}  - {{name: deny-logins{fence}\n{by_acl}{rest}")));
 }

@@ -6,15 +6,23 @@
 mod bed;
 
 use bed::{Bed, east, west};
+use muster::api::PolicyStatus;
+use muster::demo::WorldSpec;
 use muster::demo::addresses::{Kind, Place};
 use muster::demo::clients::Pace;
+use muster::demo::controller::Controller;
 use muster::demo::http::{Call, send};
 use muster::demo::nameserver::{RECORD, Server};
+use muster::demo::postgres::view;
 use muster::demo::power::PowerMode;
 use muster::demo::resolver::ask_address;
+use muster::demo::timeline::Timeline;
+use muster_core::journal::OutcomeKind;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(10);
+/// For a whole run, on a busy machine.
+const LONG: Duration = Duration::from_mins(2);
 const SHORT: Duration = Duration::from_millis(400);
 
 /// One client that writes almost without pause.
@@ -36,6 +44,34 @@ async fn a_world_places_orders_and_leaves_no_process_port_or_folder() {
     for address in [front, database] {
         assert!(std::net::TcpStream::connect(address).is_err());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_cloud_aurora_and_route_53_move_the_shop_when_us_east_1_is_lost() {
+    let bed = Bed::new();
+    let in_cloud = |spec: &mut WorldSpec| (spec.cloud, spec.controller) = (true, true);
+    let world = bed.try_world(in_cloud).await.unwrap();
+    let controller = Controller::of(&world).await.unwrap();
+    controller.wait_ready(&east(), LONG).await.unwrap();
+    let customers = world.write_outside(Pace::default());
+    customers.wait_for(5, SOON).await.unwrap();
+    world.kill(&east());
+    let run = controller.follow_run(None, LONG, &Timeline::quiet()).await.unwrap();
+    assert_eq!(run.outcome, Some(OutcomeKind::Succeeded), "{}", run.message);
+    let names = world.addresses().path(&Place::Outside, &Place::NameServer, Kind::Dns);
+    let answer = ask_address(names, RECORD, SOON).await.unwrap();
+    assert_eq!(answer.address, world.front(&west()).ip());
+    customers.wait_for(5, SOON).await.unwrap();
+    // Aurora builds the old writer again, once its region is back.
+    world.repair(&east());
+    let follows = |status: &PolicyStatus| match status.journal.state.outcasts.get(&east()) {
+        Some(outcast) => Err(outcast.message.clone()),
+        None => Ok(()),
+    };
+    controller.wait_until(LONG, follows).await.unwrap();
+    assert!(view(&world.admin(&east()).await.unwrap()).await.unwrap().streaming);
+    world.stop().await.unwrap();
+    assert_eq!(bed.processes(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

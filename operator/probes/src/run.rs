@@ -47,6 +47,8 @@ impl Side {
 pub(crate) struct Sides {
     on: On,
     heartbeat: bool,
+    /// A standby is asked by another name.
+    elsewhere: bool,
 }
 
 impl Sides {
@@ -59,9 +61,10 @@ impl Sides {
         }
     }
 
-    /// Whether a change of sides ends what is under way. A heartbeat writes on one side and reads on the other.
+    /// Whether a change of sides ends what is under way. A heartbeat writes on one side and reads on the other, and a name may
+    /// lead nowhere on one of them.
     pub(crate) fn differ(self, old: Side, new: Side) -> bool {
-        self.applies(old) != self.applies(new) || (self.heartbeat && old != new)
+        self.applies(old) != self.applies(new) || ((self.heartbeat || self.elsewhere) && old != new)
     }
 }
 
@@ -173,7 +176,9 @@ impl Probe {
 
     /// On which sides it runs.
     pub(crate) fn sides(&self) -> Sides {
-        Sides { on: self.spec.on, heartbeat: matches!(self.work, Work::Heartbeat(_)) }
+        let heartbeat = matches!(self.work, Work::Heartbeat(_));
+        let elsewhere = matches!(&self.work, Work::Sql(sql) if sql.has_reader());
+        Sides { on: self.spec.on, heartbeat, elsewhere }
     }
 
     /// One run, at most as long as the probe's timeout.

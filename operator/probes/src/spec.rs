@@ -177,6 +177,8 @@ pub struct PgTarget {
     pub tls: PgTls,
     /// Host and port by region.
     pub nodes: BTreeMap<RegionName, (String, u16)>,
+    /// Host and port by region, where a standby answers by another name than what takes writes.
+    pub readers: BTreeMap<RegionName, (String, u16)>,
 }
 
 /// How a database connection is encrypted.

@@ -49,12 +49,17 @@ impl OpCtx {
         self.not_after.saturating_duration_since(Instant::now())
     }
 
+    /// Whether this process still holds its lease, with a margin.
+    pub(crate) fn may_send(&self) -> bool {
+        self.guard.may_send()
+    }
+
     /// Runs the request that changes the target: checks the lease right before, and reports that it has left as
     /// soon as it is on its way (or answered). Everything before it (connecting, signing) belongs outside.
     pub async fn send<F: Future>(&self, request: F) -> Result<F::Output, LeaseLost> {
         /// Long enough for a request to leave through a local socket, short beside any deadline.
         const LEAVES_WITHIN: Duration = Duration::from_millis(5);
-        if !self.guard.may_send() {
+        if !self.may_send() {
             return Err(LeaseLost);
         }
         let mut request = std::pin::pin!(request);

@@ -14,6 +14,7 @@ mod ctx;
 pub mod dns;
 pub mod hook;
 pub mod kubernetes;
+pub mod network_acl;
 mod owners;
 pub mod postgres;
 pub mod rds_replica;
@@ -30,6 +31,7 @@ use muster_core::facts::{
     ComputeFacts, DataFacts, ErrorClass, FenceFacts, LossFacts, Outcome, Seen, TrafficFacts,
 };
 use muster_core::ids::RegionName;
+use muster_core::time::Wall;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -63,7 +65,17 @@ pub trait DataControl: Send + Sync + Debug {
         let why = format!("this engine has no switchover of its own ({from} to {to})");
         Outcome::Failed(ErrorClass::Invalid, why)
     }
-    /// Makes the old primary in `region` a standby of `follow`, through the user's hook.
+    /// Keeps what the engine saved, not before `since`, of the old primary in `region` when a failover left it. Only engines
+    /// whose items save it are asked, in a run never.
+    async fn keep_old_data(&self, region: &RegionName, since: Wall, ctx: &OpCtx) -> Outcome {
+        let _ = (since, ctx);
+        Outcome::Failed(
+            ErrorClass::Invalid,
+            format!("this engine saves nothing of the old primary in {region}"),
+        )
+    }
+    /// Makes the old primary in `region` a standby of `follow`: through the user's hook, or, where the engine's control plane can
+    /// only make another one in its place, step by step. Asked again it goes on from what it finds.
     async fn rejoin(&self, region: &RegionName, follow: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Reads the old primary's log after the fork and counts what the new one does not have. Only before rejoin.
     async fn read_loss(

@@ -6,7 +6,7 @@ use crate::faults::{Fault, FaultId};
 use crate::http;
 use crate::name::DomainName;
 use crate::rds;
-use crate::route53::{BatchErrorForm, answer_question};
+use crate::route53::{BatchErrorForm, FailoverRecord, ObjectCheck, answer_question};
 use crate::shared::Shared;
 use jiff::Timestamp;
 use std::io;
@@ -91,6 +91,11 @@ impl FakeAws {
         Ok(Zone { id, servers })
     }
 
+    /// Starts one more name server of a zone, by UDP and by TCP, at this address of this machine.
+    pub async fn add_server(&self, zone: &Zone, address: SocketAddr) -> io::Result<()> {
+        self.inner.name_servers.start_at(address, self.answering_for(&zone.id)).await
+    }
+
     fn answering_for(&self, zone: &str) -> Answering {
         let (route53, zone) = (Arc::clone(&self.inner.shared.route53), zone.to_owned());
         Arc::new(move |question: &[u8], transport: Transport| {
@@ -109,6 +114,24 @@ impl FakeAws {
         put.expect("a record is put into a zone that was created");
     }
 
+    /// Writes one of the two failover records of a name behind the API's back, as `put_record` does; the other one stays.
+    ///
+    /// # Panics
+    /// If there is no such zone, or `record` has no domain name.
+    pub fn put_failover_record(&self, zone: &str, record: &FailoverRecord<'_>) {
+        let put = self.inner.shared.route53.put_failover(zone, record);
+        put.expect("a record is put at a domain name, into a zone that was created");
+    }
+
+    /// The value of a name's PRIMARY record as the API lists it: what is answered when every health check is well.
+    ///
+    /// # Panics
+    /// If `name` is no domain name.
+    pub fn primary_value(&self, zone: &str, name: &str) -> Option<String> {
+        let name = DomainName::parse(name).expect("a record is looked for at a domain name");
+        self.inner.shared.route53.primary_value(zone, &name)
+    }
+
     /// Removes the record sets of this name and type behind the API's back, at once.
     ///
     /// # Panics
@@ -122,6 +145,12 @@ impl FakeAws {
     /// Chooses the form of `InvalidChangeBatch` errors.
     pub fn set_batch_error_form(&self, form: BatchErrorForm) {
         self.inner.shared.route53.set_batch_error_form(form);
+    }
+
+    /// From now on a PRIMARY set of a failover pair may be written without a health check, **which Route 53 refuses**
+    /// (kubernetes-sigs/external-dns#2362). Only for what does not keep to that rule yet.
+    pub fn allow_primaries_without_check(&self) {
+        self.inner.shared.route53.allow_primaries_without_check();
     }
 
     /// What was called since the start, or since it was last cleared, in order of arrival.
@@ -196,6 +225,11 @@ impl FakeAws {
         let allowed = self.inner.shared.s3.allow_anonymous_read(bucket, key);
         allowed.expect("a key is made public in a bucket that was created");
     }
+
+    /// From now on no policy of this account's buckets may be public, as the account's own block of public access has it.
+    pub fn block_public_policies(&self, account: &str) {
+        self.inner.shared.s3.block_public_policies(account);
+    }
 }
 
 /// Health checks of Route 53.
@@ -219,6 +253,34 @@ impl FakeAws {
     /// From now on the S3 of this region answers the checkers again.
     pub fn heal_checkers(&self, region: &str) {
         self.inner.shared.route53.health.heal(region);
+    }
+
+    /// Creates an inverted health check that is well as long as an object of S3 is not there or lacks `text`, and returns
+    /// its id: every checker asks as often as the API allows, and counts one answer.
+    ///
+    /// # Panics
+    /// If the service would refuse it.
+    pub fn create_object_check(&self, account: &str, object: &ObjectCheck<'_>) -> String {
+        let created = self.inner.shared.route53.health.create_object_check(account, object);
+        created.expect("a health check is created that the service takes")
+    }
+
+    /// Creates a health check that is disabled, and so always healthy; the same one for the same reference.
+    ///
+    /// # Panics
+    /// If the service would refuse it.
+    pub fn create_disabled_check(&self, account: &str, reference: &str) -> String {
+        let created = self.inner.shared.route53.health.create_disabled_check(account, reference);
+        created.expect("a health check is created that the service takes")
+    }
+
+    /// Deletes a health check behind the API's back. Its reference can never be used again.
+    ///
+    /// # Panics
+    /// If the account has no such health check.
+    pub fn delete_check(&self, account: &str, check_id: &str) {
+        let deleted = self.inner.shared.route53.health.delete(account, check_id);
+        deleted.expect("a health check is deleted that exists");
     }
 
     /// What the name servers go by now.

@@ -3,7 +3,10 @@
 //! Global databases, clusters and instances are named by their ARNs, which the methods that create them return.
 
 use crate::fake::FakeAws;
-use crate::rds::{FenceVerdict, NewGlobalCluster, NewMember, RdsHappening, RdsMove, RdsPace, Scene};
+use crate::rds::{
+    FenceVerdict, InstanceShape, NewGlobalCluster, NewMember, RdsHappening, RdsMove, RdsPace, Scene,
+};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl FakeAws {
@@ -67,6 +70,38 @@ impl FakeAws {
     pub fn set_instance_status(&self, instance: &str, status: &str) {
         let set = self.arrange_rds(|scene| scene.set_instance_status(instance, status));
         set.expect("a status is that of an instance that was created");
+    }
+
+    /// Gives an instance other settings.
+    ///
+    /// # Panics
+    /// If there is no instance with this ARN.
+    pub fn set_instance_shape(&self, instance: &str, shape: InstanceShape) {
+        let set = self.arrange_rds(|scene| scene.set_instance_shape(instance, shape));
+        set.expect("settings are those of an instance that was created");
+    }
+
+    /// The settings of all instances that an account has in a region, by their names.
+    pub fn instance_shapes(&self, account: &str, region: &str) -> BTreeMap<String, InstanceShape> {
+        self.arrange_rds(|scene| scene.instance_shapes(account, region))
+    }
+
+    /// Takes an instance away at once, as somebody who deleted it.
+    ///
+    /// # Panics
+    /// If there is no instance with this ARN.
+    pub fn remove_instance(&self, instance: &str) {
+        let removed = self.arrange_rds(|scene| scene.remove_instance(instance));
+        removed.expect("an instance that was created is removed");
+    }
+
+    /// Has an instance keep its backups for so many days; 0: it has none.
+    ///
+    /// # Panics
+    /// If there is no instance with this ARN.
+    pub fn set_backups(&self, instance: &str, days: u32) {
+        let set = self.arrange_rds(|scene| scene.set_backups(instance, days));
+        set.expect("backups are those of an instance that was created");
     }
 
     /// Gives a global database another status, as `modifying`.

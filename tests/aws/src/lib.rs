@@ -1,4 +1,4 @@
-//! A stateful fake of AWS at the wire, for tests in which the real AWS SDK talks to it.
+//! A stateful fake of AWS at the wire, for tests and for the demo, in which the real AWS SDK talks to it.
 //!
 //! ```text
 //! SDK ──HTTP──► http ── scope ──► service (route53, rds, ...) ──► state with its history ──► dns ──DNS──► resolver
@@ -6,6 +6,7 @@
 //!             calls, faults             └── who asks, and when     └── put_record: a person in the console
 //!
 //! route53 ── checkers ──► s3 (a marker object), 127.0.0.0/8 ──► health ──► dns
+//! arc ──► health checks of routing controls ──────────────────────┘
 //! ```
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
@@ -13,7 +14,7 @@
 //! word them, because what is tested is how they are understood. Time is the runtime's, and a test can skip some of
 //! it: nothing waits for a change to be in sync.
 //!
-//! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS outside of tests, since
+//! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS where anything matters, since
 //! signatures are **not verified** and who names a known access key is believed; accept what it does not understand,
 //! for a test would then pass on what the real service refuses.
 //!
@@ -21,14 +22,19 @@
 //! `shared::Shared::service`.
 
 mod accounts;
+mod arc;
 mod calls;
 mod clock;
 mod dns;
+mod ec2;
 mod fake;
+mod fake_arc;
+mod fake_ec2;
 mod fake_rds;
 mod faults;
 mod http;
 mod name;
+mod past;
 mod query;
 mod rds;
 mod request;
@@ -39,8 +45,12 @@ mod shared;
 mod sts;
 mod xml;
 
+pub use arc::{RuleKind, SafetyRule};
 pub use calls::Call;
 pub use fake::{FakeAws, Zone};
+pub use fake_ec2::AclEntry;
 pub use faults::{Fault, FaultId, FaultKind};
-pub use rds::{FenceVerdict, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace};
-pub use route53::BatchErrorForm;
+pub use rds::{
+    FenceVerdict, InstanceShape, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace,
+};
+pub use route53::{BatchErrorForm, FailoverRecord, ObjectCheck, WeightedRecord};

@@ -81,7 +81,13 @@ impl Refusal {
             "User: arn:aws:iam::{account}:user/fake is not authorized to perform: {service}:{operation} because no \
              identity-based policy allows the {service}:{operation} action"
         );
-        Self::new(403, "AccessDenied", message)
+        // Some have a word of their own for it.
+        let code = match service {
+            "ec2" => "UnauthorizedOperation",
+            "route53-recovery-cluster" => "AccessDeniedException",
+            _ => "AccessDenied",
+        };
+        Self::new(403, code, message)
     }
 
     pub(crate) fn unknown_operation() -> Self {

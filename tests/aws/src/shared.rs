@@ -1,12 +1,14 @@
 //! What the connections share: the services, and what every one of them needs.
 
 use crate::accounts::Accounts;
+use crate::arc::RoutingControls;
 use crate::calls::CallLog;
 use crate::clock::Clock;
+use crate::ec2::Ec2;
 use crate::faults::Faults;
 use crate::rds::Rds;
 use crate::request::ApiRequest;
-use crate::route53::{HealthChecks, Route53};
+use crate::route53::{HealthChecks, Route53, Watched};
 use crate::s3::S3;
 use crate::service::{NoService, Service};
 use crate::sts::Sts;
@@ -21,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) calls: CallLog,
     pub(crate) faults: Faults,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) arc: Arc<RoutingControls>,
+    pub(crate) ec2: Ec2,
     pub(crate) rds: Arc<Rds>,
     pub(crate) route53: Arc<Route53>,
     pub(crate) s3: Arc<S3>,
@@ -35,10 +39,14 @@ impl Shared {
         let clock = Arc::new(Clock::start());
         let accounts = Arc::new(Accounts::default());
         let s3 = Arc::new(S3::new(Arc::clone(&clock)));
-        let health = Arc::new(HealthChecks::new(Arc::clone(&s3), ended.clone()));
+        let arc = Arc::new(RoutingControls::new(Arc::clone(&clock)));
+        let seen = Watched { s3: Arc::clone(&s3), controls: Arc::clone(&arc) };
+        let health = Arc::new(HealthChecks::new(Arc::clone(&clock), seen, ended.clone()));
         Self {
+            arc,
             calls: CallLog::default(),
             faults: Faults::default(),
+            ec2: Ec2::new(Arc::clone(&clock)),
             rds: Arc::new(Rds::new(Arc::clone(&clock))),
             route53: Arc::new(Route53::new(Arc::clone(&clock), health)),
             s3,
@@ -59,8 +67,10 @@ impl Shared {
     /// The service of this name in a credential scope.
     fn service(&self, name: &str) -> &dyn Service {
         match name {
+            "ec2" => &self.ec2,
             "rds" => &*self.rds,
             "route53" => &*self.route53,
+            "route53-recovery-cluster" => &*self.arc,
             "s3" => &*self.s3,
             "sts" => &self.sts,
             _ => &NoService,

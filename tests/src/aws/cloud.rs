@@ -1,7 +1,7 @@
-//! The control planes: a fake of AWS with a global database, a hosted zone, two buckets and their health checks, as a person
-//! sets them up.
+//! The control planes: a fake of AWS with a global database, an instance and its read replica, a hosted zone, two buckets and
+//! their health checks, as a person sets them up.
 
-use super::region::{Parts, Region};
+use super::region::Region;
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -10,7 +10,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use muster::demo::resolver::ask_address;
-use muster_aws_fake::{Call, FakeAws, Fault, FaultId, NewGlobalCluster, NewMember, RdsPace, Zone};
+use muster_aws_fake::{
+    Call, FailoverRecord, FakeAws, Fault, FaultId, NewGlobalCluster, NewMember, ObjectCheck, RdsPace, Zone,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +26,7 @@ const HOME_ACCOUNT: &str = "999988887777";
 /// What the suite signs with.
 const OWN_KEY: &str = "AKIDSUITE";
 /// Everything stands in this account.
-const ACCOUNT: &str = "111122223333";
+pub(super) const ACCOUNT: &str = "111122223333";
 /// The role in it that Muster assumes.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/muster";
 pub(super) const ZONE: &str = "example.com";
@@ -38,7 +40,6 @@ const INSYNC: Duration = Duration::from_millis(300);
 const CHECKER_PACE: Duration = Duration::from_millis(50);
 /// For the fake, or one of its name servers, to answer.
 const ANSWER: Duration = Duration::from_secs(3);
-const XML: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
 /// How long the databases' operations take, unless a trouble says otherwise.
 pub(super) fn usual_pace() -> RdsPace {
@@ -49,6 +50,13 @@ pub(super) fn usual_pace() -> RdsPace {
         cancelling: Duration::from_millis(300),
         endpoint: Duration::from_millis(100),
         snapshot: Duration::from_millis(500),
+        promote: Duration::from_millis(400),
+        reboot: Duration::from_millis(300),
+        backup: Duration::from_millis(400),
+        // Shorter than any pause between two attempts: the second one finds the name free.
+        rename: Duration::from_millis(50),
+        create: Duration::from_millis(500),
+        delete: Duration::from_millis(300),
         ..RdsPace::default()
     }
 }
@@ -60,18 +68,20 @@ pub(super) struct Cloud {
     pub(super) global: NewGlobalCluster,
     /// By the region whose marker they watch.
     checks: BTreeMap<Region, String>,
+    /// The health check that pins the name.
+    pub(super) pin: String,
     /// What stands until it is taken away together.
     troubles: Mutex<Vec<FaultId>>,
     outage: Mutex<Vec<FaultId>>,
 }
 
 /// A request as any tool sends it.
-struct Ask<'a> {
-    method: &'a str,
-    path: &'a str,
-    service: &'a str,
-    region: &'a str,
-    body: String,
+pub(super) struct Ask<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) service: &'a str,
+    pub(super) region: &'a str,
+    pub(super) body: String,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,48 +101,29 @@ impl Cloud {
         aws.set_rds_pace(usual_pace());
         let zone = aws.create_zone(ACCOUNT, ZONE, INSYNC).await.context("failed to create the zone")?;
         let global = aws.create_global_cluster(ACCOUNT, GLOBAL, &Region::ALL.map(member));
+        let primary = aws.create_instance(ACCOUNT, Region::East.aws(), &instance(Region::East));
+        aws.create_read_replica(&primary, Region::West.aws(), &instance(Region::West));
         let (troubles, outage) = (Mutex::default(), Mutex::default());
-        let mut cloud = Self { aws, zone, global, checks: BTreeMap::new(), troubles, outage };
+        let pin = aws.create_disabled_check(ACCOUNT, "pin");
+        let mut cloud = Self { aws, zone, global, checks: BTreeMap::new(), pin, troubles, outage };
         for region in Region::ALL {
             cloud.aws.create_bucket(ACCOUNT, &bucket(region), region.aws());
             cloud.aws.allow_anonymous_read(&bucket(region), MARKER);
-            let check = cloud.create_check(region).await?;
-            cloud.checks.insert(region, check);
+            let (bucket, text) = (bucket(region), format!("muster-on-{MARKER_SECRET}"));
+            let object = ObjectCheck { bucket: &bucket, region: region.aws(), key: MARKER, text: &text };
+            cloud.checks.insert(region, cloud.aws.create_object_check(ACCOUNT, &object));
         }
-        let watches = cloud.check(Region::West).to_owned();
-        cloud.create_record(Region::East, "PRIMARY", Some(&watches)).await?;
-        cloud.create_record(Region::West, "SECONDARY", None).await?;
+        cloud.put_record(Region::East, Some(cloud.check(Region::West)));
+        cloud.put_record(Region::West, None);
         Ok(cloud)
     }
 
-    async fn create_check(&self, region: Region) -> anyhow::Result<String> {
-        let host = format!("{}.s3.{}.amazonaws.com", bucket(region), region.aws());
-        let body = format!(
-            "<CreateHealthCheckRequest xmlns=\"{XML}\"><CallerReference>{}</CallerReference><HealthCheckConfig>\
-             <Type>HTTPS_STR_MATCH</Type><FullyQualifiedDomainName>{host}</FullyQualifiedDomainName>\
-             <ResourcePath>/{MARKER}</ResourcePath><SearchString>muster-on-{MARKER_SECRET}</SearchString>\
-             <RequestInterval>10</RequestInterval><FailureThreshold>1</FailureThreshold><Inverted>true</Inverted>\
-             </HealthCheckConfig></CreateHealthCheckRequest>",
-            region.name()
-        );
-        let created = self.ask(route53("POST", "/2013-04-01/healthcheck", body)).await?;
-        let id = texts(&created, "Id").into_iter().next();
-        id.map(str::to_owned).context("a health check without an id")
-    }
-
-    async fn create_record(&self, region: Region, role: &str, check: Option<&str>) -> anyhow::Result<()> {
-        let check = check.map(|id| format!("<HealthCheckId>{id}</HealthCheckId>")).unwrap_or_default();
-        let body = format!(
-            "<ChangeResourceRecordSetsRequest xmlns=\"{XML}\"><ChangeBatch><Changes><Change><Action>CREATE</Action>\
-             <ResourceRecordSet><Name>{NAME}.</Name><Type>A</Type><SetIdentifier>{}</SetIdentifier>\
-             <Failover>{role}</Failover>{check}<TTL>1</TTL><ResourceRecords><ResourceRecord><Value>{}</Value>\
-             </ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes></ChangeBatch>\
-             </ChangeResourceRecordSetsRequest>",
-            region.aws(),
-            region.front()
-        );
-        self.ask(route53("POST", &format!("/2013-04-01/hostedzone/{}/rrset", self.zone.id), body)).await?;
-        Ok(())
+    /// The primary one, if it has a health check.
+    fn put_record(&self, region: Region, health_check: Option<&str>) {
+        let (identifier, address) = (region.aws(), region.front());
+        let is_primary = health_check.is_some();
+        let record = FailoverRecord { name: NAME, identifier, is_primary, address, ttl: 1, health_check };
+        self.aws.put_failover_record(&self.zone.id, &record);
     }
 
     /// The health check that watches this region's marker.
@@ -199,32 +190,8 @@ impl Cloud {
         Region::ALL.into_iter().filter(|region| !self.aws.health(self.check(*region))).collect()
     }
 
-    /// Who takes the writes, as RDS says.
-    pub(super) async fn writer(&self) -> anyhow::Result<Option<Region>> {
-        let action = "Action=DescribeGlobalClusters&Version=2014-10-31";
-        let body = format!("{action}&GlobalClusterIdentifier={GLOBAL}");
-        let region = Region::West.aws();
-        let told = self.ask(Ask { method: "POST", path: "/", service: "rds", region, body }).await?;
-        let members = texts(&told, "GlobalClusterMember");
-        let writers: Vec<&str> = members
-            .into_iter()
-            .filter(|member| texts(member, "IsWriter") == ["true"])
-            .flat_map(|member| texts(member, "DBClusterArn"))
-            .collect();
-        Ok(Region::ALL.into_iter().find(|region| writers == [self.cluster(*region)]))
-    }
-
-    /// Asks RDS for a switchover, as a person's own tool does.
-    pub(super) async fn switch_over(&self, parts: Parts) -> anyhow::Result<()> {
-        let action = "Action=SwitchoverGlobalCluster&Version=2014-10-31";
-        let target = self.cluster(parts.taken);
-        let body = format!("{action}&GlobalClusterIdentifier={GLOBAL}&TargetDbClusterIdentifier={target}");
-        let region = parts.left.aws();
-        self.ask(Ask { method: "POST", path: "/", service: "rds", region, body }).await?;
-        Ok(())
-    }
-
-    async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<String> {
+    /// Asks, and expects to be answered with what was asked for.
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<String> {
         let what = format!("{} {}", ask.service, ask.path);
         let (status, body) = timeout(ANSWER, self.exchange(ask))
             .await
@@ -268,6 +235,11 @@ fn member(region: Region) -> NewMember {
     }
 }
 
+/// The name of a region's instance, whichever it is: one that was promoted, or a replica.
+pub(super) fn instance(region: Region) -> String {
+    format!("reports-{}", region.name())
+}
+
 /// The bucket of a region's marker.
 pub(super) fn bucket(region: Region) -> String {
     format!("muster-shop-{}", region.name())
@@ -278,7 +250,7 @@ fn route53<'a>(method: &'a str, path: &'a str, body: String) -> Ask<'a> {
 }
 
 /// The texts of all elements with this tag.
-fn texts<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
+pub(super) fn texts<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
     let after_open = xml.split(open.as_str()).skip(1);
     after_open.filter_map(|rest| rest.split_once(close.as_str())).map(|(text, _)| text).collect()

@@ -1,8 +1,11 @@
-//! The data plane of the global database: a real pair of PostgreSQL that does what the fake of RDS says has happened.
+//! The data plane of one item: a real pair of PostgreSQL that does what the fake of RDS says has happened.
 //!
 //! ```text
-//! Demoted   the server stops in order: its standby has received everything by then
-//! Promoted  pg_promote; the other server is copied anew from it and follows, unless its region is lost
+//! global database  Demoted     the server stops in order: its standby has received everything by then
+//!                  Promoted    pg_promote; the other server is copied anew from it and follows, unless its region is lost
+//! instances        Promoted    pg_promote; the other server stays as it was, and takes writes if nobody keeps it from that
+//!                  Renamed     the server ends: nothing answers at the endpoint of the old name
+//!                  Replicates  the server is copied anew from the other one, and follows
 //! ```
 //! What this module must never do: make a server writable that the fake did not say to promote.
 
@@ -10,7 +13,7 @@ use super::region::Region;
 use anyhow::{Context, bail};
 use muster::demo::postgres::{Login, connect};
 use muster_aws_fake::{FakeAws, RdsEffect, RdsHappening};
-use muster_providers::testing::postgres::{DATABASE, Pair, Server, program};
+use muster_providers::testing::postgres::{APPLICATION, DATABASE, Pair, Server, program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_util::task::AbortOnDropHandle;
 
 /// For a server to end by itself.
@@ -31,8 +35,33 @@ const LOOK: Duration = Duration::from_millis(20);
 /// For a session.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// What the two servers are to RDS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Engine {
+    /// The clusters of a global database of Aurora.
+    Global,
+    /// An instance and its read replica.
+    Replica,
+}
+
+impl Engine {
+    fn is_about(self, happening: &RdsHappening) -> bool {
+        happening.arn.contains(":db:") == (self == Self::Replica)
+    }
+
+    /// Set up by whom the engine has for it: Aurora is asked for nothing that takes more than any owner may.
+    async fn start_pair(self) -> std::io::Result<Pair> {
+        let names = Region::ALL.map(Region::name);
+        match self {
+            Self::Global => Pair::start(&names, "").await,
+            Self::Replica => Pair::start_managed(&names, "").await,
+        }
+    }
+}
+
 /// The pair.
 pub(super) struct Databases {
+    engine: Engine,
     pair: tokio::sync::Mutex<Pair>,
     ports: BTreeMap<Region, u16>,
     lost: Mutex<BTreeSet<Region>>,
@@ -46,11 +75,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Databases {
     /// Starts the pair; east takes the writes.
-    pub(super) async fn start() -> anyhow::Result<Arc<Self>> {
-        let names = Region::ALL.map(Region::name);
-        let pair = Pair::start(&names, "").await.context("failed to start the databases")?;
+    pub(super) async fn start(engine: Engine) -> anyhow::Result<Arc<Self>> {
+        let pair = engine.start_pair().await.context("failed to start the databases")?;
         let ports = Region::ALL.into_iter().map(|region| (region, pair.server(region.name()).port)).collect();
         Ok(Arc::new(Self {
+            engine,
             pair: tokio::sync::Mutex::new(pair),
             ports,
             lost: Mutex::default(),
@@ -71,11 +100,17 @@ impl Databases {
 
     async fn keep_up(self: Arc<Self>, mut happenings: UnboundedReceiver<RdsHappening>) {
         while let Some(happening) = happenings.recv().await {
-            let Some(region) = Region::by_aws(&happening.region) else { continue };
-            let done = match happening.effect {
-                RdsEffect::Demoted => self.demote(region).await,
-                RdsEffect::Promoted => self.promote(region).await,
-                RdsEffect::Stopped | RdsEffect::Started | RdsEffect::Replicates => Ok(()),
+            let region = Region::by_aws(&happening.region).filter(|_| self.engine.is_about(&happening));
+            let Some(region) = region else { continue };
+            let done = match (self.engine, happening.effect) {
+                (Engine::Global, RdsEffect::Demoted) => self.demote(region).await,
+                (_, RdsEffect::Promoted) => self.promote(region).await,
+                (Engine::Replica, RdsEffect::Replicates) => self.follow(region).await,
+                (Engine::Replica, RdsEffect::Renamed) => {
+                    self.retire(region).await;
+                    Ok(())
+                }
+                _ => Ok(()),
             };
             if let Err(error) = done {
                 let problem = format!("{:?} in {}: {error:#}", happening.effect, region.name());
@@ -94,7 +129,10 @@ impl Databases {
     async fn promote(&self, region: Region) -> anyhow::Result<()> {
         self.promotions.fetch_add(1, Ordering::Relaxed);
         self.make_writer(region).await?;
-        self.follow(region.other()).await
+        match self.engine {
+            Engine::Global => self.follow(region.other()).await,
+            Engine::Replica => Ok(()),
+        }
     }
 
     /// Promotes a server, whoever else is writable.
@@ -133,12 +171,19 @@ impl Databases {
         drop(pair);
     }
 
-    /// Lets a lost region's server come back: as a standby, if the other one takes writes by now.
+    /// Takes away a server whose endpoint has another name from now on.
+    async fn retire(&self, region: Region) {
+        end(self.pair.lock().await.server_mut(region.name()), Signal::SIGQUIT).await;
+    }
+
+    /// Lets a lost region's server come back: as Aurora has it a standby, if the other one takes writes by now, and else as
+    /// it was.
     pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
         locked(&self.lost).remove(&region);
         let mut pair = self.pair.lock().await;
-        let writes = pair.server(region.other().name()).value("select pg_is_in_recovery()").await? == "f";
-        if !writes {
+        let is_rebuilt = self.engine == Engine::Global
+            && pair.server(region.other().name()).value("select pg_is_in_recovery()").await? == "f";
+        if !is_rebuilt {
             let server = pair.server_mut(region.name());
             if server.postmaster().is_none() {
                 server.start().await.context("failed to start what was there")?;
@@ -149,7 +194,7 @@ impl Databases {
         self.follow(region).await
     }
 
-    /// How often the fake said that a member was promoted.
+    /// How often the fake said that one of them was promoted.
     pub(super) fn promotions(&self) -> usize {
         self.promotions.load(Ordering::Relaxed)
     }
@@ -170,6 +215,21 @@ impl Databases {
         let login = Login { user: "postgres", password: "", database: DATABASE };
         connect(self.address(region), &login, CONNECT).await
     }
+
+    /// The application's session; `None`: its role may not log in.
+    pub(super) async fn application(&self, region: Region) -> anyhow::Result<Option<Client>> {
+        let login = Login { user: APPLICATION, password: APPLICATION, database: DATABASE };
+        match connect(self.address(region), &login, CONNECT).await {
+            Ok(session) => Ok(Some(session)),
+            Err(error) if is_kept_out(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_kept_out(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    code == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
 /// Ends a server, by force if it does not end by itself.

@@ -6,19 +6,47 @@ use std::fmt;
 
 const SWITCHOVER: &str = "SwitchoverGlobalCluster";
 const FAILOVER: &str = "FailoverGlobalCluster";
+const PROMOTE: &str = "PromoteReadReplica";
+const COPY: &str = "CopyDBClusterSnapshot";
+const RENAME: &str = "ModifyDBInstance";
+const CREATE: &str = "CreateDBInstanceReadReplica";
 const TAKEN: u16 = 200;
+
+/// What RDS promoted, as it says itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Promotions {
+    /// Of the global database.
+    pub(super) members: usize,
+    pub(super) replicas: usize,
+}
+
+impl Promotions {
+    pub(super) const ONE_OF_EACH: Self = Self { members: 1, replicas: 1 };
+
+    /// Since that was counted.
+    pub(super) const fn since(self, before: Self) -> Self {
+        Self { members: self.members - before.members, replicas: self.replicas - before.replicas }
+    }
+}
 
 /// Numbers of one run, and of all that follows it until everything is calm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Effects {
-    /// Members that RDS promoted.
-    pub(super) promotions: usize,
+    pub(super) promotions: Promotions,
     /// Switchovers that RDS took, as the caller was told.
     pub(super) switchovers: usize,
     /// Failovers that RDS took, as the caller was told.
     pub(super) failovers: usize,
+    /// Promotions of the replica that RDS took, as the caller was told.
+    pub(super) promoted: usize,
+    /// Other names for old primaries that RDS took, as the caller was told.
+    pub(super) renamed: usize,
+    /// Replicas that RDS took to make, as the caller was told.
+    pub(super) created: usize,
     /// Batches of records that Route 53 took, as the caller was told.
     pub(super) swaps: usize,
+    /// Copies of what RDS saved of an old primary, as the caller was told.
+    copies: usize,
     /// Objects that S3 took: more of them are harmless, since each stands on what was read.
     markers: usize,
     /// Changes that were asked for in vain, or whose answer was lost.
@@ -26,7 +54,7 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn count(calls: &[Call], promotions: usize) -> Self {
+    pub(super) fn count(calls: &[Call], promotions: Promotions) -> Self {
         let taken = |operation: &str| {
             calls.iter().filter(|call| call.operation == operation && call.status == TAKEN).count()
         };
@@ -34,32 +62,50 @@ impl Effects {
             promotions,
             switchovers: taken(SWITCHOVER),
             failovers: taken(FAILOVER),
+            promoted: taken(PROMOTE),
+            renamed: taken(RENAME),
+            created: taken(CREATE),
             swaps: taken("ChangeResourceRecordSets"),
+            copies: taken(COPY),
             markers: taken("PutObject"),
             in_vain: calls.iter().filter(|call| call.is_mutation && call.status != TAKEN).count(),
         }
     }
 
     /// What a run takes that nothing disturbs.
-    pub(super) const fn of_undisturbed(kind: RunKind) -> Self {
+    pub(super) fn of_undisturbed(kind: RunKind) -> Self {
         let (switchovers, failovers) = if kind.is_planned() { (1, 0) } else { (0, 1) };
-        Self { promotions: 1, switchovers, failovers, swaps: 1, markers: 0, in_vain: 0 }
+        let promotions = Promotions::ONE_OF_EACH;
+        let once = Self { promotions, promoted: 1, renamed: 1, created: 1, swaps: 1, ..Self::default() };
+        Self { switchovers, failovers, copies: failovers, ..once }
     }
 
-    const fn compared(&self) -> [(&'static str, usize); 4] {
+    /// The same where the process was ended while the name settled: before the last marker goes off, the next process writes
+    /// the same records anew, since an older batch that got stuck could land otherwise.
+    pub(super) const fn and_a_touch(self) -> Self {
+        Self { swaps: self.swaps + 1, ..self }
+    }
+
+    const fn compared(&self) -> [(&'static str, usize); 9] {
         [
-            ("promotions by RDS", self.promotions),
+            ("members that RDS promoted", self.promotions.members),
+            ("replicas that RDS promoted", self.promotions.replicas),
             (SWITCHOVER, self.switchovers),
             (FAILOVER, self.failovers),
+            (PROMOTE, self.promoted),
+            (RENAME, self.renamed),
+            (CREATE, self.created),
             ("swaps of the records", self.swaps),
+            (COPY, self.copies),
         ]
     }
 
     /// What took effect more often than in `expected`. Where the region that was left is silent while the name is settled, its
-    /// bucket among the rest, the records are written once more: pinned first, and given their check back later.
+    /// bucket among the rest, the records are written once more: pinned first, and given their check back later. What an earlier
+    /// failover left may be copied late.
     pub(super) fn extra(&self, expected: &Self) -> Vec<String> {
         let swaps = expected.swaps + expected.failovers;
-        self.compare(&Self { swaps, ..*expected }, |now, then| now > then)
+        self.compare(&Self { swaps, copies: 1, ..*expected }, |now, then| now > then)
     }
 
     /// What took effect less often than in `expected`: an answer that was lost counts for nothing here.
@@ -101,8 +147,9 @@ mod tests {
 
     #[test]
     fn only_what_was_taken_counts_as_an_effect() {
-        let calls = [call(SWITCHOVER, 200), call(SWITCHOVER, 400), call("ChangeResourceRecordSets", 0)];
-        let effects = Effects::count(&calls, 1);
+        let calls = [SWITCHOVER, PROMOTE, RENAME, CREATE].map(|operation| call(operation, 200));
+        let calls = [&calls[..], &[call(PROMOTE, 400), call("ChangeResourceRecordSets", 0)]].concat();
+        let effects = Effects::count(&calls, Promotions::ONE_OF_EACH);
         let expected = Effects::of_undisturbed(RunKind::Switchover);
         assert_eq!(effects.extra(&expected), [""; 0]);
         assert_eq!(effects.missing(&expected), ["swaps of the records: 0 instead of 1"]);
@@ -112,15 +159,38 @@ mod tests {
     #[test]
     fn only_a_failover_may_write_the_records_twice() {
         let calls = [call("ChangeResourceRecordSets", 200), call("ChangeResourceRecordSets", 200)];
-        let extra = |kind| Effects::count(&calls, 1).extra(&Effects::of_undisturbed(kind));
+        let extra =
+            |kind| Effects::count(&calls, Promotions::ONE_OF_EACH).extra(&Effects::of_undisturbed(kind));
         assert_eq!(extra(RunKind::Failover), [""; 0]);
         assert_eq!(extra(RunKind::Switchover), ["swaps of the records: 2 instead of 1"]);
     }
 
     #[test]
-    fn a_second_promotion_is_one_too_many() {
-        let effects = Effects::count(&[call(FAILOVER, 200)], 2);
+    fn the_next_process_may_write_settling_records_once_more() {
+        let expected = Effects::of_undisturbed(RunKind::Switchover).and_a_touch();
+        let calls = |count| vec![call("ChangeResourceRecordSets", 200); count];
+        let extra = |count| Effects::count(&calls(count), Promotions::ONE_OF_EACH).extra(&expected);
+        assert_eq!(extra(2), [""; 0]);
+        assert_eq!(extra(3), ["swaps of the records: 3 instead of 2"]);
+    }
+
+    #[test]
+    fn a_second_rebuild_is_one_too_many() {
+        let calls = [RENAME, CREATE, CREATE].map(|operation| call(operation, 200));
+        let effects = Effects::count(&calls, Promotions::ONE_OF_EACH);
         let extra = effects.extra(&Effects::of_undisturbed(RunKind::Failover));
-        assert_eq!(extra, ["promotions by RDS: 2 instead of 1"]);
+        assert_eq!(extra, ["CreateDBInstanceReadReplica: 2 instead of 1"]);
+    }
+
+    #[test]
+    fn a_second_promotion_is_one_too_many() {
+        let extra = |promotions| {
+            let effects = Effects::count(&[call(FAILOVER, 200)], promotions);
+            effects.extra(&Effects::of_undisturbed(RunKind::Failover))
+        };
+        let members = Promotions { members: 2, ..Promotions::ONE_OF_EACH };
+        assert_eq!(extra(members), ["members that RDS promoted: 2 instead of 1"]);
+        let replicas = Promotions { replicas: 2, ..Promotions::ONE_OF_EACH };
+        assert_eq!(extra(replicas), ["replicas that RDS promoted: 2 instead of 1"]);
     }
 }

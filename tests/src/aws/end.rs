@@ -1,13 +1,21 @@
 //! How a run ended, told by the regions' parts: as the targets show it, and as the journal says.
 
-use super::cloud::Cloud;
+use super::cloud::{Cloud, instance};
+use super::control::Under;
 use super::databases::Databases;
+use super::items::Items;
 use super::region::{Parts, Region};
 use muster::demo::postgres::view;
 use muster_core::ids::RegionName;
 use muster_core::journal::{Journal, Run, RunKind};
 use std::fmt;
 
+/// What is told of the global database.
+pub(super) const MEMBERS: &[&str] = &["left", "taken", "writer by RDS"];
+/// What is told of the instance and its replica.
+pub(super) const REPLICAS: &[&str] =
+    &["left of the replicas", "taken of the replicas", "left by RDS", "taken by RDS"];
+const WRITE: &str = "insert into notes (item) values ('end'); delete from notes where item = 'end'";
 /// What does not answer.
 const SILENT: &str = "silent";
 
@@ -17,7 +25,7 @@ pub(super) struct End(Vec<(&'static str, String)>);
 
 impl End {
     /// As it has to be, whatever was in the way.
-    pub(super) fn wanted(kind: RunKind) -> Self {
+    pub(super) fn wanted(under: Under, kind: RunKind) -> Self {
         let mut all = Self::targets_wanted();
         all.extend([
             ("kind", format!("{kind:?}")),
@@ -31,14 +39,24 @@ impl End {
         if kind == RunKind::Failover {
             all.push(("recovery time", "measured".to_owned()));
         }
-        Self(all)
+        Self(all).and(under.wanted_objects(kind))
+    }
+
+    /// The same, with this to be compared too.
+    pub(super) fn and(mut self, more: Vec<(&'static str, String)>) -> Self {
+        self.0.extend(more);
+        self
     }
 
     fn targets_wanted() -> Vec<(&'static str, String)> {
         [
             ("left", "streaming standby"),
             ("taken", "writer"),
+            ("left of the replicas", "streaming standby"),
+            ("taken of the replicas", "writer"),
             ("writer by RDS", "taken"),
+            ("left by RDS", "available, a replica of taken"),
+            ("taken by RDS", "available"),
             ("name", "taken taken taken taken"),
             ("name without Muster", "taken"),
         ]
@@ -53,12 +71,12 @@ impl End {
 
     /// Looks at the targets, and takes the journal's word for the rest.
     pub(super) async fn look(
-        (cloud, databases): (&Cloud, &Databases),
+        (cloud, items): (&Cloud, &Items),
         journal: &Journal,
         run: &Run,
         parts: Parts,
     ) -> anyhow::Result<Self> {
-        let Self(mut all) = Self::look_at_targets((cloud, databases), parts).await?;
+        let Self(mut all) = Self::look_at_targets((cloud, items), parts).await?;
         let state = &journal.state;
         let names = |regions: &mut dyn Iterator<Item = &RegionName>| {
             regions.map(|region| parts.name_of(region)).collect::<Vec<_>>().join("+")
@@ -80,9 +98,9 @@ impl End {
         Ok(Self(all))
     }
 
-    /// Looks at what was moved: both databases by SQL, RDS, every name server, and the records' roles.
+    /// Looks at what was moved: both databases of each item by SQL, RDS, every name server, and the records' roles.
     pub(super) async fn look_at_targets(
-        (cloud, databases): (&Cloud, &Databases),
+        (cloud, items): (&Cloud, &Items),
         parts: Parts,
     ) -> anyhow::Result<Self> {
         let known = |region: Option<Region>| region.map_or("none", |region| parts.name(region)).to_owned();
@@ -101,12 +119,21 @@ impl End {
             on => format!("held by {} markers", on.len()),
         };
         Ok(Self(vec![
-            ("left", role(databases, parts.left).await),
-            ("taken", role(databases, parts.taken).await),
+            ("left", role(&items.orders, parts.left).await),
+            ("taken", role(&items.orders, parts.taken).await),
+            ("left of the replicas", role(&items.reports, parts.left).await),
+            ("taken of the replicas", role(&items.reports, parts.taken).await),
             ("writer by RDS", known(cloud.writer().await?)),
+            ("left by RDS", instance_by_rds(cloud, parts, parts.left).await?),
+            ("taken by RDS", instance_by_rds(cloud, parts, parts.taken).await?),
             ("name", answers.join(" ")),
             ("name without Muster", settled),
         ]))
+    }
+
+    /// The same, of some of what is told alone.
+    pub(super) fn only(self, names: &[&str]) -> Self {
+        Self(self.0.into_iter().filter(|(what, _)| names.contains(what)).collect())
     }
 
     /// What is not as in `wanted`.
@@ -124,12 +151,25 @@ impl fmt::Display for End {
     }
 }
 
-/// A writer takes a real write.
+/// An instance's status, and what it replicates from.
+async fn instance_by_rds(cloud: &Cloud, parts: Parts, region: Region) -> anyhow::Result<String> {
+    let Some(word) = cloud.instance_word(region, &instance(region)).await? else {
+        return Ok("no such instance".to_owned());
+    };
+    let Some(source) = word.source else { return Ok(word.status) };
+    let known = Region::ALL.into_iter().find(|region| Cloud::instance_arn(*region) == source);
+    let source = known.map_or(source.as_str(), |region| parts.name(region));
+    Ok(format!("{}, a replica of {source}", word.status))
+}
+
+/// A writer takes a real write of the application's.
 async fn role(databases: &Databases, region: Region) -> String {
     let Ok(session) = databases.superuser(region).await else { return SILENT.to_owned() };
     let Ok(seen) = view(&session).await else { return SILENT.to_owned() };
-    let write = "insert into notes (item) values ('end'); delete from notes where item = 'end'";
-    let writes = session.batch_execute(write).await.is_ok();
+    let writes = match databases.application(region).await {
+        Ok(Some(application)) => application.batch_execute(WRITE).await.is_ok(),
+        Ok(None) | Err(_) => false,
+    };
     let role = match (seen.in_recovery, writes, seen.streaming) {
         (false, true, _) => "writer",
         (false, false, _) => "writer that refuses",

@@ -1,16 +1,19 @@
 //! A run from its beginning until everything is calm after it, as a person and their on-call phone would follow it.
 
-use super::programs::{Api, is_ready};
+use super::programs::is_ready;
 use super::region::Parts;
-use super::stage::{CALM, Play, Stage};
+use super::replacing::Replacing;
+use super::stage::{Play, Stage};
 use anyhow::{Context, bail};
 use muster::api::{PolicyStatus, Role};
-use muster_core::journal::{Phase, RunKind};
+use muster_core::journal::{Phase, PolicyState, RunKind};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// For a run, with one restart in it, and a lost request's grace.
 const RUN: Duration = Duration::from_mins(4);
+/// For what follows a run, with an old primary that is made anew in it, and the grace of both its calls if they are lost.
+const AFTERWARDS: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(50);
 /// So long Muster is gone, by the clock of AWS.
 const GONE: Duration = Duration::from_hours(1);
@@ -26,6 +29,8 @@ pub(super) struct Following<'f> {
     /// When the trouble is over.
     relief: Option<Instant>,
     asked: bool,
+    /// What becomes of the old primary once the run is over.
+    replacing: Replacing,
     pub(super) crashed: bool,
     /// What the run said that it waits for.
     reasons: Vec<String>,
@@ -43,6 +48,7 @@ impl<'f> Following<'f> {
             epoch,
             relief: lasts.map(|lasts| Instant::now() + lasts),
             asked: play.kind == RunKind::Failover,
+            replacing: Replacing::after(parts),
             crashed: false,
             reasons: Vec::new(),
             wrong: Vec::new(),
@@ -76,10 +82,10 @@ impl<'f> Following<'f> {
                     }
                 }
                 Ok(status) => {
-                    if self.is_over(&stage.api, &status).await {
+                    if self.is_over(stage, &status).await {
                         is_over = true;
                         self.after_run(stage).await?;
-                        deadline = Instant::now() + CALM;
+                        deadline = Instant::now() + AFTERWARDS;
                     }
                 }
             }
@@ -113,19 +119,19 @@ impl<'f> Following<'f> {
     }
 
     /// Asks for the run, as a person would, and looks for its end.
-    async fn is_over(&mut self, api: &Api, status: &PolicyStatus) -> bool {
+    async fn is_over(&mut self, stage: &Stage, status: &PolicyStatus) -> bool {
         let journal = &status.journal;
         if status.role != Role::Active || status.decision.is_none() {
             "no pass yet".clone_into(&mut self.last);
             return false;
         }
-        if let Some(why) = said_under_way(status).filter(|_| self.must_say_why()) {
+        if let Some(why) = self.words().and_then(|words| said(status, words)) {
             self.note(&format!("waited: {why}"));
         }
         let run = journal.run.as_ref().filter(|run| run.epoch.0 > self.epoch);
         self.asked |= run.is_some() || !journal.requests.is_empty();
         if !self.asked {
-            match api.start_run(self.play.kind, self.parts.taken).await {
+            match stage.control.ask(&stage.api, self.play.kind, self.parts.taken).await {
                 Ok(()) => self.asked = true,
                 Err(error) => self.note(&format!("not begun: {error:#}")),
             }
@@ -133,13 +139,21 @@ impl<'f> Following<'f> {
         }
         let Some(run) = run else {
             self.last = format!("no run: {}", status.summary.message);
+            self.hear_refusal(stage).await;
             return false;
         };
+        if self.play.kind.is_planned()
+            && run.phase == Phase::AwaitingApproval
+            && run.approval.is_none()
+            && let Err(error) = stage.control.agree().await
+        {
+            self.note(&format!("not agreed to: {error:#}"));
+        }
         if matches!(run.phase, Phase::Blocked | Phase::AwaitingApproval) {
             self.note(&format!("waited: {}", run.message));
         }
         self.last = format!("{:?}: {}", run.phase, run.message);
-        if run.phase == Phase::Aborted && self.must_say_why() {
+        if run.phase == Phase::Aborted && self.words().is_some() {
             // It gave up, and said why: the person asks again.
             self.note(&format!("given up: {}", run.message));
             (self.epoch, self.asked) = (run.epoch.0, false);
@@ -148,8 +162,24 @@ impl<'f> Following<'f> {
         run.phase.is_final()
     }
 
-    fn must_say_why(&self) -> bool {
-        self.play.trouble.is_some_and(|trouble| trouble.says_why)
+    /// Where the request came to nothing, the person asks again.
+    async fn hear_refusal(&mut self, stage: &Stage) {
+        if !self.play.kind.is_planned() {
+            return;
+        }
+        match stage.control.refusal().await {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                self.note(&format!("refused: {why}"));
+                self.asked = false;
+            }
+            Err(error) => self.last = format!("the request cannot be read: {error:#}"),
+        }
+    }
+
+    /// What the run has to say while it waits for the end of the trouble.
+    fn words(&self) -> Option<&'static str> {
+        self.play.trouble.and_then(|trouble| trouble.says)
     }
 
     fn note(&mut self, reason: &str) {
@@ -161,8 +191,10 @@ impl<'f> Following<'f> {
 
     /// What the world does once the run is over.
     async fn after_run(&mut self, stage: &mut Stage) -> anyhow::Result<()> {
-        if self.reasons.is_empty() && self.must_say_why() {
-            self.wrong.push("the run did not say what it waited for".to_owned());
+        if let Some(words) = self.words()
+            && !self.reasons.iter().any(|reason| reason.contains(words))
+        {
+            self.wrong.push(format!("the run did not say that it waited for what is {words}"));
         }
         if self.play.hour {
             self.go_for_an_hour(stage).await?;
@@ -191,35 +223,51 @@ impl<'f> Following<'f> {
     /// Everything is as before, by the other region; acknowledges what automation stands still for.
     async fn is_calm(&mut self, stage: &Stage, status: &PolicyStatus) -> anyhow::Result<bool> {
         let (kept, taken) = (&status.journal.state, self.parts.taken);
+        let brought_back = self.bring_back(stage, kept).await;
         if self.relief.is_some() {
             "the trouble still lasts".clone_into(&mut self.last);
         } else if let Some(why) = &kept.needs_ack {
-            let done = stage.api.acknowledge().await;
+            let done = stage.control.acknowledge(&stage.api).await;
             self.last = format!("acknowledging {why}: {done:?}");
             let told = format!("acknowledged: {why}");
             if !self.told.contains(&told) {
                 self.told.push(told);
             }
-        } else if let Some(outcast) = kept.outcasts.values().next() {
-            self.last = format!("not rejoined: {}", outcast.message);
+        } else if let Err(waits) = brought_back {
+            self.last = format!("{waits:#}");
         } else if let Err(missing) = is_ready(status, taken) {
             self.last = missing;
-        } else if stage.is_settled(taken).await? {
-            return Ok(true);
-        } else {
+        } else if self.play.is_undisturbed() && !kept.keeping.is_empty() {
+            "what RDS saved of the old primary is not kept yet".clone_into(&mut self.last);
+        } else if !stage.is_settled(taken).await? {
             "the roles of the records are not swapped yet, or a marker is on".clone_into(&mut self.last);
+        } else if let Some(differs) = stage.control.differs(self.play.kind, self.parts).await? {
+            self.last = differs;
+        } else {
+            return Ok(true);
         }
         Ok(false)
     }
+
+    /// What becomes of the region that was left: Muster replaces its old primary, and a person switches its application on once
+    /// it has rejoined. An error says what they wait for.
+    async fn bring_back(&mut self, stage: &Stage, kept: &PolicyState) -> anyhow::Result<()> {
+        let replaced = self.replacing.go_on(&stage.cloud).await;
+        replaced.context("the old primary is not replaced")?;
+        if let Some(outcast) = kept.outcasts.values().next() {
+            bail!("not rejoined: {}", outcast.message);
+        }
+        stage.switch_on(self.parts.left)
+    }
 }
 
-/// Where the newest pass speaks of an operation that somebody else began.
-fn said_under_way(status: &PolicyStatus) -> Option<String> {
+/// Where the newest pass says these words.
+fn said(status: &PolicyStatus, words: &str) -> Option<String> {
     let blocked = status.decision.iter().flat_map(|decision| &decision.blocked).map(|blocker| &blocker.saw);
     let run = status.journal.run.iter().flat_map(|run| {
         let gates = run.gates.iter().filter(|gate| !gate.ok).map(|gate| &gate.saw);
         std::iter::once(&run.message).chain(gates)
     });
     let mut all = std::iter::once(&status.summary.message).chain(blocked).chain(run);
-    all.find(|text| text.contains("under way")).cloned()
+    all.find(|text| text.contains(words)).cloned()
 }

@@ -1,35 +1,48 @@
-//! Whole runs on AWS: an Aurora global database and a name of Route 53 that an object moves, under a real `muster local`
-//! with two real vantages. Control planes are the fake's, data is a real pair of PostgreSQL, and the name is asked for at
-//! real name servers.
+//! Whole runs on AWS: an Aurora global database, an instance of RDS with a read replica, and a name of Route 53 that an object
+//! moves, under a real `muster local` or `muster operator` with two real vantages. Control planes are the fake's, data are two real pairs of
+//! PostgreSQL, and the name is asked for at real name servers.
 //!
 //! ```text
-//! muster local ──AWS_ENDPOINT_URL──► fake: RDS, S3, Route 53, STS ──what happened──► PostgreSQL east ══► PostgreSQL west
-//!   ▲    │                                        │ DNS                                    ▲                 ▲
-//!   │    └─fence──► a file that a front obeys     ▼                                        │                 │
-//! v1, v2 ──probes, and the public name──► front east 127.0.1.1 ────────────────────────────┘                 │
-//!                                         front west 127.0.2.1 ──────────────────────────────────────────────┘
+//! muster local ──AWS_ENDPOINT_URL──► fake: RDS, S3, Route 53, STS ──what happened──► orders  east ══► west
+//!   ▲    │                             ▲          │ DNS         └──────────────────► reports east ══► west
+//!   │    ├─fence──► a file that a      │          ▼                                     │
+//!   │    │          front obeys        person     the public name                       │ orders, each of its own region
+//!   │    └─fence──► SQL in reports                │                                     │
+//! v1, v2 ──probes, and the public name──► front east 127.0.1.1, front west 127.0.2.1 ───┘
 //! ```
-//! A failover loses east whole: its database, its front, every endpoint of AWS in its region, and whatever the global
+//! A failover loses east whole: its databases, its front, every endpoint of AWS in its region, and whatever the global
 //! control planes offer to change. Each run is played undisturbed, with each trouble of `troubles`, and with the process
 //! ended at each of its points; then its end is compared with the one that it has to have, and what took effect at AWS with
 //! what an undisturbed run takes.
 //!
-//! Runs follow one another in one bed; all that is compared is told by the parts that the regions play (left, taken).
+//! Under the operator (`control`) the policy is an object in a real API server, and a person speaks with kubectl. What acts on
+//! AWS is the same there, so it is a sample: each trouble in one kind of run, and one of so many points.
+//!
+//! RDS never makes an old primary a replica: after each run Muster makes it anew (`replacing`), once it has closed it.
+//!
+//! Runs follow one another in one bed, and several beds take from the same queue of them; all that is compared is told by the parts that the regions play (left, taken).
 
+mod clerk;
 mod cloud;
+mod control;
 mod databases;
 mod effects;
 mod end;
 mod following;
 mod fronts;
+mod items;
+mod objects;
 mod policy;
 mod programs;
+mod rds;
 mod region;
+mod replacing;
 mod report;
 mod seeded;
 mod stage;
 mod suite;
 mod troubles;
 
+pub use control::Under;
 pub use report::Tally;
 pub use suite::{Choice, list, run};

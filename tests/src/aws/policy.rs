@@ -1,12 +1,13 @@
 //! The policy of the bed, its secrets, and the fence's program.
 
 use super::cloud::{Cloud, GLOBAL, MARKER_SECRET, NAME, ROLE, ZONE, bucket};
-use super::databases::Databases;
 use super::fronts::Fronts;
+use super::items::{Items, ORDERS, REPORTS};
 use super::region::Region;
 use anyhow::Context;
 use muster::demo::folders;
 use muster_core::policy::Mode;
+use muster_providers::testing::postgres::{APPLICATION, DATABASE, MUSTER};
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,13 +20,18 @@ const FILE: &str = "checkout.yaml";
 pub(super) struct Bed<'b> {
     pub(super) folder: &'b Path,
     pub(super) cloud: &'b Cloud,
-    pub(super) databases: &'b Databases,
+    pub(super) items: &'b Items,
     pub(super) fronts: &'b Fronts,
 }
 
 /// The folder of the policy, for the controller and both vantages.
 pub(super) fn policies(folder: &Path) -> PathBuf {
     folder.join("policies")
+}
+
+/// The policy's file.
+pub(super) fn file(folder: &Path) -> PathBuf {
+    policies(folder).join(FILE)
 }
 
 /// The folder of its secrets.
@@ -42,7 +48,8 @@ pub(super) fn off_file(folder: &Path, region: Region) -> PathBuf {
 pub(super) fn prepare(folder: &Path) -> anyhow::Result<()> {
     let token = || uuid::Uuid::new_v4().simple().to_string();
     let all = [
-        ("pg", "muster", "muster".to_owned()),
+        ("pg", "muster", MUSTER.to_owned()),
+        ("pg", "shop", APPLICATION.to_owned()),
         ("aws", "marker", MARKER_SECRET.to_owned()),
         ("v1", "token", token()),
         ("v2", "token", token()),
@@ -72,11 +79,10 @@ fn fence(folder: &Path) -> PathBuf {
 /// Writes the policy as it is to be from now on.
 pub(super) fn write(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<()> {
     let text = render(bed, mode)?;
-    let folder = policies(bed.folder);
     // Renamed into place: a reader sees the old file or the new one.
-    let new = folder.join(".checkout.yaml.new");
+    let new = policies(bed.folder).join(".checkout.yaml.new");
     folders::write(&new, &text, 0o600)?;
-    std::fs::rename(new, folder.join(FILE)).context("failed to write the policy")
+    std::fs::rename(new, file(bed.folder)).context("failed to write the policy")
 }
 
 fn render(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<String> {
@@ -103,6 +109,7 @@ fn render(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<String> {
     writeln!(
         y,
         r#"  fence:
+  - {{name: deny-logins, sql: {{data: {REPORTS}}}, timeout: 3s, attempts: 2}}
   - {{name: writers, exec: {{fence: ["{fence}", "fence"], status: ["{fence}", "status"], unfence: ["{fence}", "unfence"]}}, proof: Attested, timeout: 3s, attempts: 2}}
   safety: {{cooldown: 1s, accept: [Attested], maxEstimatedLoss: 30s}}"#
     )?;
@@ -124,7 +131,8 @@ fn write_probes(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
     - {{name: order, post: "{{{{ region.values.api }}}}/orders", body: '{{"item":"probe"}}', headers: {{content-type: application/json}}, expect: ["status == 201"], save: {{id: "body.id"}}}}
     - {{name: read, get: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", expect: ["status == 200", "body.state == 'placed'"]}}
     - {{name: delete, delete: "{{{{ region.values.api }}}}/orders/{{{{ id }}}}", always: true}}
-  - {{name: beat, every: 800ms, timeout: 640ms, heartbeat: {{data: orders}}}}
+  - {{name: beat, every: 800ms, timeout: 640ms, heartbeat: {{data: {ORDERS}}}}}
+  - {{name: beat-of-reports, every: 800ms, timeout: 640ms, heartbeat: {{data: {REPORTS}}}}}
   - {{name: api, side: Both, every: 800ms, timeout: 640ms, http: {{get: "{{{{ region.values.api }}}}/healthz", expect: ["status == 200"]}}}}
   publicProbe: {{every: 300ms, timeout: 250ms, successes: 3, http: {{get: "http://{NAME}:{port}/healthz/deep", expect: ["status == 200"]}}, resolver: "{server}"}}
   detection:
@@ -138,9 +146,9 @@ fn write_probes(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
 }
 
 fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
-    writeln!(y, "  data:\n  - name: orders\n    auroraGlobal:\n      cluster: {GLOBAL}\n      members:")?;
+    writeln!(y, "  data:\n  - name: {ORDERS}\n    auroraGlobal:\n      cluster: {GLOBAL}\n      members:")?;
     for region in Region::ALL {
-        let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.databases.address(region));
+        let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.items.orders.address(region));
         writeln!(
             y,
             r#"      - {{region: {name}, clusterArn: "{arn}", host: {ip}, readerHost: {ip}, port: {port}}}"#,
@@ -148,14 +156,33 @@ fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
             port = at.port()
         )?;
     }
-    y.push_str(
-        r"      database: shop
-      user: muster
-      passwordSecret: {name: pg, key: muster}
-      tls: {mode: Disable}
-      promoteTimeout: 1m
-",
-    );
+    write_session(y)?;
+    writeln!(y, "  - name: {REPORTS}\n    rdsReplica:\n      instances:")?;
+    for region in Region::ALL {
+        let (name, arn, at) = (region.name(), Cloud::instance_arn(region), bed.items.reports.address(region));
+        let (ip, port) = (at.ip(), at.port());
+        writeln!(y, r#"      - {{region: {name}, instanceArn: "{arn}", host: {ip}, port: {port}}}"#)?;
+    }
+    write_session(y)?;
+    writeln!(
+        y,
+        r"      application: {{user: {APPLICATION}, passwordSecret: {{name: pg, key: shop}}}}
+      backupRetentionDays: 7
+      rebuild: {{timeout: 10m}}"
+    )?;
+    Ok(())
+}
+
+/// What both engines are told of a session.
+fn write_session(y: &mut String) -> anyhow::Result<()> {
+    writeln!(
+        y,
+        r"      database: {DATABASE}
+      user: {MUSTER}
+      passwordSecret: {{name: pg, key: muster}}
+      tls: {{mode: Disable}}
+      promoteTimeout: 1m"
+    )?;
     Ok(())
 }
 
@@ -176,8 +203,10 @@ fn write_traffic(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
         healthObject:
           ttl: 1s
           secret: {{name: aws, key: marker}}
+          pinHealthCheckId: {pin}
           regions:"#,
         zone = bed.cloud.zone.id,
+        pin = bed.cloud.pin,
         servers = servers.join(", ")
     )?;
     for region in Region::ALL {

@@ -1,14 +1,17 @@
-//! The processes under test: `muster local`, which finds the fake by its environment, and two vantages.
+//! The processes under test: the controller, which finds the fake by its environment, and two vantages.
 
 use super::cloud::{ACCESS_KEY, Cloud};
+use super::control::{Control, ME, WHY};
+use super::items::{ORDERS, REPORTS};
 use super::policy::{POLICY, policies, secrets};
 use super::region::Region;
 use anyhow::{Context, bail};
 use muster::api::{Accepted, Ack, Consent, DataBrief, PolicyStatus, StartRun};
 use muster::cli::client::{ApiPath, Client};
+use muster::demo::cloud::environment_at;
 use muster::demo::folders;
 use muster::demo::http::{Call, send};
-use muster::demo::processes::{Launch, Processes};
+use muster::demo::processes::{Environment, Launch, Processes};
 use muster_core::decision::PlanPreview;
 use muster_core::facts::{DataRole, PowerState};
 use muster_core::health::VerdictKind;
@@ -30,8 +33,6 @@ const END: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// Lines of the log that an error shows.
 const LAST_LINES: usize = 15;
-/// Who asks, in the journal.
-const ME: &str = "the suite of AWS";
 
 /// The processes of one bed.
 pub(super) struct Programs {
@@ -39,34 +40,26 @@ pub(super) struct Programs {
     folder: PathBuf,
     binary: PathBuf,
     listen: SocketAddr,
-    /// Of the environment, as `NAME=value`.
-    environment: Vec<String>,
+    environment: Environment,
+    /// The controller's verb, and where it finds its policy.
+    verb: Vec<String>,
 }
 
 impl Programs {
     /// Starts none yet.
-    pub(super) fn new(folder: &Path, cloud: &Cloud) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, cloud: &Cloud, control: &Control) -> anyhow::Result<Self> {
         let binary = std::env::current_exe().context("failed to find this program")?;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the controller")?;
-        folders::make_private(&folder.join("state"), None)?;
-        let environment = [
-            ("AWS_ENDPOINT_URL", cloud.aws.endpoint()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "a-secret-of-nobody".to_owned()),
-            ("AWS_REGION", Region::West.aws().to_owned()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        ];
+        folders::make_private(&state(folder), None)?;
+        let environment = environment_at(&cloud.aws, ACCESS_KEY, Region::West.aws());
         Ok(Self {
             processes: Processes::start(folder, BTreeMap::new())?,
             folder: folder.to_path_buf(),
             binary,
             listen: free.local_addr()?,
-            environment: environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            environment,
+            verb: control.verb(folder)?,
         })
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.join("state")
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -75,30 +68,22 @@ impl Programs {
 
     /// Starts this program as another one of its verbs, in that environment alone.
     fn spawn(&self, name: &str, args: Vec<String>) -> anyhow::Result<()> {
-        // A profile or a session of whoever runs the suite would win over the keys.
-        let mut words: Vec<String> =
-            ["-u", "AWS_PROFILE", "-u", "AWS_SESSION_TOKEN"].map(str::to_owned).into();
-        words.extend(self.environment.iter().cloned());
-        words.push(self.binary.display().to_string());
-        words.extend(args);
         self.processes.spawn(&Launch {
             name: name.to_owned(),
             region: None,
-            program: "/usr/bin/env".into(),
-            args: words,
+            program: self.binary.clone(),
+            args,
             folder: self.folder.clone(),
             identity: None,
             log: self.log(name),
+            environment: self.environment.clone(),
         })?;
         Ok(())
     }
 
     /// Starts the controller with further flags, and waits until its API answers.
     pub(super) async fn start_controller(&self, flags: &[String]) -> anyhow::Result<Api> {
-        let folder = |path: PathBuf| path.display().to_string();
-        let mut args = vec!["local".to_owned(), "--policies".to_owned(), folder(policies(&self.folder))];
-        args.extend(["--secrets".to_owned(), folder(secrets(&self.folder))]);
-        args.extend(["--state".to_owned(), folder(self.state())]);
+        let mut args = self.verb.clone();
         args.extend(["--listen".to_owned(), self.listen.to_string()]);
         args.extend(["--name".to_owned(), CONTROLLER.to_owned()]);
         args.extend(["--lease-ms".to_owned(), "1500".to_owned()]);
@@ -111,7 +96,7 @@ impl Programs {
             }
             sleep(LOOK).await;
         }
-        Api::connect(self.listen, &self.state()).await
+        Api::connect(self.listen, &state(&self.folder)).await
     }
 
     /// Starts both vantages.
@@ -153,6 +138,11 @@ impl Programs {
         let lines: Vec<&str> = text.lines().rev().take(LAST_LINES).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The folder of the controller's state and of its token.
+pub(super) fn state(folder: &Path) -> PathBuf {
+    folder.join("state")
 }
 
 /// The controller, by its HTTP API alone.
@@ -214,7 +204,7 @@ impl Api {
         let request = StartRun {
             kind,
             to: Some(to.id()),
-            reason: "it is tried out".to_owned(),
+            reason: WHY.to_owned(),
             by: ME.to_owned(),
             approve: Some(approve),
         };
@@ -243,16 +233,21 @@ pub(super) fn is_ready(status: &PolicyStatus, active: Region) -> Result<(), Stri
         let saw = verdict.map_or("no verdict", |verdict| &verdict.saw);
         return Err(format!("{} is not seen healthy: {saw}", active.name()));
     }
-    let follows = |data: &DataBrief| data.role == Some(DataRole::Standby) && data.streaming;
-    if !status.facts.data.iter().any(follows) {
-        return Err("the standby is not seen to follow".to_owned());
+    for item in [ORDERS, REPORTS] {
+        let follows = |data: &DataBrief| data.role == Some(DataRole::Standby) && data.streaming;
+        let standbys = status.facts.data.iter().filter(|data| data.item.as_str() == item && follows(data));
+        match standbys.map(|data| &data.unfit).next() {
+            None => return Err(format!("the standby of {item} is not seen to follow")),
+            Some(Some(why)) => return Err(format!("the standby of {item} could not take over: {why}")),
+            Some(None) => {}
+        }
     }
     if let Some(fence) = status.facts.fences.iter().find(|fence| fence.state != Some(PowerState::On)) {
         return Err(format!("{} of {} is not seen on", fence.way, fence.region));
     }
-    let beats = status.facts.heartbeats.iter().any(|beat| beat.live_rpo.is_some());
-    if !beats {
-        return Err("no heartbeat was seen at the standby".to_owned());
+    let beats = status.facts.heartbeats.iter().filter(|beat| beat.live_rpo.is_some());
+    if beats.count() < 2 {
+        return Err("no heartbeat of one of the items was seen at its standby".to_owned());
     }
     let works = status.facts.public.as_ref().is_some_and(|public| public.successes >= 3);
     if works { Ok(()) } else { Err("the public name does not work yet".to_owned()) }

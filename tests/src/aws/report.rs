@@ -1,9 +1,10 @@
 //! What is printed, and the figures of the last line.
 
+use muster_aws_opinions::Opinions;
 use std::fmt;
 
-/// Aurora, and the name that an object moves.
-const ADAPTERS: usize = 2;
+/// Aurora, a read replica of RDS, and the name that an object moves.
+const ADAPTERS: usize = 3;
 
 /// What a played run was found to be.
 #[derive(Default)]
@@ -21,10 +22,14 @@ pub(super) struct Judged {
 pub struct Tally {
     pub(super) fault_points: usize,
     runs: usize,
+    /// Those among them with the policy in an API server.
+    pub(super) operator_runs: usize,
     wrong_ends: usize,
     extra_mutations: usize,
     found: usize,
     seeds: usize,
+    /// Of others on the fake; `None`: they were not asked for.
+    pub(super) opinions: Option<Opinions>,
 }
 
 impl Tally {
@@ -56,27 +61,33 @@ impl Tally {
         }
     }
 
-    /// Whether everything that was chosen was played, ended well, and every bug was found.
-    pub const fn is_good(&self) -> bool {
-        let Self { runs, wrong_ends, extra_mutations, found, seeds, .. } = *self;
-        runs + seeds > 0 && wrong_ends == 0 && extra_mutations == 0 && found == seeds
+    /// Whether everything that was chosen was played, ended well, every bug was found, and no opinion is news.
+    pub fn is_good(&self) -> bool {
+        let Self { runs, wrong_ends, extra_mutations, found, seeds, opinions, .. } = *self;
+        let is_something = runs + seeds > 0 || opinions.is_some();
+        let is_shared = opinions.is_none_or(|opinions| opinions.is_good());
+        is_something && wrong_ends == 0 && extra_mutations == 0 && found == seeds && is_shared
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fault_points, runs, wrong_ends, extra_mutations, found, seeds } = self;
+        let Self { fault_points, runs, operator_runs, wrong_ends, extra_mutations, found, seeds, opinions } =
+            self;
         write!(
             f,
             "aws: adapters={ADAPTERS} fault_points={fault_points} runs={runs} wrong_ends={wrong_ends} \
              extra_mutations={extra_mutations} seeded_bugs={found}/{seeds}"
-        )
+        )?;
+        opinions.iter().try_for_each(|opinions| write!(f, " {opinions}"))?;
+        write!(f, " operator_runs={operator_runs}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_aws_opinions::Standing;
 
     #[test]
     fn a_bug_that_is_not_found_spoils_the_suite() {
@@ -87,7 +98,9 @@ mod tests {
         assert!(tally.is_good());
         tally.judge_seed("another", &Ok(Vec::new()));
         assert!(!tally.is_good());
-        let last = "aws: adapters=2 fault_points=0 runs=1 wrong_ends=0 extra_mutations=0 seeded_bugs=1/2";
-        assert_eq!(tally.to_string(), last);
+        let last = "aws: adapters=3 fault_points=0 runs=1 wrong_ends=0 extra_mutations=0 seeded_bugs=1/2";
+        assert_eq!(tally.to_string(), format!("{last} operator_runs=0"));
+        tally.opinions = Some(Opinions { moto: Standing::Missing, ministack: Standing::Missing });
+        assert_eq!(tally.to_string(), format!("{last} moto=missing ministack=missing operator_runs=0"));
     }
 }

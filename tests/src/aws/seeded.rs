@@ -2,9 +2,12 @@
 //!
 //! Each leaves the bed as it was. The process under test is stopped meanwhile: it has no part in them.
 
+use super::clerk::Clerk;
+use super::databases::Databases;
 use super::effects::Effects;
-use super::end::End;
-use super::region::Parts;
+use super::end::{End, MEMBERS, REPLICAS};
+use super::region::{Parts, Region};
+use super::replacing::Replacing;
 use super::stage::Stage;
 use anyhow::Context;
 use muster_core::journal::RunKind;
@@ -20,19 +23,35 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) enum Seed {
     /// RDS was asked to move the writer once more than a run needs to.
     OneCallMore,
-    /// Both databases take writes.
+    /// RDS was asked to promote the replica once more than a run needs to.
+    OnePromotionMore,
+    /// Both databases of the global database take writes.
     TwoWriters,
+    /// An old primary of RDS takes writes beside the new one.
+    TwoPrimaries,
+    /// A write that was acknowledged to the application is gone.
+    LostWrite,
     /// One of the four name servers does not know the name's region.
     SilentNameServer,
 }
 
 impl Seed {
-    pub(super) const ALL: [Self; 3] = [Self::OneCallMore, Self::TwoWriters, Self::SilentNameServer];
+    pub(super) const ALL: [Self; 6] = [
+        Self::OneCallMore,
+        Self::OnePromotionMore,
+        Self::TwoWriters,
+        Self::TwoPrimaries,
+        Self::LostWrite,
+        Self::SilentNameServer,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::OneCallMore => "one call more",
+            Self::OnePromotionMore => "one promotion more",
             Self::TwoWriters => "two writers",
+            Self::TwoPrimaries => "two primaries",
+            Self::LostWrite => "a lost write",
             Self::SilentNameServer => "a silent name server",
         }
     }
@@ -45,35 +64,61 @@ impl Seed {
         anyhow::ensure!(before.is_empty(), "the bed is not well before: {}", before.join("; "));
         match self {
             Self::OneCallMore => one_call_more(stage, parts).await,
-            Self::TwoWriters => two_writers(stage, parts).await,
+            Self::OnePromotionMore => one_promotion_more(stage, parts).await,
+            Self::TwoWriters => two_writers(stage, (&stage.items.orders, MEMBERS), parts).await,
+            Self::TwoPrimaries => two_writers(stage, (&stage.items.reports, REPLICAS), parts).await,
+            Self::LostWrite => lost_write(&stage.items.reports, parts.taken).await,
             Self::SilentNameServer => silent_name_server(stage, parts).await,
         }
     }
 }
 
 async fn look(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {
-    let seen = End::look_at_targets((&stage.cloud, &*stage.databases), parts).await?;
+    let seen = End::look_at_targets((&stage.cloud, &stage.items), parts).await?;
     Ok(seen.differences(&End::calm()))
 }
 
 /// There and back, each by a call at the wire.
 async fn one_call_more(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {
-    let before = stage.databases.promotions();
+    let before = stage.items.promotions();
     stage.cloud.aws.clear_calls();
     for there in [Parts { left: parts.taken, taken: parts.left }, parts] {
         stage.cloud.switch_over(there).await?;
-        wait_for_data(stage, there).await?;
+        wait_for(stage, MEMBERS, there).await?;
     }
-    let effects = Effects::count(&stage.cloud.calls(), stage.databases.promotions() - before);
+    let effects = Effects::count(&stage.cloud.calls(), stage.items.promotions().since(before));
     Ok(effects.extra(&Effects::of_undisturbed(RunKind::Switchover)))
 }
 
-/// Waits until both databases and RDS are as after a run; the name may be elsewhere.
-async fn wait_for_data(stage: &Stage, parts: Parts) -> anyhow::Result<()> {
+/// There and back, each by a call at the wire, with a person who replaces the primary that was left.
+async fn one_promotion_more(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {
+    let before = stage.items.promotions();
+    stage.cloud.aws.clear_calls();
+    for there in [Parts { left: parts.taken, taken: parts.left }, parts] {
+        stage.cloud.promote_replica(there.taken).await?;
+        replace_old_primary(stage, there).await?;
+    }
+    wait_for(stage, REPLICAS, parts).await?;
+    let effects = Effects::count(&stage.cloud.calls(), stage.items.promotions().since(before));
+    Ok(effects.extra(&Effects::of_undisturbed(RunKind::Switchover)))
+}
+
+/// Nobody fenced it, and nobody writes to it.
+async fn replace_old_primary(stage: &Stage, parts: Parts) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
+    let mut replacing = Replacing::of_a_rehearsal(parts);
+    while let Err(waits) = replacing.go_on(&stage.cloud).await {
+        anyhow::ensure!(Instant::now() < deadline, "the old primary is not replaced: {waits:#}");
+        sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Waits until this much is as after a run.
+async fn wait_for(stage: &Stage, names: &[&str], parts: Parts) -> anyhow::Result<()> {
+    let (deadline, wanted) = (Instant::now() + PATIENCE, End::calm().only(names));
     loop {
-        let mut missing = look(stage, parts).await?;
-        missing.retain(|line| !line.starts_with("name"));
+        let missing = End::look_at_targets((&stage.cloud, &stage.items), parts).await?.differences(&wanted);
         if missing.is_empty() {
             return Ok(());
         }
@@ -82,13 +127,28 @@ async fn wait_for_data(stage: &Stage, parts: Parts) -> anyhow::Result<()> {
     }
 }
 
-async fn two_writers(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {
+async fn two_writers(
+    stage: &Stage,
+    (databases, names): (&Databases, &[&str]),
+    parts: Parts,
+) -> anyhow::Result<Vec<String>> {
     let standby = parts.left;
-    stage.databases.make_writer(standby).await?;
+    databases.make_writer(standby).await?;
     let noticed = look(stage, parts).await?;
-    stage.databases.follow(standby).await?;
-    wait_for_data(stage, parts).await?;
+    databases.follow(standby).await?;
+    wait_for(stage, names, parts).await?;
     Ok(noticed)
+}
+
+async fn lost_write(databases: &Databases, region: Region) -> anyhow::Result<Vec<String>> {
+    let clerk = Clerk::start(databases, region).await?;
+    let deadline = Instant::now() + PATIENCE;
+    while clerk.acknowledged() == 0 {
+        anyhow::ensure!(Instant::now() < deadline, "nothing is written");
+        sleep(LOOK).await;
+    }
+    clerk.forget(databases, region).await?;
+    clerk.lost(databases, region).await
 }
 
 async fn silent_name_server(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {

@@ -1,11 +1,13 @@
 //! One bed, and one run after the other in it.
 
+use super::clerk::Clerk;
 use super::cloud::Cloud;
-use super::databases::Databases;
+use super::control::{Control, Under};
 use super::effects::Effects;
 use super::end::End;
 use super::following::Following;
 use super::fronts::Fronts;
+use super::items::Items;
 use super::policy::{self, Bed, off_file};
 use super::programs::{Api, Programs};
 use super::region::{Parts, Region};
@@ -17,12 +19,11 @@ use muster_aws_fake::{Fault, FaultKind};
 use muster_core::journal::RunKind;
 use muster_core::policy::Mode;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 /// For everything to be calm before and after a run; this machine may be busy.
-pub(super) const CALM: Duration = Duration::from_secs(100);
+const CALM: Duration = Duration::from_secs(100);
 /// What the global control planes offer to change; they stand in one region.
 const CHANGES: [&str; 4] =
     ["ChangeResourceRecordSets", "CreateHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck"];
@@ -44,6 +45,10 @@ impl Play<'_> {
     pub(super) const fn undisturbed(kind: RunKind) -> Self {
         Self { kind, trouble: None, crash: None, hour: false }
     }
+
+    pub(super) const fn is_undisturbed(&self) -> bool {
+        self.trouble.is_none() && self.crash.is_none() && !self.hour
+    }
 }
 
 /// A run that came to its end.
@@ -56,6 +61,13 @@ pub(super) struct Played {
     pub(super) told: String,
     /// All points up to the end, or to the crash.
     pub(super) reached: Vec<Reached>,
+}
+
+impl Played {
+    /// Whether the name's records may have been written before the process was ended.
+    pub(super) fn was_settling(&self) -> bool {
+        self.reached.iter().any(|at| at.call.starts_with("Settle.") && at.point != "before")
+    }
 }
 
 /// The run did not begin, or went another way than the undisturbed one before it came to the point, as on a busy
@@ -73,32 +85,34 @@ impl std::fmt::Display for Untested {
 pub(super) struct Stage {
     pub(super) programs: Programs,
     pub(super) api: Api,
+    pub(super) control: Control,
     pub(super) active: Region,
     runs: u32,
     fronts: Fronts,
-    _mirror: AbortOnDropHandle<()>,
+    _mirrors: [AbortOnDropHandle<()>; 2],
     pub(super) cloud: Cloud,
-    pub(super) databases: Arc<Databases>,
+    pub(super) items: Items,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    pub(super) async fn start(under: Under) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-aws-").tempdir()?;
         let cloud = Cloud::start().await?;
-        let databases = Databases::start().await?;
-        let mirror = databases.mirror(&cloud.aws);
+        let items = Items::start().await?;
+        let mirrors = items.mirror(&cloud.aws);
         let off = |region| off_file(folder.path(), region);
-        let fronts = Fronts::start(|region| databases.address(region), off).await?;
+        let fronts = Fronts::start(|region| items.orders.address(region), off).await?;
         policy::prepare(folder.path())?;
-        let bed = Bed { folder: folder.path(), cloud: &cloud, databases: &databases, fronts: &fronts };
+        let bed = Bed { folder: folder.path(), cloud: &cloud, items: &items, fronts: &fronts };
         policy::write(&bed, Mode::Approve)?;
-        let programs = Programs::new(folder.path(), &cloud)?;
+        let control = Box::pin(Control::start(under, folder.path())).await?;
+        let programs = Programs::new(folder.path(), &cloud, &control)?;
         let api = programs.start_controller(&[]).await?;
         programs.start_vantages()?;
         let active = Region::East;
         let stage =
-            Self { programs, api, active, runs: 0, fronts, _mirror: mirror, cloud, databases, folder };
+            Self { programs, api, control, active, runs: 0, fronts, _mirrors: mirrors, cloud, items, folder };
         let ready = stage.api.wait_ready(active, CALM).await;
         ready.with_context(|| format!("the bed does not get calm; {}", stage.last_words()))?;
         Ok(stage)
@@ -116,7 +130,8 @@ impl Stage {
         let parts = Parts::of(self.active);
         let log = self.folder.path().join(format!("calls-{}", self.runs));
         let ready = Box::pin(self.begin(&log, play, parts)).await.context(Untested)?;
-        let promotions = self.databases.promotions();
+        let promotions = self.items.promotions();
+        let clerk = Clerk::start(&self.items.reports, parts.left).await?;
         self.cloud.aws.clear_calls();
         if play.kind == RunKind::Failover {
             self.lose(parts.left).await;
@@ -139,20 +154,29 @@ impl Stage {
             return Err(anyhow!("{point} was not reached, but {}", calls.join(" ")).context(Untested));
         }
         let run = status.journal.run.as_ref().context("there is no run")?;
-        let end = End::look((&self.cloud, &*self.databases), &status.journal, run, parts).await?;
-        let effects = Effects::count(&self.cloud.calls(), self.databases.promotions() - promotions);
+        let objects = self.control.look(parts).await?;
+        let end = End::look((&self.cloud, &self.items), &status.journal, run, parts).await?.and(objects);
+        let effects = Effects::count(&self.cloud.calls(), self.items.promotions().since(promotions));
         self.active = parts.taken;
         let mut wrong = following.take_wrong();
-        wrong.extend(self.databases.take_problems());
-        Ok(Played { end, effects, wrong, told: following.told(), reached })
+        wrong.extend(self.items.take_problems());
+        let lost = clerk.lost(&self.items.reports, parts.taken).await?;
+        let mut told = format!("; acknowledged writes {}{}", clerk.acknowledged(), following.told());
+        if play.kind.is_planned() {
+            wrong.extend(lost);
+        } else {
+            told.extend(lost.iter().flat_map(|lost| ["; ", lost]));
+        }
+        Ok(Played { end, effects, wrong, told, reached })
     }
 
     /// The next run's process: its calls count from 1. A busy moment must not start a failover where a run is planned.
     async fn begin(&mut self, log: &Path, play: &Play<'_>, parts: Parts) -> anyhow::Result<PolicyStatus> {
         self.programs.stop_controller();
         let mode = if play.kind == RunKind::Failover { Mode::Automatic } else { Mode::Approve };
-        let (cloud, databases, fronts) = (&self.cloud, &*self.databases, &self.fronts);
-        policy::write(&Bed { folder: self.folder.path(), cloud, databases, fronts }, mode)?;
+        let (cloud, items, fronts) = (&self.cloud, &self.items, &self.fronts);
+        policy::write(&Bed { folder: self.folder.path(), cloud, items, fronts }, mode)?;
+        self.control.apply_policy(self.folder.path()).await?;
         let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
         if let Some(point) = play.crash {
             flags.extend(["--crash-at".to_owned(), point.to_string()]);
@@ -175,15 +199,20 @@ impl Stage {
         self.cloud.fail(Fault::of_everything(FaultKind::Hang).in_region(region.aws()));
         self.cloud.aws.set_old_writer_lost(true);
         self.fronts.set_up(region, false);
-        self.databases.lose(region).await;
+        self.items.lose(region).await;
     }
 
-    /// Brings a region back, and somebody switches its application on again.
+    /// Brings a region back.
     pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
         self.cloud.end_outage();
         self.cloud.aws.set_old_writer_lost(false);
-        self.databases.repair(region).await?;
+        self.items.repair(region).await?;
         self.fronts.set_up(region, true);
+        Ok(())
+    }
+
+    /// Switches a region's application on, whoever switched it off.
+    pub(super) fn switch_on(&self, region: Region) -> anyhow::Result<()> {
         match std::fs::remove_file(off_file(self.folder.path(), region)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             removed => removed.context("failed to switch the application on"),
@@ -197,7 +226,7 @@ impl Stage {
 
     /// The end of the controller's log, and what the databases could not do.
     pub(super) fn last_words(&self) -> String {
-        let problems = self.databases.take_problems();
+        let problems = self.items.take_problems();
         let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };
         format!("{problems}the log's end:\n{}", self.programs.last_words())
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 const EVERY: &[RunKind] = &[Switchover, Failback, Failover];
 const PLANNED: &[RunKind] = &[Switchover, Failback];
 const MOVES: [&str; 2] = ["SwitchoverGlobalCluster", "FailoverGlobalCluster"];
+const PROMOTE: &str = "PromoteReadReplica";
+const REBUILD: [&str; 2] = ["ModifyDBInstance", "CreateDBInstanceReadReplica"];
 const PUT: &str = "PutObject";
 const CHANGE: &str = "ChangeResourceRecordSets";
 
@@ -23,13 +25,13 @@ pub(super) struct Trouble {
     pub(super) end: fn(&Cloud, Parts),
     /// From its beginning to its end; `None`: until the run is over and everything is calm.
     pub(super) lasts: Option<Duration>,
-    /// The run waits for the end of it, and says why.
-    pub(super) says_why: bool,
+    /// The run waits for the end of it, and says why with these words.
+    pub(super) says: Option<&'static str>,
 }
 
 impl Trouble {
     const fn new(name: &'static str, kinds: &'static [RunKind], begin: fn(&Cloud, Parts)) -> Self {
-        Self { name, kinds, begin, end: nothing, lasts: None, says_why: false }
+        Self { name, kinds, begin, end: nothing, lasts: None, says: None }
     }
 
     const fn lasting(self, seconds: u64) -> Self {
@@ -40,8 +42,8 @@ impl Trouble {
         Self { end, ..self }
     }
 
-    const fn said(self) -> Self {
-        Self { says_why: true, ..self }
+    const fn saying(self, words: &'static str) -> Self {
+        Self { says: Some(words), ..self }
     }
 }
 
@@ -51,10 +53,21 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("rds-request-lost", EVERY, |cloud, _| moves(cloud, &FaultKind::LoseRequest, 1)),
     Trouble::new("rds-internal-failure", EVERY, |cloud, _| moves(cloud, &internal_failure(), 1)),
     Trouble::new("rds-throttled", EVERY, throttle_rds).lasting(5),
-    Trouble::new("rds-stale-reads", EVERY, stale_rds).lasting(10),
+    Trouble::new("rds-stale-reads", EVERY, stale_rds).lasting(20),
     Trouble::new("rds-slow", EVERY, slow_rds).ended_by(usual_rds),
     Trouble::new("rds-unknown-status", EVERY, unknown_status).ended_by(no_status).lasting(5),
-    Trouble::new("rds-somebody-else", PLANNED, somebody_else).ended_by(usual_rds).lasting(8).said(),
+    Trouble::new("rds-somebody-else", PLANNED, somebody_else)
+        .ended_by(usual_rds)
+        .lasting(8)
+        .saying("under way"),
+    Trouble::new("promote-answer-lost", EVERY, |cloud, _| promotion(cloud, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("promote-request-lost", EVERY, |cloud, _| promotion(cloud, &FaultKind::LoseRequest, 1)),
+    Trouble::new("promote-internal-failure", EVERY, |cloud, _| promotion(cloud, &internal_failure(), 1)),
+    Trouble::new("promote-refused", EVERY, |cloud, _| promotion(cloud, &invalid_state(), 2)),
+    Trouble::new("promote-backing-up", EVERY, back_up).ended_by(backed_up).lasting(15).saying("backing-up"),
+    Trouble::new("rebuild-answer-lost", EVERY, |cloud, _| rebuild(cloud, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("rebuild-request-lost", EVERY, |cloud, _| rebuild(cloud, &FaultKind::LoseRequest, 1)),
+    Trouble::new("rebuild-refused", EVERY, |cloud, _| rebuild(cloud, &invalid_state(), 2)),
     Trouble::new("s3-answer-lost", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::LoseAnswer, 1)),
     Trouble::new("s3-request-lost", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::LoseRequest, 1)),
     Trouble::new("s3-precondition-failed", EVERY, |cloud, _| strike(cloud, PUT, &precondition_failed(), 1)),
@@ -80,6 +93,10 @@ pub(super) fn unavailable() -> FaultKind {
 
 fn internal_failure() -> FaultKind {
     answer(500, "InternalFailure", "An internal error has occurred.")
+}
+
+fn invalid_state() -> FaultKind {
+    answer(400, "InvalidDBInstanceState", "DB Instance is not in available state.")
 }
 
 fn precondition_failed() -> FaultKind {
@@ -114,6 +131,18 @@ fn moves(cloud: &Cloud, kind: &FaultKind, times: u32) {
     }
 }
 
+/// Strikes so many of the calls that promote the replica.
+fn promotion(cloud: &Cloud, kind: &FaultKind, times: u32) {
+    strike(cloud, PROMOTE, kind, times);
+}
+
+/// Strikes so many of each of the calls that make an old primary anew.
+fn rebuild(cloud: &Cloud, kind: &FaultKind, times: u32) {
+    for operation in REBUILD {
+        strike(cloud, operation, kind, times);
+    }
+}
+
 fn throttle_rds(cloud: &Cloud, _: Parts) {
     let throttled = answer(400, "Throttling", "Rate exceeded");
     cloud.trouble(Fault::of_everything(throttled).in_service("rds"));
@@ -126,7 +155,8 @@ fn stale_rds(cloud: &Cloud, _: Parts) {
 
 fn slow_rds(cloud: &Cloud, _: Parts) {
     let (pending, moving) = (Duration::from_secs(2), Duration::from_secs(6));
-    cloud.aws.set_rds_pace(RdsPace { pending, moving, ..usual_pace() });
+    let (promote, reboot, backup) = (Duration::from_secs(5), Duration::from_secs(3), Duration::from_secs(3));
+    cloud.aws.set_rds_pace(RdsPace { pending, moving, promote, reboot, backup, ..usual_pace() });
 }
 
 fn usual_rds(cloud: &Cloud, _: Parts) {
@@ -149,6 +179,15 @@ fn somebody_else(cloud: &Cloud, parts: Parts) {
     cloud.aws.set_rds_pace(RdsPace { pending, moving, ..usual_pace() });
     cloud.aws.fail_next_failover();
     cloud.aws.start_by_somebody_else(&cloud.global.arn, cloud.cluster(parts.taken), RdsMove::Failover);
+}
+
+/// The replica is being backed up right when it is needed.
+fn back_up(cloud: &Cloud, parts: Parts) {
+    cloud.aws.set_instance_status(&Cloud::instance_arn(parts.taken), "backing-up");
+}
+
+fn backed_up(cloud: &Cloud, parts: Parts) {
+    cloud.aws.set_instance_status(&Cloud::instance_arn(parts.taken), "available");
 }
 
 fn cut_checkers(cloud: &Cloud, parts: Parts) {

@@ -3,11 +3,12 @@
 //!
 //! - `run`: the controller's own time in a failover; `decide`: the pure core; both on a [`failover`] of the real stages.
 //! - `probes`: an HTTP probe's cost beside another prober's; `start`: a controller with a thousand policies; `operator`:
-//!   as many on a real API server, at rest and started again.
+//!   as many on a real API server, at rest and started again; `aws`: what they ask of AWS at rest.
 //! - [`figures`], [`series`], [`process`]: how it is measured and said.
 //!
 //! Nothing here may know a result beforehand.
 
+mod aws;
 mod decide;
 mod failover;
 pub mod figures;
@@ -46,7 +47,7 @@ pub struct Part {
 }
 
 /// All parts, in the order in which they run.
-pub const PARTS: &[Part] = &[run::PART, decide::PART, probes::PART, start::PART, operator::PART];
+pub const PARTS: &[Part] = &[run::PART, decide::PART, probes::PART, start::PART, operator::PART, aws::PART];
 
 /// Plays a role in a process of its own, if `words` ask for one: `role NAME ...`.
 pub fn play_role(words: &[String]) -> Option<anyhow::Result<()>> {

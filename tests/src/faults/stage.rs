@@ -307,6 +307,7 @@ fn start_controller(world: &World, binary: std::path::PathBuf, more: Vec<String>
         folder: world.dir().to_path_buf(),
         identity: None,
         log: world.controller_log(),
+        environment: Vec::new(),
     })?;
     Ok(())
 }

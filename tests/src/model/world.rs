@@ -242,6 +242,7 @@ fn policy(engine: Engine) -> Policy {
             promote_deadline: Millis(1_000),
             capability: engine.capability(),
             hands_over: engine == Engine::HandsOver,
+            saves_old_data: false,
             can_rejoin: true,
             rejoin_timeout: Millis(1_000),
             no_ack_declared: false,
@@ -351,6 +352,8 @@ impl World {
             heartbeat: None,
             unfit: None,
             unready: None,
+            write_block: None,
+            saved: Vec::new(),
             unproven: None,
         })
     }

@@ -1,4 +1,4 @@
-//! The world's power tool and rejoin hook as endpoints: each call runs the very program, with its words in the
+//! A world's power tool and rejoin hook as endpoints: each call runs the very program, with its words in the
 //! environment as `muster local` gives them.
 
 use anyhow::Context;
@@ -23,14 +23,14 @@ struct Programs {
 
 /// Answers until dropped.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     pub(super) address: SocketAddr,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Door {
     /// Opens it for the programs that `policy` names.
-    pub(super) async fn open(policy: &Value) -> anyhow::Result<Self> {
+    pub(crate) async fn open(policy: &Value) -> anyhow::Result<Self> {
         let fences = policy["spec"]["fence"].as_array().into_iter().flatten();
         let mut named = fences.filter_map(|fence| fence["exec"]["fence"][0].as_str());
         let power = named.next().unwrap_or_default();

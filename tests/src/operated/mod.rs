@@ -11,12 +11,13 @@ mod door;
 mod person;
 mod regions;
 
+pub(crate) use door::Door;
 pub use person::{Person, condition, is_in, serves, text, told};
 pub use regions::Region;
 
 use crate::cluster::{Cluster, Options};
 use anyhow::{Context, bail};
-use door::Door;
+
 use muster::cli::client::Client;
 use muster::demo::controller::Controller;
 use muster::demo::http::{Call, send};
@@ -159,13 +160,13 @@ impl Operated {
         let (cluster, world) = tokio::join!(Cluster::start("mgmt", Options::default()), World::start(spec));
         let (cluster, world) = (cluster?, world.context("the world does not start")?);
         let regions = if regional { start_regions(&world).await? } else { BTreeMap::new() };
-        let policy = read_policy(&world)?;
+        let policy = read_policy(&world.policy_file())?;
         let door = Door::open(&policy).await?;
         install_kinds(&cluster).await?;
         for namespace in ["muster", POLICY.0] {
             cluster.kubectl(&["create", "namespace", namespace]).await?;
         }
-        write_secrets(&cluster, &world).await?;
+        write_secrets(&cluster, &world.secrets()).await?;
         let mut policy = through(&door, policy);
         if regional {
             let mut kubeconfigs = serde_json::Map::new();
@@ -365,6 +366,7 @@ fn start_operator_as(
         folder: world.dir().to_path_buf(),
         identity: None,
         log: log_of(world, name),
+        environment: Vec::new(),
     })?;
     Ok(())
 }
@@ -373,14 +375,15 @@ fn log_of(world: &World, name: &str) -> PathBuf {
     if name == OPERATOR { world.controller_log() } else { world.dir().join(format!("{name}.log")) }
 }
 
-fn read_policy(world: &World) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(world.policy_file())?;
+/// The first policy of a file, as its object.
+pub(crate) fn read_policy(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file)?;
     let policies = load_policy_file(&text).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-    Ok(serde_json::to_value(policies.first().context("the world has a policy")?)?)
+    Ok(serde_json::to_value(policies.first().context("the file has a policy")?)?)
 }
 
 /// Programs of the controller's machine become endpoints: in a cluster there is no such machine.
-fn through(door: &Door, mut policy: Value) -> Value {
+pub(crate) fn through(door: &Door, mut policy: Value) -> Value {
     for fence in policy["spec"]["fence"].as_array_mut().into_iter().flatten() {
         if fence.get("exec").is_some() {
             let url = |verb: &str| format!("http://{}/power/{verb}", door.address);
@@ -390,7 +393,7 @@ fn through(door: &Door, mut policy: Value) -> Value {
         }
     }
     for item in policy["spec"]["data"].as_array_mut().into_iter().flatten() {
-        let rejoin = &mut item["postgres"]["rejoin"];
+        let Some(rejoin) = item.pointer_mut("/postgres/rejoin") else { continue };
         if rejoin.get("exec").is_some() {
             rejoin["webhook"] = json!({"url": format!("http://{}/rejoin/rejoin", door.address)});
             rejoin.as_object_mut().map(|rejoin| rejoin.remove("exec"));
@@ -399,8 +402,9 @@ fn through(door: &Door, mut policy: Value) -> Value {
     policy
 }
 
-async fn write_secrets(cluster: &Cluster, world: &World) -> anyhow::Result<()> {
-    for secret in std::fs::read_dir(world.secrets())? {
+/// Makes a Secret of the policy's namespace of each folder in this one, with a key for each file.
+pub(crate) async fn write_secrets(cluster: &Cluster, secrets: &Path) -> anyhow::Result<()> {
+    for secret in std::fs::read_dir(secrets)? {
         let secret = secret?;
         let mut data = serde_json::Map::new();
         for key in std::fs::read_dir(secret.path())? {

@@ -163,3 +163,24 @@ fn tells(facts: &DataFacts, status: &str) -> bool {
         Some(why) => *why == format!("the cluster is {status}"),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_rds_does_not_answer_looks_do_without_it_and_its_circuit_is_open() {
+    let stage = Stage::start().await;
+    let accounts = stage.accounts(KEY);
+    let data = AuroraData::new(stage.config(&AwsAccess::default()), &accounts).expect("it holds");
+    let is_open = |region: &str| {
+        let circuits = accounts.circuits();
+        circuits.iter().any(|circuit| circuit.region == region && circuit.is_open)
+    };
+    until(&data, WEST, |facts| facts.unready.is_none()).await;
+    assert!(!is_open(WEST_AWS));
+    stage.aws.fault(Fault::of_everything(FaultKind::LoseRequest).in_region(WEST_AWS));
+    until_hindered(&data, WEST, "times in a row, asked again every").await;
+    assert!(is_open(WEST_AWS) && !is_open(EAST_AWS));
+    let west = until(&data, WEST, |_| true).await;
+    assert_eq!((west.role, west.streaming), (DataRole::Standby, false));
+    stage.aws.clear_faults();
+    until(&data, WEST, |facts| facts.unready.is_none()).await;
+    assert!(!is_open(WEST_AWS));
+}

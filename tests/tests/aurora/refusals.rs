@@ -171,3 +171,14 @@ async fn without_the_lease_nothing_is_asked_for() {
         assert_eq!((guard.sent(), stage.changes()), (0, vec![]));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_lost_while_a_call_is_signed_lets_nothing_out() {
+    for kind in KINDS {
+        let stage = Stage::without_servers().await;
+        let (ctx, guard) = ctx_of(action_of(kind), 1, PATIENCE);
+        guard.lose_lease_after(1);
+        assert_failed(&ask_with(&stage.adapter(), kind, &ctx).await, ErrorClass::Transient, "lease");
+        assert_eq!(stage.changes(), []);
+    }
+}

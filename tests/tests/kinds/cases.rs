@@ -90,6 +90,11 @@ const HEALTH_OBJECT: &str = r#"{"healthObject": {"secret": {"name": "a", "key": 
     {"region": "east", "address": "192.0.2.1", "bucket": "muster-east", "bucketRegion": "us-east-1", "healthCheckId": "a"},
     {"region": "west", "address": "192.0.2.2", "bucket": "muster-west", "bucketRegion": "us-west-2", "healthCheckId": "b"}]}}"#;
 const REGIONS_PATH: &str = "spec.traffic[0].route53.flip.healthObject.regions";
+const ROUTING_CONTROL: &str = r#"{"routingControl": {"endpoints": [
+    {"region": "us-east-1", "url": "https://a.route53-recovery-cluster.us-east-1.amazonaws.com/v1"},
+    {"region": "us-west-2", "url": "https://b.route53-recovery-cluster.us-west-2.amazonaws.com/v1"}], "regions": [
+    {"region": "east", "address": "192.0.2.1", "healthCheckId": "a", "routingControlArn": "arn:aws:route53-recovery-control::111122223333:controlpanel/0a/routingcontrol/1b"},
+    {"region": "west", "address": "192.0.2.2", "healthCheckId": "b", "routingControlArn": "arn:aws:route53-recovery-control::111122223333:controlpanel/0a/routingcontrol/2c"}]}}"#;
 const HOOK: &str = "/spec/fence/0";
 const WEBHOOK: &str = r#"{"name": "power", "webhook": {"fence": "http://x/", "status": "http://x/"}}"#;
 const SECRET: &str = r#"{"name": "a", "key": "b"}"#;
@@ -164,6 +169,8 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("a promotion of an RDS replica without time", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/promoteTimeout", "5h")], Some(("spec.data[0].rdsReplica.promoteTimeout", "between 1m and 4h"))),
     ("a fence of an RDS replica that locks Muster out", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/application/user", "muster")], Some(("spec.data[0].rdsReplica.application.user", "must not be Muster's own role"))),
     ("backups for longer than RDS keeps them", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/backupRetentionDays", "36")], Some(("spec.data[0].rdsReplica.backupRetentionDays", "less than or equal to 35"))),
+    ("a rebuild of an old primary", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/rebuild", "{}")], None),
+    ("a rebuild of an old primary without time", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/rebuild", r#"{"timeout": "9m"}"#)], Some(("spec.data[0].rdsReplica.rebuild.timeout", "between 10m and 24h"))),
     ("an instance's name for its ARN", &[EAST, WEST, (DATA, RDS), ("/spec/data/0/rdsReplica/instances/1/instanceArn", "orders")], Some(("spec.data[0].rdsReplica.instances[1].instanceArn", "should match"))),
     ("an RDS replica and an Aurora in one item", &[EAST, WEST, (DATA, RDS), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal", r#"{"cluster": "g", "database": "d", "user": "u", "passwordSecret": {"name": "a", "key": "b"}, "members": [{"region": "east", "clusterArn": "arn:aws:rds:us-east-1:111122223333:cluster:a", "host": "a", "readerHost": "a-ro"}, {"region": "west", "clusterArn": "arn:aws:rds:us-west-2:111122223333:cluster:b", "host": "b", "readerHost": "b-ro"}]}"#)], Some(("spec.data[0]", "exactly one engine is needed"))),
     ("a region that AWS does not have", &[("/spec/regions/0/aws", r#"{"region": "Virginia"}"#)], Some(("spec.regions[0].aws.region", "should match"))),
@@ -171,17 +178,27 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("no engine of traffic", &[("/spec/traffic/0/rfc2136", "")], Some(("spec.traffic[0]", "exactly one engine is needed: rfc2136 or route53"))),
     ("a hosted zone", &[(TRAFFIC, ROUTE53)], None),
     ("two engines of traffic", &[("/spec/traffic/0/route53", r#"{"zoneId": "Z1", "zone": "z", "record": "z", "nameServers": ["a"], "flip": {"record": {"targets": [{"region": "east", "address": "a"}, {"region": "west", "address": "b"}]}}}"#)], Some(("spec.traffic[0]", "exactly one engine is needed"))),
-    ("no way to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip", "{}")], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record or healthObject"))),
-    ("two ways to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip/healthObject", r#"{"secret": {"name": "a", "key": "b"}, "regions": [{"region": "east", "address": "a", "bucket": "aaa", "bucketRegion": "us-east-1", "healthCheckId": "a"}, {"region": "west", "address": "b", "bucket": "bbb", "bucketRegion": "us-west-2", "healthCheckId": "b"}]}"#)], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record or healthObject"))),
+    ("no way to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip", "{}")], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record, healthObject or routingControl"))),
+    ("two ways to flip", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/flip/healthObject", r#"{"secret": {"name": "a", "key": "b"}, "regions": [{"region": "east", "address": "a", "bucket": "aaa", "bucketRegion": "us-east-1", "healthCheckId": "a"}, {"region": "west", "address": "b", "bucket": "bbb", "bucketRegion": "us-west-2", "healthCheckId": "b"}]}"#)], Some(("spec.traffic[0].route53.flip", "exactly one way is needed: record, healthObject or routingControl"))),
     ("objects that decide", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT)], None),
     ("an object with a key of its own", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/0/key", "a/b")], None),
     ("an object's key that begins with a slash", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/0/key", "/b")], Some(("spec.traffic[0].route53.flip.healthObject.regions[0].key", "should match"))),
     ("objects in one region of AWS", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/bucketRegion", "us-east-1")], Some((REGIONS_PATH, "a bucket of its own"))),
     ("objects in one bucket", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/bucket", "muster-east")], Some((REGIONS_PATH, "a bucket of its own"))),
+    ("a name pinned by the check of a region", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/pinHealthCheckId", "b")], Some(("spec.traffic[0].route53.flip.healthObject.pinHealthCheckId", "none of the regions' own"))),
     ("objects that one health check watches", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/healthCheckId", "a")], Some((REGIONS_PATH, "a health check of its own"))),
     ("an object of a third region", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/-", r#"{"region": "north", "address": "c", "bucket": "ccc", "bucketRegion": "eu-north-1", "healthCheckId": "c"}"#)], Some((REGIONS_PATH, "exactly two regions are needed"))),
     ("an object of nowhere", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/regions/1/region", "north")], Some(("spec.traffic", "exactly one target for each"))),
     ("objects' ttl of a second and a half", &[(TRAFFIC, ROUTE53), (FLIP, HEALTH_OBJECT), ("/spec/traffic/0/route53/flip/healthObject/ttl", "1500ms")], Some(("spec.traffic[0].route53.flip.healthObject.ttl", "whole seconds between 1s and 24h"))),
+    ("routing controls that decide", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL)], None),
+    ("an endpoint on this machine", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/endpoints/0/url", "http://127.0.0.1:8080/arc/us-east-1/v1")], None),
+    ("an endpoint without encryption", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/endpoints/0/url", "http://a.example.com/v1")], Some(("spec.traffic[0].route53.flip.routingControl.endpoints[0].url", "should match"))),
+    ("two endpoints with one URL", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/endpoints/0/url", "https://b.route53-recovery-cluster.us-west-2.amazonaws.com/v1")], Some(("spec.traffic[0].route53.flip.routingControl.endpoints", "a URL of its own"))),
+    ("a routing control's name for its ARN", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/regions/0/routingControlArn", "east")], Some(("spec.traffic[0].route53.flip.routingControl.regions[0].routingControlArn", "should match"))),
+    ("two regions by one health check", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/regions/0/healthCheckId", "b")], Some(("spec.traffic[0].route53.flip.routingControl.regions", "a routing control and a health check of its own"))),
+    ("a routing control of nowhere", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/regions/1/region", "north")], Some(("spec.traffic", "exactly one target for each"))),
+    ("routing controls and a record", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/record", r#"{"targets": [{"region": "east", "address": "192.0.2.1"}, {"region": "west", "address": "192.0.2.2"}]}"#)], Some(("spec.traffic[0].route53.flip", "exactly one way is needed"))),
+    ("routing controls' ttl of a second and a half", &[(TRAFFIC, ROUTE53), (FLIP, ROUTING_CONTROL), ("/spec/traffic/0/route53/flip/routingControl/ttl", "1500ms")], Some(("spec.traffic[0].route53.flip.routingControl.ttl", "whole seconds between 1s and 24h"))),
     ("a zone's id with its path", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/zoneId", "/hostedzone/Z1")], Some(("spec.traffic[0].route53.zoneId", "should match"))),
     ("a role that is none", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "muster")], Some(("spec.traffic[0].route53.roleArn", "should match"))),
     ("an external id without a role", &[(TRAFFIC, ROUTE53), ("/spec/traffic/0/route53/roleArn", "")], Some(("spec.traffic[0].route53.externalIdSecret", "goes with roleArn"))),

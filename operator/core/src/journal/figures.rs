@@ -38,7 +38,8 @@ pub struct RunClock {
 pub struct Rpo {
     /// Age between the newest acknowledged and the newest present heartbeat.
     pub at_least: Option<Millis>,
-    /// Fence proof minus the newest present; `None` is unbounded.
+    /// From the newest present to the proof that the old primary was closed, or to its being seen to follow; `None` is
+    /// unbounded.
     pub at_most: Option<Millis>,
     /// The old primary's log was read, or nothing could have been lost.
     pub r#final: bool,

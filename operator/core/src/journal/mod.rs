@@ -8,7 +8,7 @@ mod step;
 pub use figures::{Measured, Predicted, Rpo, RunClock};
 pub use run::{Approval, Gate, OutcomeKind, Phase, Proof, Run, RunKind, Severity, Trigger};
 pub use state::{
-    AckedBeat, ActiveRun, Condition, Cooldown, Journal, Lineage, Outcast, PeakReplicas, PolicyState,
+    AckedBeat, ActiveRun, Condition, Cooldown, Journal, Keeping, Lineage, Outcast, PeakReplicas, PolicyState,
     RunRequest, Settling,
 };
 pub use step::{Step, StepKey, StepState};

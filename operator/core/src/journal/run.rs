@@ -185,6 +185,9 @@ pub struct Run {
     /// When the present holder took it over from another process. Moments of another boot count as this one.
     #[serde(default)]
     pub taken_over: Option<Stamp>,
+    /// Where what the engine saved of the old primary is kept, by data item; or why nothing is.
+    #[serde(default)]
+    pub saved: BTreeMap<ItemName, String>,
     /// Newest acknowledged heartbeat by item, at the pivot.
     pub acked_at_pivot: BTreeMap<ItemName, (u64, Option<Stamp>)>,
 }

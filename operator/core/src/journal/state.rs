@@ -5,7 +5,7 @@ use crate::effect::Action;
 use crate::facts::{SyncView, Witness};
 use crate::health::HealthMarks;
 use crate::ids::{Epoch, ItemName, Owner, RegionName, RunName, Seq, Term};
-use crate::time::{Millis, Stamp};
+use crate::time::{Millis, Stamp, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +64,9 @@ pub struct Outcast {
     /// Since when it is proven to acknowledge nothing. Ends with the proof.
     #[serde(default)]
     pub proven: Option<Stamp>,
+    /// Its engine could not keep writes out of it, for people. Of no account once it is proven closed.
+    #[serde(default)]
+    pub suspected: Option<String>,
     /// What an ended run could not undo any more, newest last: undone as soon as the region answers.
     #[serde(default)]
     pub undo: Vec<Action>,
@@ -83,6 +86,7 @@ impl Outcast {
             promotion_pending: false,
             not_before: None,
             proven: None,
+            suspected: None,
             undo: Vec::new(),
             rejoin_attempts: 0,
             message: message.into(),
@@ -115,6 +119,39 @@ pub struct Settling {
     pub step: Step,
     /// Attempts in a row that failed.
     pub failures: u32,
+}
+
+impl Settling {
+    /// So many failures in a row are told, once, and then it is tried ever more seldom.
+    pub(crate) const TOLD_AFTER: u32 = 5;
+
+    /// Whether it is tried so seldom that it needs no fresh looks.
+    fn is_resting(&self) -> bool {
+        self.failures >= Self::TOLD_AFTER
+    }
+}
+
+/// What an engine saved of an old primary, and which is to be kept.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Keeping {
+    /// The run that left it.
+    pub run: RunName,
+    /// Data item.
+    pub item: ItemName,
+    /// The old primary's region.
+    pub region: RegionName,
+    /// What was saved before is of another run.
+    pub since: Wall,
+    /// The effect.
+    pub step: Step,
+    /// Since when the region is not cast out.
+    #[serde(default)]
+    pub back: Option<Stamp>,
+}
+
+impl Keeping {
+    /// So many attempts that have not kept it are told, once: some twenty minutes.
+    pub(crate) const TOLD_AFTER: u32 = 8;
 }
 
 /// A condition with a reason that has a runbook.
@@ -191,6 +228,9 @@ pub struct PolicyState {
     /// Public names that are being settled, between runs.
     #[serde(default)]
     pub settling: BTreeMap<ItemName, Settling>,
+    /// What engines saved of old primaries, and which is being copied, between runs.
+    #[serde(default)]
+    pub keeping: Vec<Keeping>,
     /// A person said `ack` while another region took writes: if that one turns out to be the only writer, it is the
     /// active region from then on.
     #[serde(default)]
@@ -228,6 +268,7 @@ impl PolicyState {
             peaks: BTreeMap::new(),
             giving_back: None,
             settling: BTreeMap::new(),
+            keeping: Vec::new(),
             relearn: false,
             work: None,
             conditions: BTreeMap::new(),
@@ -250,7 +291,7 @@ pub struct Journal {
 impl Journal {
     /// Whether a public name is being settled at a pace that needs fresh looks.
     pub fn is_settling(&self) -> bool {
-        crate::standing::is_settling(&self.state.settling)
+        self.state.settling.values().any(|settling| !settling.is_resting())
     }
     /// The run that acts, if one does.
     pub fn active_run(&self) -> Option<&Run> {

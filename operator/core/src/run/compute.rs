@@ -81,7 +81,7 @@ fn is_being_given_back(d: &Draft<'_>, name: &ItemName) -> bool {
 
 /// A planned run fences nobody before the replicas are ready, and is given up if they do not come.
 fn wait_for(d: &mut Draft<'_>, step: &mut Step, item: &ComputeItem, saw: String) -> bool {
-    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.waited_since(step.started);
     if waited >= item.ready_timeout {
         let why = format!("{}: {saw} within {}", item.name, item.ready_timeout);
         d.event(true, "ComputeShort", why.clone());
@@ -123,7 +123,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, name: &ItemName) -> bool 
     if let Some(facts) = scaled {
         return wait_for(d, step, item, format!("{} of {asked} ready", facts.ready));
     }
-    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.waited_since(step.started);
     if waits && waited >= item.ready_timeout {
         return wait_for(d, step, item, "not seen scaled".to_owned());
     }
@@ -209,7 +209,7 @@ pub(super) fn look_at_ready(d: &mut Draft<'_>, step: &mut Step, name: &ItemName)
 fn traffic_waited(d: &mut Draft<'_>, step: &Step) -> Millis {
     let awaits = |s: &&Step| matches!(s.key, StepKey::AwaitCompute(_));
     let first = d.run().steps.iter().filter(awaits).find_map(|s| s.started).or(step.started);
-    first.map(|at| d.sight.waited(at)).unwrap_or_default()
+    d.sight.waited_since(first)
 }
 
 /// The number that this run recorded first stays.

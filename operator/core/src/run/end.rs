@@ -46,7 +46,7 @@ pub(super) fn complete(d: &mut Draft<'_>) {
         cool_down(d);
     }
     if !waived.is_empty() {
-        d.next.state.needs_ack = Some(format!("{} was not fenced", waived.join(", ")));
+        d.next.state.needs_ack.get_or_insert_with(|| format!("{} was not fenced", waived.join(", ")));
     }
     d.event(false, "Completed", message.clone());
     d.fire(Rule::RunCompleted, message);

@@ -37,7 +37,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> 
 /// A planned run whose proof was lost and whose source does not answer any more gives up: it must lose nothing, and
 /// nobody takes writes meanwhile.
 fn blocked_at_fence(d: &mut Draft<'_>, law: &Gate, begun: Option<Stamp>) {
-    let long = begun.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let long = d.sight.waited_since(begun);
     if d.run().kind.is_planned() && long >= GIVE_UP_AFTER {
         d.run().abort = Some(format!("{}: saw {}, needs {}, for {long}", law.name, law.saw, law.needs));
         return;
@@ -56,7 +56,8 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     while let Some(way) = d.sight.policy.fences.get(step.way) {
         let silent = match &way.kind {
             FenceKind::Data(item) => d.sight.data(item, region).is_none(),
-            FenceKind::Hook => planned,
+            // What it proves is not enough for a planned run, and it would cut off what the run has to see.
+            FenceKind::Hook | FenceKind::Network { .. } => planned,
             // It would take the target's pods too.
             FenceKind::Scale => planned || is_one_cluster(d, region),
         };
@@ -148,9 +149,8 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
 pub(crate) fn note_answer(d: &Draft<'_>, step: &mut Step) {
     let Some(Action::Fence { way, .. }) = &step.action else { return };
     let has_status = d.sight.policy.fences.iter().any(|w| w.name == *way && w.kind.has_status());
-    let (Some(issued), Some(seq)) = (step.issued, step.seq) else { return };
-    let outcome = d.sight.seen.outcomes.get(&seq).filter(|o| o.at >= d.sight.tick_of(issued));
-    let taken = outcome.filter(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
+    let taken =
+        d.sight.outcome_of(step).filter(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
     let known = step.answered.get(way).filter(|at| at.boot == d.sight.now.boot);
     let is_new = |at: Tick| known.is_none_or(|known| known.tick < at);
     if let Some(outcome) = taken.filter(|o| has_status && is_new(o.at)) {

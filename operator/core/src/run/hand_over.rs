@@ -13,7 +13,7 @@ use crate::journal::{Phase, Proof, Step};
 use crate::measure;
 use crate::policy::ProofClass;
 use crate::rules::Rule;
-use crate::time::{Millis, Stamp};
+use crate::time::Millis;
 use std::collections::BTreeMap;
 
 /// A source that failed is given up after so long, if the engine is at rest.
@@ -86,12 +86,10 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
 
 /// Keeps whether any attempt so far may have been taken: one that was, whose answer was lost, or of which nothing is known.
 fn note_answer(d: &Draft<'_>, step: &mut Step) {
-    let (Some(seq), Some(issued)) = (step.seq, step.issued) else { return };
-    if d.sight.seen.in_flight.contains(&seq) {
+    if step.seq.is_none() || d.sight.is_in_flight(step) {
         return;
     }
-    let outcome = d.sight.seen.outcomes.get(&seq).filter(|o| o.at >= d.sight.tick_of(issued));
-    let refused = outcome.is_some_and(|o| match &o.value {
+    let refused = d.sight.outcome_of(step).is_some_and(|o| match &o.value {
         Outcome::StaleEpoch(_) | Outcome::Conflict(_) => true,
         Outcome::Failed(class, _) => *class != ErrorClass::UnknownOutcome,
         Outcome::Issued(_) | Outcome::AlreadyDone => false,
@@ -113,25 +111,22 @@ fn is_at_rest(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
 /// Whether nothing that was sent can move the writer any more: all of it was refused, or its signatures have expired.
 fn can_land_no_more(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     let Some(run) = d.next.run.as_ref() else { return false };
-    let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
-    let waited = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
-    let expired = !step.may_land || waited >= end::UNCHECKED_LANDS_WITHIN;
-    run.could_still_stay() && !under_way && expired && is_at_rest(d, step, item)
+    let expired = !step.may_land || d.sight.waited_since(step.issued) >= end::UNCHECKED_LANDS_WITHIN;
+    run.could_still_stay() && !d.sight.is_in_flight(step) && expired && is_at_rest(d, step, item)
 }
 
 /// The source fails, and nothing that the engine does can explain it: it is at rest, or the time for it is over. That its
 /// database answers helps nobody.
 fn is_source_lost(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     let Some(run) = d.next.run.as_ref() else { return false };
-    let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
     let failed = d.sight.verdict(&run.from).kind == VerdictKind::Unhealthy;
-    if !run.could_still_stay() || under_way || !failed {
+    if !run.could_still_stay() || d.sight.is_in_flight(step) || !failed {
         return false;
     }
     let Some(target) = d.sight.data_since(item, &run.to, seen::since(&d.sight, step)) else { return false };
-    let long = |since: Option<Stamp>| since.map(|at| d.sight.waited(at)).unwrap_or_default();
-    let at_rest = target.unready.is_none() && long(step.issued) >= SOURCE_FAILS;
-    target.role == DataRole::Standby && (at_rest || long(step.started) >= promote::deadline(d, item))
+    let at_rest = target.unready.is_none() && d.sight.waited_since(step.issued) >= SOURCE_FAILS;
+    let too_long = d.sight.waited_since(step.started) >= promote::deadline(d, item);
+    target.role == DataRole::Standby && (at_rest || too_long)
 }
 
 /// Behind the last of them the source leaves `mayBeWritable`, if it was seen to have left: then its engine has one writer. A

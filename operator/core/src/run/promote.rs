@@ -3,7 +3,7 @@
 use super::{decide, fence, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
-use crate::facts::DataRole;
+use crate::facts::{DataRole, ErrorClass, Outcome};
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Phase, Step, StepKey, StepState};
 use crate::measure;
@@ -102,7 +102,7 @@ pub(super) fn may_pass(d: &mut Draft<'_>, kept: Option<&RegionName>) -> bool {
 fn nobody_writes(d: &mut Draft<'_>, law: &Gate) {
     let why = format!("{}: saw {}, needs {}", law.name, law.saw, law.needs);
     let fenced = d.run().clock.fenced;
-    let long = fenced.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let long = d.sight.waited_since(fenced);
     let run = d.run();
     if long < NO_WRITER_AFTER {
         return d.phase(Phase::Blocked, why);
@@ -196,7 +196,7 @@ pub(super) fn look_at_catch_up(d: &mut Draft<'_>, step: &mut Step, item: &ItemNa
             let show = |p: Option<crate::ids::Position>| p.map_or("unknown".to_owned(), |p| p.to_string());
             let saw = format!("{from} at {}, {to} at {}", show(written), show(replayed));
             let limit = deadline(d, item);
-            let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+            let waited = d.sight.waited_since(step.started);
             if waited >= limit {
                 let why = format!("{item} did not catch up within {limit}: {saw}");
                 step.state = StepState::Failed;
@@ -249,22 +249,24 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
 pub(super) fn was_cancelled(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const LONG: Millis = Millis(60_000);
     let engine = d.sight.policy.data.iter().any(|i| i.name == *item && i.hands_over);
-    let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
-    let waited = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
-    let Some(run) = d.next.run.as_ref().filter(|_| engine && !under_way && waited >= LONG) else {
-        return false;
-    };
+    let is_long = !d.sight.is_in_flight(step) && d.sight.waited_since(step.issued) >= LONG;
+    let Some(run) = d.next.run.as_ref().filter(|_| engine && is_long) else { return false };
     let facts = d.sight.data_since(item, &run.to, seen::since(&d.sight, step));
     facts.is_some_and(|f| f.role == DataRole::Standby && f.unready.is_none())
 }
 
-/// A target that checks nothing gets the same call again only after a while of unchanged reads.
+/// A target that checks nothing gets the same call again only after a while of unchanged reads, unless the last one is known to
+/// have had no effect. The one before that had its own while.
 pub(super) fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const GRACE: Millis = Millis(15_000);
     let unchecked =
         d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
-    let since = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
-    unchecked && since < GRACE
+    let may_land = d.sight.outcome_of(step).is_none_or(|outcome| match &outcome.value {
+        Outcome::Failed(class, _) => *class == ErrorClass::UnknownOutcome,
+        Outcome::Issued(_) | Outcome::AlreadyDone => true,
+        Outcome::StaleEpoch(_) | Outcome::Conflict(_) => false,
+    });
+    unchecked && may_land && d.sight.waited_since(step.issued) < GRACE
 }
 
 /// Looks for the first write on the new primary.

@@ -8,7 +8,7 @@ use crate::journal::{Phase, Step, StepKey, StepState};
 use crate::policy::HookStep;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// Attempts of a step that may be passed over.
 const OPTIONAL_ATTEMPTS: u32 = 3;
@@ -37,14 +37,16 @@ pub(super) fn drive(d: &mut Draft<'_>) {
 fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
     match step.key.clone() {
         StepKey::RaiseWitness(item) => {
-            let from = d.run().from.clone();
-            match d.sight.data(&item, &from) {
+            let (from, planned) = (d.run().from.clone(), d.run().kind.is_planned());
+            // Of a region that may be lost an older look says little, and a call that hangs there would cost its time.
+            let since = if planned { Tick(0) } else { d.sight.seen.pass };
+            match d.sight.data_since(&item, &from, since) {
                 Some(facts) if facts.role == DataRole::Writable => {
                     start(d, step, Action::OpenWriter { item, region: from })
                 }
                 Some(_) => skip(d, step, format!("{item} in {from} takes no writes")),
                 None => {
-                    let why = d.sight.why_unknown(&item, &from);
+                    let why = d.sight.why_unknown_since(&item, &from, since);
                     skip(d, step, why)
                 }
             }
@@ -108,8 +110,15 @@ fn look(d: &mut Draft<'_>, step: &mut Step) -> bool {
     match step.key.clone() {
         StepKey::RaiseWitness(item) => {
             let from = d.run().from.clone();
+            let lost = !d.run().kind.is_planned()
+                && !d.sight.is_in_flight(step)
+                && d.sight.data(&item, &from).is_none();
             match seen::witness_raised(d, step, &item, &from, true) {
                 Some(saw) => observed(d, step, saw),
+                None if lost => {
+                    let why = d.sight.why_unknown(&item, &from);
+                    skip(d, step, why)
+                }
                 None => try_again(d, step, Patience::Optional(OPTIONAL_ATTEMPTS)),
             }
         }
@@ -132,7 +141,7 @@ fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &crate::ids::ItemName)
     };
     let issued = d.sight.tick_of(step.issued.unwrap_or_default());
     let said = d.sight.seen.hooks.get(name).filter(|f| f.at >= issued).and_then(|f| f.value.known());
-    let answered = step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq)).filter(|o| o.at >= issued);
+    let answered = d.sight.outcome_of(step);
     let accepted = answered.is_some_and(|o| matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
     match said {
         Some(true) => observed(d, step, format!("{name} says done")),

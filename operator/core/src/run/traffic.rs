@@ -53,7 +53,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     }
     let (agree, servers) = (facts.agree, facts.servers);
     d.run().clock.flipped.get_or_insert(now);
-    let waited = step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.waited_since(step.issued);
     if agree < servers && waited < SILENT_SERVER {
         d.fire(Rule::StepAwaited, format!("{agree} of {servers} name servers answer with {to}"));
         d.wake_in(LOOK_AGAIN);
@@ -96,7 +96,7 @@ pub(super) fn look_at_public(d: &mut Draft<'_>, step: &mut Step) -> bool {
         return steps::observed(d, step, format!("{} successes in a row", probe.successes));
     }
     let last = facts.map_or_else(|| "no result yet".to_owned(), |f| f.last.clone());
-    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.waited_since(step.started);
     d.block("PublicNameWorks", last.clone(), "successes in a row through the public name");
     if waited >= VERIFY_OVERDUE {
         let why = format!("no {} successes in a row within {VERIFY_OVERDUE}: {last}", probe.successes);

@@ -48,10 +48,24 @@ fn next_to_undo(d: &mut Draft<'_>) -> Option<usize> {
         .or_else(|| steps.iter().rposition(|s| !s.tried.is_empty()))
 }
 
+/// How the way works that a fence or its undo uses.
+fn kind_of<'p>(policy: &'p Policy, action: &Action) -> Option<&'p FenceKind> {
+    let (Action::Fence { way, .. } | Action::Unfence { way, .. }) = action else { return None };
+    policy.fences.iter().find(|w| w.name == *way).map(|way| &way.kind)
+}
+
 /// Whether an effect scales workloads, as a fence or as its undo.
 fn scales(policy: &Policy, action: &Action) -> bool {
-    let (Action::Fence { way, .. } | Action::Unfence { way, .. }) = action else { return false };
-    policy.fences.iter().any(|w| w.name == *way && w.kind == FenceKind::Scale)
+    kind_of(policy, action) == Some(&FenceKind::Scale)
+}
+
+/// In which order effects of one step are undone, the highest first: what cuts a database off hides it from every other undo.
+fn undo_rank(policy: &Policy, action: &Action) -> u8 {
+    match kind_of(policy, action) {
+        Some(FenceKind::Network { .. }) => 2,
+        Some(FenceKind::Scale) => 0,
+        Some(FenceKind::Data(_) | FenceKind::Hook) | None => 1,
+    }
 }
 
 fn is_forward(d: &Draft<'_>, seq: crate::ids::Seq) -> bool {
@@ -97,8 +111,8 @@ fn inverse(action: &Action) -> Option<Action> {
 
 /// Records the undo of the newest effect. Recording it voids the proof.
 fn begin(d: &mut Draft<'_>, step: &mut Step) {
-    // The newest is undone first; what scales comes last.
-    step.tried.sort_by_key(|action| !scales(d.sight.policy, action));
+    // The newest is undone first, of those of one rank.
+    step.tried.sort_by_key(|action| undo_rank(d.sight.policy, action));
     let Some(undo) = step.tried.last().and_then(inverse) else {
         step.tried.pop();
         d.wake_in(Millis(0));
@@ -124,7 +138,7 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
         d.wake_in(Millis(0));
         return;
     }
-    let waited = step.started.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.waited_since(step.started);
     if waited >= NO_WRITER_AFTER && cannot_land(d, &action) {
         return leave_undone(d, &action);
     }
@@ -152,7 +166,7 @@ fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
             let way = d.sight.policy.fences.iter().find(|w| w.name == *way);
             match way.map(|way| &way.kind) {
                 Some(FenceKind::Data(_)) => Some(region),
-                Some(FenceKind::Scale) => {
+                Some(FenceKind::Scale | FenceKind::Network { .. }) => {
                     return way.is_some_and(|way| d.sight.fence_since(&way.name, region, Tick(0)).is_none());
                 }
                 Some(FenceKind::Hook) | None => None,
@@ -182,7 +196,8 @@ pub(super) fn keep_undo(d: &mut Draft<'_>) {
     let steps = d.run().steps.clone();
     for step in &steps {
         let StepKey::FenceOld(region) = &step.key else { continue };
-        let undo: Vec<Action> = step.tried.iter().filter_map(inverse).collect();
+        let mut undo: Vec<Action> = step.tried.iter().filter_map(inverse).collect();
+        undo.sort_by_key(|action| undo_rank(d.sight.policy, action));
         if undo.is_empty() {
             continue;
         }
@@ -206,7 +221,7 @@ pub(crate) fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option
                     let open = facts.role == DataRole::Standby || facts.closed.is_open();
                     open.then(|| format!("{item} in {region} is open again"))
                 }
-                FenceKind::Scale => {
+                FenceKind::Scale | FenceKind::Network { .. } => {
                     let facts = d.sight.fence_since(&way.name, region, since)?;
                     facts.is_lifted.then(|| format!("{} is lifted", way.name))
                 }

@@ -101,10 +101,9 @@ fn begin_giving_back(d: &mut Draft<'_>, last: Option<&Step>) {
 fn go_on_giving_back(d: &mut Draft<'_>, mut step: Step) {
     d.next.state.giving_back = None;
     let Some(Action::Restore { item, region, .. }) = step.action.clone() else { return };
-    let in_flight = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
     let is_known =
         d.policy().compute.iter().any(|c| c.name == item) && d.sight.compute(&item, &region).is_some();
-    if !is_known && !in_flight {
+    if !is_known && !d.sight.is_in_flight(&step) {
         // Taken up again once its cluster answers; the others do not wait for it.
         d.wake_in(LOOK_AGAIN);
         return;

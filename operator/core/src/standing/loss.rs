@@ -1,6 +1,7 @@
-//! The exact loss, once the old log was read.
+//! The exact loss, once the old log was read, and its bound where nobody reads it.
 
 use crate::draft::Draft;
+use crate::ids::RegionName;
 use crate::rules::Rule;
 use crate::time::Millis;
 
@@ -41,4 +42,20 @@ pub(crate) fn finish_loss(d: &mut Draft<'_>) {
     );
     d.event(commits > 0, "LossCounted", message.clone());
     d.fire(Rule::LossCounted, message);
+}
+
+/// The old primary follows: what it acknowledged by itself ended when it was proven closed, or at the latest now. So a loss
+/// that had no upper bound has one, also where nobody reads the old log.
+pub(super) fn bound_loss(d: &mut Draft<'_>, region: &RegionName) {
+    let Some(run) = d.next.run.as_ref().filter(|r| r.from == *region && r.clock.promoted.is_some()) else {
+        return;
+    };
+    let rpo = &run.measured.rpo;
+    let open = rpo.at_least.filter(|_| !rpo.r#final && rpo.at_most.is_none());
+    let closed = d.next.state.outcasts.get(region).and_then(|outcast| outcast.proven).unwrap_or(d.sight.now);
+    let acked: Option<Vec<_>> = run.acked_at_pivot.values().map(|(_, at)| *at).collect();
+    // The newest present heartbeat is no older than the newest acknowledged one by more than the lower bound.
+    let (Some(at_least), Some(acked)) = (open, acked) else { return };
+    let bound = acked.iter().map(|at| closed.since_or_wall(at).plus(at_least)).max();
+    d.run().measured.rpo.at_most = bound;
 }

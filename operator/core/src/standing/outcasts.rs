@@ -1,16 +1,17 @@
 //! Fenced regions: kept closed, and brought back as standbys.
 
+use super::loss::bound_loss;
 use super::{LOOK_AGAIN, may_act};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
 use crate::ids::RegionName;
 use crate::journal::{Outcast, Run, Step, StepKey};
-use crate::policy::DataItem;
+use crate::policy::{DataItem, FenceKind, FenceWay};
 use crate::proof;
 use crate::retry::{self, Next};
 use crate::rules::Rule;
-use crate::time::Millis;
+use crate::time::{Millis, Tick};
 
 /// Attempts to bring an outcast back before a person is asked: a dark region is tried for some hours.
 const REJOIN_ATTEMPTS: u32 = 1_000;
@@ -48,6 +49,7 @@ pub(crate) fn tend_outcasts(d: &mut Draft<'_>) {
             continue;
         }
         if during == During::Calm && has_rejoined(d, &region, &active) {
+            bound_loss(d, &region);
             d.next.state.outcasts.remove(&region);
             d.event(false, "Rejoined", format!("{region} follows {active}"));
             d.fire(Rule::Rejoined, format!("{region} follows {active} again"));
@@ -71,12 +73,21 @@ fn tend_active(d: &mut Draft<'_>, region: &RegionName) {
         }
         return;
     }
-    let answers = d.sight.policy.data.iter().any(|item| d.sight.data(&item.name, region).is_some());
-    if !may_act(d) || !answers {
+    if !may_act(d) || !answers_undo(d, region, &outcast) {
         return;
     }
     undo_rest(d, region, &mut outcast);
     d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+/// Whether the next undo finds somebody who answers. A database that the network hides answers only after it.
+fn answers_undo(d: &Draft<'_>, region: &RegionName, outcast: &Outcast) -> bool {
+    let hidden = outcast.undo.last().is_some_and(|undo| {
+        let Action::Unfence { way, .. } = undo else { return false };
+        let hides = |w: &FenceWay| w.name == *way && matches!(w.kind, FenceKind::Network { .. });
+        d.sight.policy.fences.iter().any(hides) && d.sight.fence_since(way, region, Tick(0)).is_some()
+    });
+    hidden || d.sight.policy.data.iter().any(|item| d.sight.data(&item.name, region).is_some())
 }
 
 /// One step of what an ended run left to undo.
@@ -230,15 +241,39 @@ fn repeat_fence(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
     outcast.work = Some(step);
 }
 
-/// Lets the user's hook make the region a standby of the active one.
+/// After so long a rejoin is one that takes hours: a replica is made anew of all data.
+const TAKES_LONG: Millis = Millis(120_000);
+/// Between two looks at one, then.
+const LOOK_SELDOM: Millis = Millis(10_000);
+
+/// What is waited for, and why nothing is seen of it; and when to look again.
+fn await_rejoin(d: &mut Draft<'_>, region: &RegionName, step: &Step, pause: Millis, why: String) {
+    let Some(Action::Rejoin { item, .. }) = &step.action else { return };
+    let waited = d.sight.waited_since(step.issued);
+    let is_long = waited >= TAKES_LONG;
+    let silent = is_long && d.sight.data(item, region).is_none();
+    let why = if silent { format!("{why} ({})", d.sight.why_unknown(item, region)) } else { why };
+    d.fire(Rule::RejoinAwaited, why);
+    d.wake_in(pause.max(if is_long { LOOK_SELDOM } else { LOOK_AGAIN }));
+}
+
+/// Lets the user's hook, or the engine, make the region a standby of the active one.
 fn rejoin(d: &mut Draft<'_>, region: &RegionName, active: &RegionName, outcast: &mut Outcast) {
     if let Some(mut step) = outcast.work.take() {
+        let is_of_another = matches!(&step.action, Some(Action::Rejoin { follow, .. }) if follow != active);
+        if is_of_another && !d.sight.is_in_flight(&step) {
+            // The writer has moved on: it begins anew, and follows that one.
+            d.wake_in(LOOK_AGAIN);
+            return;
+        }
         match retry::judge(&d.sight, &step) {
-            Next::Wait(pause, why) => {
-                d.fire(Rule::RejoinAwaited, why);
-                d.wake_in(pause.max(LOOK_AGAIN));
+            Next::Wait(pause, why) => await_rejoin(d, region, &step, pause, why),
+            // Its number is old: the next one has a newer.
+            Next::Superseded(why) => {
+                d.fire(Rule::Superseded, why);
+                d.wake_in(LOOK_AGAIN);
+                return;
             }
-            Next::Superseded(why) => d.fire(Rule::Superseded, why),
             Next::Repeat(why) if step.attempts >= REJOIN_ATTEMPTS => {
                 d.event(true, "RejoinFailed", format!("{region}: {why}"));
                 outcast.rejoin_attempts = step.attempts;

@@ -9,10 +9,7 @@ use crate::journal::{Settling, Step, StepKey};
 use crate::retry::{self, Next};
 use crate::rules::Rule;
 use crate::time::{Millis, Tick};
-use std::collections::BTreeMap;
 
-/// So many failures in a row are told, once, and then it is tried ever more seldom.
-const TOLD_AFTER: u32 = 5;
 /// Between two attempts from then on, doubling up to [`LONGEST_REST`].
 const FIRST_REST: Millis = Millis(60_000);
 const LONGEST_REST: Millis = Millis(15 * 60_000);
@@ -61,12 +58,11 @@ fn begin(d: &mut Draft<'_>, item: ItemName, active: &RegionName) {
 
 fn go_on(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, active: &RegionName) {
     let step = &mut settling.step;
-    let under_way = step.seq.is_some_and(|seq| d.sight.seen.in_flight.contains(&seq));
     let region = step.action.as_ref().and_then(|action| match action {
         Action::Settle { region, .. } => Some(region.clone()),
         _ => None,
     });
-    if region.as_ref() != Some(active) && !under_way {
+    if region.as_ref() != Some(active) && !d.sight.is_in_flight(step) {
         d.next.state.settling.remove(&item);
         return;
     }
@@ -91,7 +87,7 @@ fn go_on(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, active: &Reg
 }
 
 fn try_again(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, why: String) {
-    let waited = settling.step.issued.map(|at| d.sight.waited(at)).unwrap_or_default();
+    let waited = d.sight.paused_since(settling.step.issued);
     let rest = rest_after(settling.failures);
     if waited < rest {
         d.wake_in(Millis(rest.0 - waited.0));
@@ -101,7 +97,7 @@ fn try_again(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, why: Str
     let outcome = settling.step.seq.and_then(|seq| d.sight.seen.outcomes.get(&seq));
     let failed = outcome.is_some_and(|o| !matches!(o.value, Outcome::Issued(_) | Outcome::AlreadyDone));
     settling.failures = if failed { settling.failures.saturating_add(1) } else { 0 };
-    if settling.failures == TOLD_AFTER {
+    if settling.failures == Settling::TOLD_AFTER {
         d.event(true, "SettleFailed", why.clone());
     }
     d.fire(Rule::TrafficSettled, why);
@@ -111,13 +107,8 @@ fn try_again(d: &mut Draft<'_>, item: ItemName, mut settling: Settling, why: Str
 
 /// How long to rest before the next attempt.
 fn rest_after(failures: u32) -> Millis {
-    match failures.checked_sub(TOLD_AFTER) {
+    match failures.checked_sub(Settling::TOLD_AFTER) {
         None => Millis(0),
         Some(more) => FIRST_REST.times(1 << more.min(8)).min(LONGEST_REST),
     }
-}
-
-/// Whether any name is being settled at a pace that needs fresh looks.
-pub(crate) fn is_settling(settling: &BTreeMap<ItemName, Settling>) -> bool {
-    settling.values().any(|settling| settling.failures < TOLD_AFTER)
 }

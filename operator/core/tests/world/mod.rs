@@ -62,6 +62,7 @@ pub fn policy() -> Policy {
             promote_deadline: Millis::from_secs(10),
             capability: Capability::Checked,
             hands_over: false,
+            saves_old_data: false,
             can_rejoin: true,
             rejoin_timeout: Millis::from_secs(60),
             no_ack_declared: false,
@@ -129,6 +130,8 @@ pub struct Engine {
     pub prompt: bool,
     /// It accepts nothing: a right is missing.
     pub refuses: bool,
+    /// What becomes of the first promotion that it is asked for.
+    pub first_refusal: Option<ErrorClass>,
     /// What a region says against taking over or handing over.
     pub unfit: BTreeMap<RegionName, String>,
 }
@@ -143,6 +146,7 @@ pub fn events() -> DataItem {
         promote_deadline: Millis::from_secs(300),
         capability: Capability::Unchecked,
         hands_over: true,
+        saves_old_data: false,
         can_rejoin: false,
         rejoin_timeout: Millis(0),
         no_ack_declared: false,
@@ -174,10 +178,24 @@ pub struct World {
     pub power_lies: bool,
     /// Its verb `fence` fails, while its `status` answers.
     pub power_refuses: bool,
+    /// Regions whose databases the network denies to everybody; what runs behind goes on.
+    pub cut: BTreeSet<RegionName>,
+    /// The control plane of the networks.
+    pub network_answers: bool,
     pub book: HealthBook,
     pub outcomes: BTreeMap<Seq, Fact<Outcome>>,
     pub in_flight: BTreeSet<Seq>,
     pub beats: HeartbeatFacts,
+    /// The item that they are written through.
+    pub beats_in: ItemName,
+    /// A region whose databases are known by an older look alone: the newest has not come to its end.
+    pub late: Option<(RegionName, Tick)>,
+    /// What each node's engine says of an old primary.
+    pub write_block: Option<WriteBlock>,
+    /// What the engine tells of data that it saved.
+    pub saved: Vec<SavedData>,
+    /// What it answers to who wants to keep it.
+    pub saves: Option<Outcome>,
     pub public_ok: u32,
     pub public_since: Option<Stamp>,
     pub losses: BTreeMap<ItemName, BTreeMap<RunName, LossFacts>>,
@@ -226,6 +244,7 @@ impl World {
                 moving_to: None,
                 prompt: true,
                 refuses: false,
+                first_refusal: None,
                 unfit: BTreeMap::new(),
             },
             points_to: region("east"),
@@ -239,6 +258,8 @@ impl World {
             power_reachable: true,
             power_lies: false,
             power_refuses: false,
+            cut: BTreeSet::new(),
+            network_answers: true,
             book: HealthBook::default(),
             outcomes: BTreeMap::new(),
             in_flight: BTreeSet::new(),
@@ -249,6 +270,11 @@ impl World {
                 in_flight: 0,
                 recent: vec![(10, now)],
             },
+            beats_in: item("orders"),
+            late: None,
+            write_block: None,
+            saved: Vec::new(),
+            saves: None,
             public_ok: 0,
             public_since: None,
             losses: BTreeMap::new(),
@@ -270,7 +296,7 @@ impl World {
 
     fn serves(&self, name: &RegionName) -> bool {
         let node = &self.nodes[name];
-        node.running && node.reachable
+        node.running && node.reachable && !self.cut.contains(name)
     }
 
     fn takes_writes(&self, name: &RegionName) -> bool {
@@ -424,6 +450,12 @@ impl World {
         }
     }
 
+    fn as_if_reachable(&self, name: &RegionName) -> Self {
+        let mut world = self.clone();
+        world.node(name.as_str()).reachable = true;
+        world
+    }
+
     fn data_facts(&self, name: &RegionName) -> Seen<DataFacts> {
         let node = &self.nodes[name];
         if !self.serves(name) {
@@ -452,6 +484,8 @@ impl World {
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
             unready: None,
+            write_block: self.write_block.clone().map(Box::new),
+            saved: self.saved.clone(),
             unproven: None,
         })
     }
@@ -480,8 +514,14 @@ impl World {
         let at = self.now.tick;
         let fact = |value| Fact::new(value, at);
         let data_of = |data: &DataItem| {
-            let facts = |r| if data.hands_over { self.engine_facts(r) } else { self.data_facts(r) };
-            (data.name.clone(), self.policy.regions.iter().map(|r| (r.clone(), fact(facts(r)))).collect())
+            let facts =
+                |r: &RegionName| if data.hands_over { self.engine_facts(r) } else { self.data_facts(r) };
+            let late = |r: &RegionName| self.late.as_ref().filter(|(late, _)| late == r);
+            let seen = |r: &RegionName| match late(r) {
+                Some((_, at)) => Fact::new(self.as_if_reachable(r).data_facts(r), *at),
+                None => fact(facts(r)),
+            };
+            (data.name.clone(), self.policy.regions.iter().map(|r| (r.clone(), seen(r))).collect())
         };
         let power = |r: &RegionName| {
             if !self.power_reachable {
@@ -514,6 +554,7 @@ impl World {
             fences: BTreeMap::from([
                 (item("power"), self.policy.regions.iter().map(|r| (r.clone(), power(r))).collect()),
                 (item("pods"), self.policy.regions.iter().map(|r| (r.clone(), self.pods_off(r))).collect()),
+                (item("acl"), self.policy.regions.iter().map(|r| (r.clone(), self.network_off(r))).collect()),
             ]),
             outcomes: self.outcomes.clone(),
             in_flight: self.in_flight.clone(),
@@ -522,7 +563,7 @@ impl World {
                 PublicFacts { successes: self.public_ok, since: self.public_since, last: String::new() },
                 at,
             )),
-            heartbeats: BTreeMap::from([(item("orders"), self.beats.clone())]),
+            heartbeats: BTreeMap::from([(self.beats_in.clone(), self.beats.clone())]),
             losses: self.losses.clone(),
             journal: JournalFacts {
                 writable: self.journal_writable.clone(),
@@ -549,6 +590,14 @@ impl World {
         let is_lifted = pods.fenced.is_none();
         let seen = Seen::Known(FenceFacts { id: format!("uid-{region}"), state, is_lifted });
         Fact::new(if pods.answers { seen } else { Seen::Unknown("no answer".to_owned()) }, self.now.tick)
+    }
+
+    /// What the fence by the network says.
+    fn network_off(&self, region: &RegionName) -> Fact<Seen<FenceFacts>> {
+        let state = if self.cut.contains(region) { PowerState::Off } else { PowerState::On };
+        let seen = Seen::Known(FenceFacts::new(format!("acl-{region}"), state));
+        let silent = Seen::Unknown("no answer".to_owned());
+        Fact::new(if self.network_answers { seen } else { silent }, self.now.tick)
     }
 
     /// One pass: observe, decide, record, act.
@@ -594,6 +643,12 @@ impl World {
                     self.land();
                 }
             }
+            Action::Promote { item, .. }
+                if item.as_str() == "events" && self.engine.first_refusal.is_some() =>
+            {
+                let class = self.engine.first_refusal.take().unwrap_or(ErrorClass::Invalid);
+                return Outcome::Failed(class, "not now".into());
+            }
             Action::Promote { item, region } if item.as_str() == "events" => {
                 self.engine.writer = region.clone();
             }
@@ -620,17 +675,25 @@ impl World {
                     let change = if fence { Change::Zero } else { Change::Lift };
                     return self.pods.get_mut(region).expect("known region").apply(effect, change);
                 }
-                if way.as_str() == "power" {
+                if way.as_str() == "acl" {
+                    if !self.network_answers {
+                        return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                    }
+                    if fence {
+                        self.cut.insert(region.clone());
+                    } else {
+                        self.cut.remove(region);
+                    }
+                } else if way.as_str() == "power" {
                     if !self.power_reachable || self.power_refuses {
                         return Outcome::Failed(ErrorClass::Transient, "no answer".into());
                     }
                     self.nodes.get_mut(region).expect("known region").running = !fence;
                 } else {
-                    let node = self.nodes.get_mut(region).expect("known region");
-                    if !(node.running && node.reachable) {
+                    if !self.serves(region) {
                         return Outcome::Failed(ErrorClass::Transient, "no answer".into());
                     }
-                    node.logins = !fence;
+                    self.nodes.get_mut(region).expect("known region").logins = !fence;
                 }
             }
             Action::Promote { region, .. } => {
@@ -648,6 +711,9 @@ impl World {
                 }
             }
             Action::Rejoin { region, follow, .. } => {
+                if self.cut.contains(region) {
+                    return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                }
                 let (timeline, position, witness, beat) = {
                     let to = &self.nodes[follow];
                     (to.timeline, to.position, to.witness.clone(), to.beat)
@@ -659,6 +725,9 @@ impl World {
                 (node.running, node.writable, node.logins) = (true, false, true);
                 (node.timeline, node.position, node.witness, node.beat) = (timeline, position, witness, beat);
                 node.follows = Some(follow.clone());
+            }
+            Action::KeepOldData { .. } => {
+                return self.saves.clone().unwrap_or(Outcome::Issued(None));
             }
             Action::Flip { to, .. } => {
                 if !self.dns_up {

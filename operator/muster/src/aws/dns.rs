@@ -7,15 +7,13 @@ use muster_core::ids::{ItemName, PolicyName, RegionName};
 use muster_crds::policy::Route53;
 use muster_providers::aws::permissions::Action;
 use muster_providers::dns::{NameConfig, Target};
-use muster_providers::route53::{HealthObjectConfig, MarkerPlace};
+use muster_providers::route53::setup::wanted::{
+    CHECK_FAILURES, CHECK_INTERVAL_S, PIN_FAILURES, PIN_HOST, PIN_INTERVAL_S, PIN_PORT, READERS_SID,
+    caller_reference,
+};
+use muster_providers::route53::{ControlPlace, HealthObjectConfig, MarkerPlace};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
-
-/// Of a health check, in seconds: the shorter of the two that there are. It cannot be changed later.
-pub const CHECK_INTERVAL_S: u32 = 10;
-/// Looks in a row that make a health check change its mind.
-pub const CHECK_FAILURES: u32 = 2;
+use std::collections::BTreeMap;
 
 /// What must exist for some policies' names.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +33,8 @@ pub struct NamePlan {
     pub item: ItemName,
     /// The hosted zone's id.
     pub zone_id: String,
+    /// Its name.
+    pub zone: String,
     /// The name, in lower case and without the last dot.
     pub record: String,
     /// The records' type.
@@ -52,6 +52,17 @@ pub enum Way {
     Record(Vec<Pointed>),
     /// By objects that health checks watch.
     Objects(Box<Objects>),
+    /// By routing controls that health checks follow; the region that serves now first.
+    Controls(Vec<ControlSide>),
+}
+
+/// A region of a name that routing controls move.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlSide {
+    /// Where the name points there.
+    pub at: Pointed,
+    /// Its routing control, and the health check that follows it.
+    pub control: ControlPlace,
 }
 
 /// Where a name points in one region.
@@ -72,6 +83,8 @@ pub struct Objects {
     pub primary: Side,
     /// The other one.
     pub secondary: Side,
+    /// The health check that pins the name, if the policy names one.
+    pub pin_check: Option<String>,
 }
 
 /// A region of such a name.
@@ -83,6 +96,8 @@ pub struct Side {
     pub marker: MarkerPlace,
     /// AWS' partition.
     pub partition: String,
+    /// All objects of the plan in this bucket, by their ARNs; empty: another name's side makes it.
+    pub readable: Vec<String>,
 }
 
 /// The region that was said to serve is none of a name's.
@@ -106,7 +121,30 @@ pub fn plan(policies: &[CheckedPolicy], active: Option<&str>) -> Result<Plan, No
             }
         }
     }
+    share_buckets(&mut names);
     Ok(Plan { names, rights: rights(policies, Part::Names, None) })
+}
+
+/// A bucket has one policy, whichever names share it: the first one's side makes it for all.
+fn share_buckets(names: &mut [NamePlan]) {
+    let mut readable: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for side in sides(names) {
+        let object = side.marker.object_arn(&side.partition);
+        readable.entry(side.marker.bucket.clone()).or_default().push(object);
+    }
+    for side in sides(names) {
+        side.readable = readable.remove(&side.marker.bucket).unwrap_or_default();
+    }
+}
+
+fn sides(names: &mut [NamePlan]) -> impl Iterator<Item = &mut Side> {
+    names
+        .iter_mut()
+        .filter_map(|name| match &mut name.way {
+            Way::Objects(objects) => Some(objects.as_mut()),
+            Way::Record(_) | Way::Controls(_) => None,
+        })
+        .flat_map(|objects| [&mut objects.primary, &mut objects.secondary])
 }
 
 fn plan_name(
@@ -125,12 +163,22 @@ fn plan_name(
             let Some(objects) = objects_of(zone, config, &targets) else { return Ok(None) };
             (&config.zone_id, &config.name, Way::Objects(Box::new(objects)))
         }
+        Some(TrafficConfig::RoutingControl(config, _)) => {
+            let targets = ordered(policy, item, &config.name, active)?;
+            let side = |at: Pointed| {
+                let control = config.controls.get(&at.region)?.clone();
+                Some(ControlSide { at, control })
+            };
+            let sides = targets.into_iter().filter_map(side).collect();
+            (&config.zone_id, &config.name, Way::Controls(sides))
+        }
         _ => return Ok(None),
     };
     Ok(Some(NamePlan {
         policy: policy.name.clone(),
         item: item.clone(),
         zone_id: zone_id.clone(),
+        zone: name.zone.clone(),
         record: fold(&name.record),
         kind: name.targets.values().next().map_or("A", Target::record_type),
         ttl_s: name.ttl.as_secs(),
@@ -174,10 +222,15 @@ fn objects_of(zone: &Route53, config: &HealthObjectConfig, targets: &[Pointed]) 
     let side = |at: &Pointed| {
         let marker = config.markers.get(&at.region)?.clone();
         let partition = partition_of(&caller, Some(marker.aws_region.as_str()));
-        Some(Side { at: at.clone(), marker, partition })
+        Some(Side { at: at.clone(), marker, partition, readable: Vec::new() })
     };
     let [primary, secondary] = targets else { return None };
-    Some(Objects { secret: SecretPlace::of(secret), primary: side(primary)?, secondary: side(secondary)? })
+    Some(Objects {
+        secret: SecretPlace::of(secret),
+        primary: side(primary)?,
+        secondary: side(secondary)?,
+        pin_check: config.pin_check.clone(),
+    })
 }
 
 impl Objects {
@@ -187,35 +240,56 @@ impl Objects {
     }
 }
 
+impl Plan {
+    /// The names that objects move.
+    pub fn by_objects(&self) -> impl Iterator<Item = (&NamePlan, &Objects)> {
+        self.names.iter().filter_map(|name| match &name.way {
+            Way::Objects(objects) => Some((name, objects.as_ref())),
+            Way::Record(_) | Way::Controls(_) => None,
+        })
+    }
+
+    /// The names that routing controls move.
+    pub fn by_controls(&self) -> impl Iterator<Item = (&NamePlan, &[ControlSide])> {
+        self.names.iter().filter_map(|name| match &name.way {
+            Way::Controls(sides) => Some((name, sides.as_slice())),
+            Way::Record(_) | Way::Objects(_) => None,
+        })
+    }
+}
+
+/// The health check that pins names, as the API takes it: one for all of them.
+pub fn pin_check() -> Value {
+    json!({
+        "Type": "HTTP",
+        "Disabled": true,
+        "Inverted": false,
+        "FullyQualifiedDomainName": PIN_HOST,
+        "Port": PIN_PORT,
+        "RequestInterval": PIN_INTERVAL_S,
+        "FailureThreshold": PIN_FAILURES,
+    })
+}
+
 impl Side {
     /// Where the health check finds the bucket.
     pub fn host(&self) -> String {
-        let suffix = if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-        format!("{}.s3.{}.{suffix}", self.marker.bucket, self.marker.aws_region)
+        self.marker.host(&self.partition)
     }
 
     /// Where it finds the object there.
     pub fn path(&self) -> String {
-        format!("/{}", self.marker.key)
+        self.marker.path()
     }
 
     /// The same for the same object: a health check that was asked for twice is made once.
     pub fn caller_reference(&self) -> String {
-        let digest = Sha256::digest(format!("{}/{}", self.marker.bucket, self.marker.key));
-        let mut reference = "muster-".to_owned();
-        for byte in digest.iter().take(8) {
-            // Writing to a String cannot fail.
-            let _ = write!(reference, "{byte:02x}");
-        }
-        reference + "-1"
+        caller_reference(&self.marker.reference_stem(), 1)
     }
 
-    /// The bucket's: that one object is readable, and nothing else.
+    /// The bucket's: that one object of each name is readable, and nothing else.
     pub fn bucket_policy(&self) -> Document {
-        let (partition, bucket, key) = (&self.partition, &self.marker.bucket, &self.marker.key);
-        let object = format!("arn:{partition}:s3:::{bucket}/{key}");
-        let statement =
-            Statement::allow("HealthCheckersReadTheOneObject", &[Action::GetObject], vec![object]);
+        let statement = Statement::allow(READERS_SID, &[Action::GetObject], self.readable.clone());
         Document::of(vec![Statement { principal: Some(json!("*")), ..statement }])
     }
 

@@ -5,13 +5,16 @@ use super::{Caller, CheckedPolicy, SecretPlace, item_name, partition_of};
 use crate::convert::{EngineConfig, TrafficConfig, fold};
 use muster_core::ids::{PolicyName, RegionName};
 use muster_crds::policy::SecretRef;
-use muster_providers::aurora::{AuroraConfig, AuroraMember};
+use muster_crds::text::RoleArn;
+use muster_providers::aurora::{AuroraConfig, AuroraMember, old_volumes};
 use muster_providers::aws::permissions::{
-    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, On, Permission, RDS_REPLICA, ROUTE53_RECORD,
+    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, NETWORK_ACL, On, Permission, RDS_REBUILD, RDS_REPLICA,
+    ROUTE53_RECORD, ROUTING_CONTROL,
 };
 use muster_providers::dns::{NameConfig, Target};
-use muster_providers::rds_replica::RdsInstance;
-use muster_providers::route53::MarkerPlace;
+use muster_providers::network_acl::NetworkAclPlace;
+use muster_providers::rds_replica::{RdsInstance, RdsReplicaConfig};
+use muster_providers::route53::{ControlPlace, MarkerPlace};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A permission on certain things.
@@ -49,6 +52,7 @@ pub(super) fn collect(policies: &[CheckedPolicy], part: Part) -> NeedsByCaller {
         add_names(&mut all, policy);
         if part == Part::Everything {
             add_databases(&mut all, policy);
+            add_network_acls(&mut all, policy);
         }
     }
     add_roles(&mut all);
@@ -90,18 +94,8 @@ fn add_names(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
     for item in &policy.spec.traffic {
         let Some(zone) = &item.route53 else { continue };
         let caller = Caller::of(zone.role_arn.as_ref());
-        let (permissions, zone_id, name, markers) =
-            match policy.adapters.traffic.get(&item_name(item.name.as_str())) {
-                Some(TrafficConfig::Route53(config, _)) => {
-                    (ROUTE53_RECORD, config.zone_id.as_str(), &config.name, None)
-                }
-                Some(TrafficConfig::HealthObject(config, _)) => {
-                    (HEALTH_OBJECT, config.zone_id.as_str(), &config.name, Some(&config.markers))
-                }
-                _ => continue,
-            };
-        let region = markers.and_then(|markers| markers.values().next()).map(|m| m.aws_region.as_str());
-        let item = NameItem { partition: partition_of(&caller, region), zone_id, name, markers };
+        let Some(config) = policy.adapters.traffic.get(&item_name(item.name.as_str())) else { continue };
+        let Some((permissions, item)) = NameItem::of(config, &caller) else { continue };
         let needs = Needs::of(all, caller, policy, zone.external_id_secret.as_ref());
         for permission in permissions {
             needs.allow(item.grant(permission));
@@ -116,20 +110,51 @@ struct NameItem<'a> {
     name: &'a NameConfig,
     /// Of a name that objects move.
     markers: Option<&'a BTreeMap<RegionName, MarkerPlace>>,
+    /// The health check that pins it.
+    pin_check: Option<&'a str>,
+    /// Of a name that routing controls move.
+    controls: Option<&'a BTreeMap<RegionName, ControlPlace>>,
 }
 
-impl NameItem<'_> {
+impl<'a> NameItem<'a> {
+    /// With the rights that its way takes. `None`: it is in no hosted zone.
+    fn of(config: &'a TrafficConfig, caller: &Caller) -> Option<(&'static [Permission], Self)> {
+        let (mut markers, mut pin_check, mut controls, mut region) = (None, None, None, None);
+        let (permissions, zone_id, name) = match config {
+            TrafficConfig::Rfc2136(_) => return None,
+            TrafficConfig::Route53(config, _) => (ROUTE53_RECORD, &config.zone_id, &config.name),
+            TrafficConfig::HealthObject(config, _) => {
+                markers = Some(&config.markers);
+                pin_check = config.pin_check.as_deref();
+                region = config.markers.values().next().map(|marker| &marker.aws_region);
+                (HEALTH_OBJECT, &config.zone_id, &config.name)
+            }
+            TrafficConfig::RoutingControl(config, _) => {
+                controls = Some(&config.controls);
+                region = config.endpoints.first().map(|endpoint| &endpoint.aws_region);
+                (ROUTING_CONTROL, &config.zone_id, &config.name)
+            }
+        };
+        let partition = partition_of(caller, region.map(String::as_str));
+        Some((permissions, Self { partition, zone_id, name, markers, pin_check, controls }))
+    }
+
     fn grant(&self, permission: &'static Permission) -> Grant {
         let partition = &self.partition;
         let markers = || self.markers.into_iter().flat_map(BTreeMap::values);
+        let controls = || self.controls.into_iter().flat_map(BTreeMap::values);
         let resources = match permission.on {
             On::Changes => vec![format!("arn:{partition}:route53:::change/*")],
             On::Markers => {
                 markers().map(|m| format!("arn:{partition}:s3:::{}/{}", m.bucket, m.key)).collect()
             }
             On::HealthChecks => markers()
-                .map(|m| format!("arn:{partition}:route53:::healthcheck/{}", m.health_check))
+                .map(|m| m.health_check.as_str())
+                .chain(self.pin_check)
+                .chain(controls().map(|place| place.health_check.as_str()))
+                .map(|id| format!("arn:{partition}:route53:::healthcheck/{id}"))
                 .collect(),
+            On::RoutingControls => controls().map(|place| place.arn.clone()).collect(),
             On::MarkerBuckets => markers().map(|m| format!("arn:{partition}:s3:::{}", m.bucket)).collect(),
             _ => vec![format!("arn:{partition}:route53:::hostedzone/{}", self.zone_id)],
         };
@@ -172,14 +197,37 @@ fn add_databases(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
                 }
             }
             Some(EngineConfig::RdsReplica(config)) => {
+                let rebuild = if config.rebuilds { RDS_REBUILD } else { &[] };
                 for (region, instance) in &config.instances {
-                    let grants = RDS_REPLICA.iter().map(|of| instance_grant(instance, of));
+                    let permissions = RDS_REPLICA.iter().chain(rebuild);
+                    let grants = permissions.map(|of| instance_grant(config, instance, of));
                     allow_in(all, policy, region, grants);
                 }
             }
             Some(EngineConfig::Postgres { .. }) | None => {}
         }
     }
+}
+
+fn add_network_acls(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
+    for (region, place) in policy.adapters.network_acls.values().flat_map(|config| &config.regions) {
+        let account = account_in(policy, region);
+        let grants = NETWORK_ACL.iter().map(|of| acl_grant(place, account.as_deref(), of));
+        allow_in(all, policy, region, grants);
+    }
+}
+
+/// The account that is called in a region: the role's, or that of a database which is named by its ARN.
+fn account_in(policy: &CheckedPolicy, region: &RegionName) -> Option<String> {
+    let arns = policy.adapters.data.values().filter_map(|data| match &data.engine {
+        EngineConfig::AuroraGlobal(config) => config.members.get(region).map(|member| &member.arn),
+        EngineConfig::RdsReplica(config) => config.instances.get(region).map(|instance| &instance.arn),
+        EngineConfig::Postgres { .. } => None,
+    });
+    let roles = policy.spec.regions.iter().filter(|known| known.name.as_str() == region.as_str());
+    let roles = roles.filter_map(|known| known.aws.as_ref()?.role_arn.as_ref());
+    let mut owners = roles.map(RoleArn::as_str).chain(arns.map(String::as_str));
+    owners.next().map(|arn| owner_of(arn).1.to_owned())
 }
 
 /// To whoever calls AWS in a region of the policy.
@@ -206,9 +254,19 @@ fn owner_of(arn: &str) -> (&str, &str) {
 /// For whoever calls the region of `member`.
 fn database_grant(config: &AuroraConfig, member: &AuroraMember, permission: &'static Permission) -> Grant {
     let (partition, account) = owner_of(&member.arn);
+    let snapshots =
+        |name: &str| format!("arn:{partition}:rds:{}:{account}:cluster-snapshot:{name}", member.aws_region);
     let resources = match permission.on {
         On::GlobalClusters => vec![format!("arn:{partition}:rds::{account}:global-cluster:*")],
+        // RDS knows no narrower resource for them.
+        On::Events => vec!["*".to_owned()],
         On::Clusters => vec![format!("arn:{partition}:rds:{}:{account}:cluster:*", member.aws_region)],
+        On::Snapshots => vec![member.arn.clone(), snapshots("*")],
+        On::OldVolumes => {
+            let cluster = member.arn.rsplit(':').next().unwrap_or_default();
+            let [saved, kept] = old_volumes(cluster);
+            vec![snapshots(&saved), snapshots(&kept)]
+        }
         _ => {
             let global = format!("arn:{partition}:rds::{account}:global-cluster:{}", config.cluster);
             [global].into_iter().chain(config.members.values().map(|member| member.arn.clone())).collect()
@@ -218,11 +276,32 @@ fn database_grant(config: &AuroraConfig, member: &AuroraMember, permission: &'st
 }
 
 /// For whoever calls the region of `instance`.
-fn instance_grant(instance: &RdsInstance, permission: &'static Permission) -> Grant {
+fn instance_grant(
+    config: &RdsReplicaConfig,
+    instance: &RdsInstance,
+    permission: &'static Permission,
+) -> Grant {
     let (partition, account) = owner_of(&instance.arn);
+    let all = |kind: &str| format!("arn:{partition}:rds:{}:{account}:{kind}:*", instance.aws_region);
     let resources = match permission.on {
-        On::Instances => vec![format!("arn:{partition}:rds:{}:{account}:db:*", instance.aws_region)],
+        On::Instances => vec![all("db")],
+        On::OwnInstancesAndGroups => {
+            let instances = config.instances.values().map(|instance| instance.arn.clone());
+            instances.chain(["og", "pg", "subgrp"].map(all)).collect()
+        }
         _ => vec![instance.arn.clone()],
+    };
+    Grant { permission, resources, records: None }
+}
+
+/// For whoever calls the region of `place`. The list of network ACLs takes no resource.
+fn acl_grant(place: &NetworkAclPlace, account: Option<&str>, permission: &'static Permission) -> Grant {
+    let partition = partition_of(&Caller::Own, Some(&place.aws_region));
+    let (region, account) = (&place.aws_region, account.unwrap_or("*"));
+    let arn = |id: &String| format!("arn:{partition}:ec2:{region}:{account}:network-acl/{id}");
+    let resources = match permission.on {
+        On::NetworkAcls => vec!["*".to_owned()],
+        _ => place.ids.iter().map(arn).collect(),
     };
     Grant { permission, resources, records: None }
 }

@@ -163,7 +163,14 @@ fn statement_of(grant: &Grant, count: u32) -> Statement {
     let permission = grant.permission;
     let sid = if count == 1 { permission.sid.to_owned() } else { format!("{}{count}", permission.sid) };
     let statement = Statement::allow(sid, permission.actions, grant.resources.clone());
-    Statement { condition: grant.records.as_ref().map(condition), ..statement }
+    let is_switch = permission.actions.contains(&Action::UpdateRoutingControlStates);
+    let condition = grant.records.as_ref().map(condition).or_else(|| is_switch.then(never_override));
+    Statement { condition, ..statement }
+}
+
+/// No safety rule of ARC may be overridden.
+fn never_override() -> Value {
+    json!({"Bool": {"route53-recovery-cluster:AllowSafetyRulesOverrides": "false"}})
 }
 
 fn condition(records: &RecordLimit) -> Value {

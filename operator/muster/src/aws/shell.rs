@@ -4,10 +4,11 @@
 //! What this module must never do: write a secret into the script, or onto a command line, where every user of the machine sees
 //! it. Documents go through standard input.
 
-use super::dns::{NamePlan, Objects, Plan, Side, Way};
+use super::dns::{NamePlan, Objects, Plan, Side, Way, pin_check};
 use super::iam::Rights;
 use muster_core::ids::RegionName;
 use muster_providers::route53::HealthObjectConfig;
+use muster_providers::route53::setup::wanted::{PIN_STEM, caller_reference};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -28,9 +29,15 @@ pub fn script(plan: &Plan) -> String {
         let Way::Objects(objects) = &name.way else { continue };
         title(&mut out, &format!("{} `{}`: buckets and health checks", name.policy, name.item));
         for side in objects.sides() {
-            bucket(&mut out, side);
+            if !side.readable.is_empty() {
+                bucket(&mut out, side);
+            }
             health_check(&mut out, index, objects, side);
         }
+    }
+    let pins = plan.by_objects().next().is_some();
+    if pins {
+        pinning_check(&mut out);
     }
     for rights in &plan.rights {
         add_rights(&mut out, rights);
@@ -47,7 +54,18 @@ pub fn script(plan: &Plan) -> String {
                 push(&mut out, &format!("# one of: {}.", targets.join(", ")));
             }
             Way::Objects(objects) => records(&mut out, index, name, objects),
+            Way::Controls(_) => {
+                push(
+                    &mut out,
+                    "# Not made here: a cluster takes minutes, and is paid by the hour. `-o terraform` makes it, with its",
+                );
+                push(&mut out, "# control panel, routing controls, health checks and records.");
+            }
         }
+    }
+    if pins {
+        title(&mut out, "all names");
+        push(&mut out, "echo \"pinHealthCheckId, for the policy: ${check_pin}\"");
     }
     out
 }
@@ -73,20 +91,13 @@ fn verbatim(out: &mut String, document: &str) {
 }
 
 fn require_variables(out: &mut String, plan: &Plan) {
-    let secrets: BTreeSet<_> = plan.names.iter().filter_map(objects_of).map(|o| &o.secret).collect();
+    let secrets: BTreeSet<_> = plan.by_objects().map(|(_, objects)| &objects.secret).collect();
     for secret in secrets {
         let (variable, reference) = (&secret.variable, &secret.reference);
         push(out, &format!(": \"${{{variable}:?set it to the value of Secret {reference}}}\""));
     }
     if plan.rights.iter().any(|rights| rights.role.is_none()) {
         push(out, ": \"${MUSTER_ROLE:?set it to the name of the role that Muster runs as}\"");
-    }
-}
-
-fn objects_of(name: &NamePlan) -> Option<&Objects> {
-    match &name.way {
-        Way::Objects(objects) => Some(objects.as_ref()),
-        Way::Record(_) => None,
     }
 }
 
@@ -118,11 +129,19 @@ fn check_variable(index: usize, region: &RegionName) -> String {
 fn health_check(out: &mut String, index: usize, objects: &Objects, side: &Side) {
     let variable = check_variable(index, &side.at.region);
     let sought = format!("{}${{{}}}", HealthObjectConfig::ON, objects.secret.variable);
-    let (reference, config) = (side.caller_reference(), pretty(&side.health_check(&sought)));
+    create_check(out, &variable, &side.caller_reference(), &side.health_check(&sought));
+}
+
+fn pinning_check(out: &mut String) {
+    title(out, "all names: the health check that pins them");
+    create_check(out, "check_pin", &caller_reference(PIN_STEM, 1), &pin_check());
+}
+
+fn create_check(out: &mut String, variable: &str, reference: &str, config: &Value) {
     push(out, "# If it was deleted since: count the last number of the reference up.");
     push(out, &format!("{variable}=$(aws route53 create-health-check --caller-reference {reference} \\"));
     push(out, "  --query HealthCheck.Id --output text --health-check-config file:///dev/stdin <<JSON");
-    push(out, &format!("{config}\nJSON\n)"));
+    push(out, &format!("{}\nJSON\n)", pretty(config)));
 }
 
 fn pretty(value: &Value) -> String {

@@ -16,6 +16,7 @@ pub(super) fn advise(spec: &RegionFailoverPolicySpec, policy: &Policy, findings:
     advise_workloads(spec, findings);
     advise_traffic(spec, findings);
     advise_replicas(spec, findings);
+    advise_network_acls(spec, findings);
     for (index, item) in spec.data.iter().enumerate() {
         if item.postgres.as_ref().is_some_and(|p| p.rejoin.is_none()) {
             let message = "without rejoin an old primary stays out until you make it a standby by hand";
@@ -41,6 +42,25 @@ fn advise_replicas(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     }
 }
 
+/// Each entry of a network ACL is a call of its own, after one read and before another.
+const ACL_CALLS: muster_crds::Duration = muster_crds::Duration::from_secs(10);
+
+/// What an outcast that takes writes again is fenced by first has to be what a person can take off without hiding it.
+fn advise_network_acls(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
+    let by_sql = |fence: &api::Fence| fence.sql.is_some();
+    for (index, fence) in spec.fence.iter().enumerate().filter(|(_, fence)| fence.aws.is_some()) {
+        if fence.timeout.as_millis() < ACL_CALLS.as_millis() {
+            let message = "each entry of an ACL is a call of its own, and the next way is tried before the last is made";
+            findings.warn(format!("spec.fence[{index}].timeout"), message, "use 10s");
+        }
+        if spec.fence.iter().skip(index).any(by_sql) {
+            let message =
+                "it is tried before a sql fence, which nothing reaches any more once the network denies";
+            findings.warn(format!("spec.fence[{index}].aws"), message, "put the sql fences before it");
+        }
+    }
+}
+
 fn advise_clusters(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     if spec.compute.is_empty() && spec.regions.iter().any(|region| region.cluster.is_some()) {
         let message = "clusters are given, and nothing is scaled in them";
@@ -56,8 +76,27 @@ fn advise_traffic(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
     for (index, item) in spec.traffic.iter().enumerate() {
         if item.route53.as_ref().is_some_and(|zone| zone.flip.record.is_some()) {
             let message = "the API of Route 53 stands in us-east-1 and may fail together with a region there";
-            let fix = "use flip.healthObject, or keep a second way to move clients, and rehearse a flip";
+            let fix = "use flip.healthObject or flip.routingControl, or keep a second way to move clients, and rehearse a flip";
             findings.warn(format!("spec.traffic[{index}].route53.flip.record"), message, fix);
+        }
+        let controls = item.route53.as_ref().and_then(|zone| zone.flip.routing_control.as_ref());
+        if let Some(few) = controls.map(|controls| controls.endpoints.len()).filter(|count| *count < 5) {
+            let message = format!(
+                "{few} of the cluster's five endpoints are given, and AWS takes each away for maintenance"
+            );
+            let fix = "give all five, as `aws route53-recovery-control-config describe-cluster` shows them";
+            findings.warn(
+                format!("spec.traffic[{index}].route53.flip.routingControl.endpoints"),
+                message,
+                fix,
+            );
+        }
+        let objects = item.route53.as_ref().and_then(|zone| zone.flip.health_object.as_ref());
+        if objects.is_some_and(|objects| objects.pin_health_check_id.is_none()) {
+            let message = "without it a name beside a silent region is held by its object alone: it goes back to a region that was left if that object or its bucket cannot be reached";
+            let fix = "give the id of a health check that is disabled and not inverted, one for all names: `muster aws plan-dns` shows it";
+            let path = format!("spec.traffic[{index}].route53.flip.healthObject.pinHealthCheckId");
+            findings.warn(path, message, fix);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::findings::Findings;
 use super::requests::{Resolver, exactly_one, within};
-use super::{compute, millis};
+use super::{compute, millis, network_acls};
 use muster_core::ids::ItemName;
 use muster_core::policy::{FenceKind, FenceWay, HookPoint, HookStep, ProofClass};
 use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
 use muster_providers::hook::{Call, FenceHookConfig, HookConfig};
+use muster_providers::network_acl::NetworkAclConfig;
 use std::collections::BTreeMap;
 
 /// All fences and hooks.
@@ -18,6 +19,8 @@ pub struct Hooks {
     pub fences: BTreeMap<ItemName, FenceHookConfig>,
     /// Those of them that scale compute items to zero.
     pub scale_fences: BTreeMap<ItemName, Vec<ItemName>>,
+    /// Those of them that deny at network ACLs.
+    pub network_acls: BTreeMap<ItemName, NetworkAclConfig>,
     /// The user's own steps, in the policy's order.
     pub steps: Vec<HookStep>,
     /// Their calls.
@@ -31,6 +34,7 @@ pub(super) fn convert(
     findings: &mut Findings,
 ) -> Hooks {
     let mut hooks = Hooks::default();
+    network_acls::check_shared(spec, findings);
     for (index, fence) in spec.fence.iter().enumerate() {
         let path = format!("spec.fence[{index}]");
         check_fence(fence, &path, findings);
@@ -39,6 +43,11 @@ pub(super) fn convert(
             compute::check_fence(spec, by_scale, &format!("{path}.scaleToZero"), findings);
             let items = by_scale.compute.iter().map(|name| ItemName::new(name.as_str())).collect();
             hooks.scale_fences.insert(ItemName::new(fence.name.as_str()), items);
+        }
+        if let Some(by_acl) = &fence.aws {
+            let name = ItemName::new(fence.name.as_str());
+            let config = network_acls::convert(&name, by_acl, spec, &path, resolver, findings);
+            hooks.network_acls.extend(config.map(|config| (name, config)));
         }
         if let Some(config) = fence_hook_of(fence, &path, resolver, findings) {
             hooks.fences.insert(config.name.clone(), config);
@@ -61,6 +70,7 @@ fn check_fence(fence: &api::Fence, path: &str, findings: &mut Findings) {
         ("exec", fence.exec.is_some()),
         ("webhook", fence.webhook.is_some()),
         ("scaleToZero", fence.scale_to_zero.is_some()),
+        ("aws", fence.aws.is_some()),
     ];
     let one = exactly_one(&kinds, path, "way to fence", findings);
     within(fence.timeout, ("100ms", "1h"), &format!("{path}.timeout"), findings);
@@ -68,7 +78,9 @@ fn check_fence(fence: &api::Fence, path: &str, findings: &mut Findings) {
     if let Some(proof) = fence.proof.filter(|proof| one && *proof != possible) {
         let message = match possible {
             api::FenceProof::Closed => "a sql fence is proved by a refused write, which is Closed",
-            api::FenceProof::Attested => "what a program, an endpoint or a cluster says is Attested at best",
+            api::FenceProof::Attested => {
+                "what a program, an endpoint, a cluster or AWS says is Attested at best"
+            }
         };
         let message = format!("{proof:?} is not what this fence proves: {message}");
         findings.error(
@@ -104,10 +116,11 @@ fn check_fence(fence: &api::Fence, path: &str, findings: &mut Findings) {
 }
 
 fn way_of(fence: &api::Fence) -> FenceWay {
-    let (kind, proof) = match (&fence.sql, &fence.scale_to_zero) {
-        (Some(sql), _) => (FenceKind::Data(ItemName::new(sql.data.as_str())), ProofClass::Closed),
-        (None, Some(_)) => (FenceKind::Scale, ProofClass::Attested),
-        (None, None) => (FenceKind::Hook, ProofClass::Attested),
+    let (kind, proof) = match (&fence.sql, &fence.scale_to_zero, &fence.aws) {
+        (Some(sql), _, _) => (FenceKind::Data(ItemName::new(sql.data.as_str())), ProofClass::Closed),
+        (None, Some(_), _) => (FenceKind::Scale, ProofClass::Attested),
+        (None, None, Some(aws)) => (network_acls::kind_of(aws), ProofClass::Attested),
+        (None, None, None) => (FenceKind::Hook, ProofClass::Attested),
     };
     let (timeout, attempts) = (millis(fence.timeout), fence.attempts);
     FenceWay { name: ItemName::new(fence.name.as_str()), kind, proof, timeout, attempts }

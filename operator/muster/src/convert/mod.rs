@@ -19,6 +19,7 @@ mod compute;
 mod data;
 mod findings;
 mod names;
+mod network_acls;
 mod probes;
 mod requests;
 mod rules;
@@ -42,6 +43,7 @@ use muster_crds::policy::{self as api, RegionFailoverPolicy, RegionFailoverPolic
 use muster_crds::{Duration, LoadedPolicy, Problem};
 use muster_probes::ProbingSpec;
 use muster_providers::hook::{FenceHookConfig, HookConfig};
+use muster_providers::network_acl::NetworkAclConfig;
 use requests::Resolver;
 use std::collections::BTreeMap;
 
@@ -82,6 +84,8 @@ pub struct AdapterConfigs {
     pub compute: BTreeMap<ItemName, ComputeConfig>,
     /// Fences by scale: the compute items that each scales to zero.
     pub scale_fences: BTreeMap<ItemName, Vec<ItemName>>,
+    /// Fences at the network ACLs of AWS.
+    pub network_acls: BTreeMap<ItemName, NetworkAclConfig>,
     /// Fences by hook. Fences by SQL are the data item's own and have no entry here.
     pub fences: BTreeMap<ItemName, FenceHookConfig>,
     /// The user's own steps.
@@ -165,6 +169,7 @@ pub fn convert(policy: &RegionFailoverPolicy, with: &Circumstances<'_>) -> Resul
         traffic: traffic_configs,
         compute: compute_configs,
         scale_fences: hooks.scale_fences,
+        network_acls: hooks.network_acls,
         fences: hooks.fences,
         hooks: hooks.hooks,
         vantages,

@@ -109,7 +109,7 @@ fn check_sql_fences(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
             "`{}` is an auroraGlobal: nobody is a superuser there, so a sql fence could prove nothing",
             sql.data
         );
-        let fix = "use a fence by webhook, exec or scaleToZero; a switchover needs none for this item";
+        let fix = "use a fence by aws, webhook, exec or scaleToZero; a switchover needs none for this item";
         findings.error(format!("spec.fence[{index}].sql.data"), message, fix);
     }
 }

@@ -27,11 +27,26 @@ impl World {
     pub fn kill(&self, region: &RegionName) {
         self.site.set_down(region, true);
         self.site.processes.kill_region(region);
+        self.lose_cloud(region);
     }
 
     /// The machines can be used again; nothing is started.
     pub fn repair(&self, region: &RegionName) {
         self.site.set_down(region, false);
+        self.mend_cloud();
+    }
+
+    fn mend_cloud(&self) {
+        if let Some(cloud) = self.cloud() {
+            cloud.repair();
+        }
+    }
+
+    /// What the region's cloud offers there is lost with it.
+    fn lose_cloud(&self, region: &RegionName) {
+        if let Some(cloud) = self.cloud() {
+            cloud.lose(region);
+        }
     }
 
     /// Everything in the region stands still, sockets stay open. Ends with [`World::thaw`].
@@ -78,6 +93,7 @@ impl World {
     /// Cuts a region off from everybody. Clients inside it go on with it.
     pub fn partition(&self, region: &RegionName) {
         self.set_paths_of(&Place::Region(region.clone()), LinkState::Cut);
+        self.lose_cloud(region);
     }
 
     /// What the region sends is lost, what is sent to it arrives: requests land, and no answer comes.
@@ -100,6 +116,7 @@ impl World {
     /// Opens all paths of a region.
     pub fn heal_region(&self, region: &RegionName) {
         self.heal(&Place::Region(region.clone()));
+        self.mend_cloud();
     }
 
     /// Cuts the paths of one place to another; others still reach it.

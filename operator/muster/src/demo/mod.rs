@@ -13,7 +13,8 @@
 //! A tour: [`world`] starts and stops it all; [`addresses`] says who listens where; [`processes`] starts, freezes
 //! and kills, and cleans up after a run that was killed itself; [`postgres`], [`nameserver`], [`service`] and
 //! [`policy`] are the parts; [`clients`] write and count what was acknowledged; [`faults`] take things away;
-//! [`power`] and [`rejoin`] are the policy's fence and hook; [`command`] is `muster demo`.
+//! [`power`] and [`rejoin`] are the policy's fence and hook; [`cloud`] is AWS, for a world that stands in it; [`command`] is
+//! `muster demo`.
 //!
 //! Everything stays on loopback addresses, under one folder, and works as root and as an ordinary user. Nothing
 //! here may be used by the controller itself: it knows this world only through its policy file.
@@ -21,6 +22,7 @@
 pub mod addresses;
 mod anchors;
 pub mod clients;
+pub mod cloud;
 pub mod command;
 pub mod control;
 pub mod controller;

@@ -95,6 +95,7 @@ impl NameServer {
             folder: self.folder.clone(),
             identity: None,
             log: self.folder.join("server.log"),
+            environment: Vec::new(),
         }
     }
 

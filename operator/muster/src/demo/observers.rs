@@ -1,6 +1,7 @@
 //! The controller and the vantages, started by their command lines as a user would.
 
 use super::addresses::{Kind, Place};
+use super::cloud::Cloud;
 use super::folders;
 use super::http::{Call, send};
 use super::processes::Launch;
@@ -45,6 +46,7 @@ impl World {
             folder: self.site.dir.clone(),
             identity: None,
             log: self.controller_log(),
+            environment: self.cloud().map(Cloud::environment).unwrap_or_default(),
         })?;
         let deadline = tokio::time::Instant::now() + START;
         while send(listen, &Call::get("/"), Duration::from_secs(1)).await.is_err() {
@@ -94,6 +96,7 @@ impl World {
                 folder: self.site.dir.clone(),
                 identity: None,
                 log: self.site.dir.join(&name).join("vantage.log"),
+                environment: Vec::new(),
             })?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! over its own paths.
 
 use super::addresses::{Addresses, Kind, Place};
+use super::cloud::CloudPolicy;
 use super::folders;
 use super::nameserver::{KEY_NAME, RECORD, TTL_SECONDS, ZONE};
 use super::template::Passwords;
@@ -84,12 +85,31 @@ pub struct Hooks {
     pub rejoin: PathBuf,
 }
 
+/// By what Muster moves the name.
+#[derive(Clone)]
+pub enum TrafficKey {
+    /// The key of the name server's updates, base64.
+    Tsig(String),
+    /// What the health checks of AWS look for.
+    Marker(String),
+}
+
+impl TrafficKey {
+    fn secret(&self) -> (&'static str, &'static str, String) {
+        match self {
+            Self::Tsig(key) => ("dns", "tsig", key.clone()),
+            Self::Marker(key) => ("aws", "marker", key.clone()),
+        }
+    }
+}
+
 /// The policy as the process at `viewer` gets it.
-pub fn render(
+pub(super) fn render(
     addresses: &Addresses,
     viewer: &Place,
     hooks: &Hooks,
     options: &PolicyOptions,
+    cloud: Option<&CloudPolicy>,
 ) -> anyhow::Result<String> {
     let mut y = String::new();
     let (namespace, name) = POLICY;
@@ -98,16 +118,23 @@ pub fn render(
     writeln!(y, "  objectives: {{rto: 30s, rpo: 5s}}\n  regions:")?;
     for region in addresses.regions() {
         let api = addresses.path(viewer, &Place::Region(region.clone()), Kind::Api);
-        writeln!(y, "  - {{name: {region}, values: {{api: \"http://{api}\"}}}}")?;
+        let aws = cloud.map(|cloud| cloud.region(region)).unwrap_or_default();
+        writeln!(y, "  - {{name: {region}, values: {{api: \"http://{api}\"}}{aws}}}")?;
     }
     y.push_str("  vantages:\n");
     for vantage in ["v1", "v2"] {
         writeln!(y, "  - {{name: {vantage}, tokenSecret: {{name: {vantage}, key: token}}}}")?;
     }
     write_probes(&mut y, addresses, viewer, options)?;
-    write_data(&mut y, addresses, viewer, hooks, options)?;
-    write_traffic(&mut y, addresses, viewer)?;
-    write_fence(&mut y, hooks, options)?;
+    if let Some(cloud) = cloud {
+        cloud.write_data(&mut y, addresses, viewer)?;
+        cloud.write_traffic(&mut y, addresses)?;
+        write_fence(&mut y, hooks, &[Fence::Power])?;
+    } else {
+        write_data(&mut y, addresses, viewer, hooks, options)?;
+        write_traffic(&mut y, addresses, viewer)?;
+        write_fence(&mut y, hooks, &options.fences)?;
+    }
     write_safety(&mut y, options)?;
     y.push_str(&options.extra);
     Ok(y)
@@ -214,12 +241,12 @@ fn write_traffic(y: &mut String, addresses: &Addresses, viewer: &Place) -> anyho
     Ok(())
 }
 
-fn write_fence(y: &mut String, hooks: &Hooks, options: &PolicyOptions) -> anyhow::Result<()> {
-    if !options.fences.is_empty() {
+fn write_fence(y: &mut String, hooks: &Hooks, fences: &[Fence]) -> anyhow::Result<()> {
+    if !fences.is_empty() {
         y.push_str("  fence:\n");
     }
     let tool = hooks.power.display();
-    for fence in &options.fences {
+    for fence in fences {
         match fence {
             Fence::Sql => {
                 y.push_str("  - {name: deny-logins, sql: {data: orders}, timeout: 1500ms, attempts: 1}\n");
@@ -250,12 +277,12 @@ fn write_safety(y: &mut String, options: &PolicyOptions) -> anyhow::Result<()> {
 }
 
 /// Writes the secrets' folder.
-pub fn write_secrets(dir: &Path, passwords: &Passwords, tsig: &str) -> anyhow::Result<()> {
+pub fn write_secrets(dir: &Path, passwords: &Passwords, key: &TrafficKey) -> anyhow::Result<()> {
     let token = || uuid::Uuid::new_v4().simple().to_string();
     let secrets = [
         ("pg", "muster", passwords.muster.clone()),
         ("pg", "shop", passwords.shop.clone()),
-        ("dns", "tsig", tsig.to_owned()),
+        key.secret(),
         ("v1", "token", token()),
         ("v2", "token", token()),
     ];

@@ -139,6 +139,34 @@ impl Node {
         Ok(text)
     }
 
+    /// Replaces the data by a fresh copy of the writer at `upstream`. The server must have been stopped.
+    pub(super) async fn copy_from(&self, upstream: SocketAddr, replicator: &str) -> anyhow::Result<()> {
+        match std::fs::remove_dir_all(self.data()) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.context("failed to remove the old data")?,
+        }
+        let mut copy = self.command("pg_basebackup", replicator);
+        copy.arg("-D").arg(self.data());
+        copy.args(["-h", &upstream.ip().to_string(), "-p", &upstream.port().to_string()]);
+        copy.args(["-U", "replicator", "-X", "stream", "-c", "fast", "--no-sync"]);
+        super::template::run(copy, "copy the new primary").await.map(|_| ())
+    }
+
+    /// Lets the server start as a standby the next time.
+    pub(super) fn make_standby(&self) -> anyhow::Result<()> {
+        self.write("data/standby.signal", "")?;
+        // Settings that the new primary was given at run time came over with its files.
+        self.write("data/postgresql.auto.conf", "")
+    }
+
+    /// One of PostgreSQL's tools, with the replicator's password. It runs outside of the region's folder: tools are no
+    /// processes of the region for the power tool.
+    pub(super) fn command(&self, program: &str, replicator: &str) -> std::process::Command {
+        let mut command = Identity::command(self.owner.as_ref(), &self.programs.path(program));
+        command.current_dir("/").env("LC_ALL", "C").env("PGPASSWORD", replicator);
+        command
+    }
+
     fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
         let path = self.home.join(name);
         folders::write(&path, content, 0o600)?;
@@ -157,6 +185,7 @@ impl Node {
             folder: self.home.clone(),
             identity: self.owner.clone(),
             log: self.home.join("postgres.log"),
+            environment: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@
 //! For tests it can be made to hang, to fail, to lie, or to be out of reach.
 
 use super::control::{Request, ask};
-use super::process_table;
+use super::process_table::{self, ProcessId};
 use super::site::WorldFile;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -33,6 +33,9 @@ pub struct PowerArgs {
     /// The world's folder
     #[arg(long)]
     world: PathBuf,
+    /// Switch the order services alone, not the databases
+    #[arg(long)]
+    services: bool,
     /// What to do
     verb: Verb,
     /// The region
@@ -90,31 +93,38 @@ pub async fn run(args: PowerArgs) -> anyhow::Result<()> {
         (PowerMode::OutOfReach, _) | (PowerMode::Hangs, Verb::Fence) => std::future::pending().await,
         (PowerMode::Fails, _) => bail!("the power controller of {region} reports a fault"),
         (PowerMode::Lies, Verb::Fence) => Ok(()),
-        (PowerMode::Lies, Verb::Status) => print_status(&region, false),
-        (_, Verb::Fence) => switch_off(&region, home),
-        (_, Verb::Status) => print_status(&region, !process_table::of_region(home).is_empty()),
+        (PowerMode::Lies, Verb::Status) => print_status(&region, args.services, false),
+        (_, Verb::Fence) => switch_off(&region, || processes(home, args.services)),
+        (_, Verb::Status) => print_status(&region, args.services, !processes(home, args.services).is_empty()),
         (_, Verb::Unfence) => {
-            ask(&args.world, &Request::StartDatabase { region: region.clone() }).await?;
+            if !args.services {
+                ask(&args.world, &Request::StartDatabase { region: region.clone() }).await?;
+            }
             ask(&args.world, &Request::StartService { region }).await
         }
     }
 }
 
+fn processes(home: &Path, services: bool) -> Vec<ProcessId> {
+    if services { process_table::services_of_region(home) } else { process_table::of_region(home) }
+}
+
 #[allow(clippy::print_stdout)] // the answer of the verb
-fn print_status(region: &RegionName, on: bool) -> anyhow::Result<()> {
+fn print_status(region: &RegionName, services: bool, on: bool) -> anyhow::Result<()> {
     let state = if on { "on" } else { "off" };
+    let what = if services { "services" } else { "machines" };
     println!(
         "{}",
-        serde_json::to_string(&serde_json::json!({ "id": format!("machines-of-{region}"), "state": state }))?
+        serde_json::to_string(&serde_json::json!({ "id": format!("{what}-of-{region}"), "state": state }))?
     );
     Ok(())
 }
 
 /// Looks again after each round: PostgreSQL starts processes by itself until its first process is dead.
-fn switch_off(region: &RegionName, home: &Path) -> anyhow::Result<()> {
+fn switch_off(region: &RegionName, list: impl Fn() -> Vec<ProcessId>) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(3);
     loop {
-        let alive = process_table::of_region(home);
+        let alive = list();
         if alive.is_empty() {
             return Ok(());
         }

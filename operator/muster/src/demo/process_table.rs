@@ -77,9 +77,18 @@ pub fn all_pids() -> Vec<i32> {
 /// Processes of a region: PostgreSQL and the order service, by their working folder below `home` *and* their
 /// command line. A shell that somebody opened in that folder is not one of them.
 pub fn of_region(home: &Path) -> Vec<ProcessId> {
+    below(home, is_region_command)
+}
+
+/// The order services of a region.
+pub fn services_of_region(home: &Path) -> Vec<ProcessId> {
+    below(home, is_service)
+}
+
+fn below(home: &Path, is_one: impl Fn(&str) -> bool) -> Vec<ProcessId> {
     let belongs = |pid: &i32| {
         let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_else(|_| PathBuf::new());
-        folder.starts_with(home) && is_region_command(&cmdline(*pid))
+        folder.starts_with(home) && is_one(&cmdline(*pid))
     };
     all_pids().into_iter().filter(belongs).filter_map(ProcessId::of).filter(|p| p.is_alive()).collect()
 }
@@ -87,7 +96,11 @@ pub fn of_region(home: &Path) -> Vec<ProcessId> {
 fn is_region_command(cmdline: &str) -> bool {
     let program = cmdline.split([' ', ':']).next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default();
-    name == "postgres" || cmdline.split(' ').any(|word| word == "demo-service")
+    name == "postgres" || is_service(cmdline)
+}
+
+fn is_service(cmdline: &str) -> bool {
+    cmdline.split(' ').any(|word| word == "demo-service")
 }
 
 /// Zombies that were orphaned to `parent` and whose command has this name.

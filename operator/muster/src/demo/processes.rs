@@ -75,7 +75,12 @@ pub struct Launch {
     pub identity: Option<Identity>,
     /// Where its output goes.
     pub log: PathBuf,
+    /// Variables that it gets beside this program's own.
+    pub environment: Environment,
 }
+
+/// Variables of a process; `None` takes one away.
+pub type Environment = Vec<(&'static str, Option<String>)>;
 
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -259,11 +264,22 @@ impl Drop for Processes {
     }
 }
 
+/// Gives a command these variables beside this program's own.
+pub fn set_environment(command: &mut Command, environment: &Environment) {
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
 fn start_child(launch: &Launch) -> anyhow::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(&launch.log);
     let log = log.with_context(|| format!("failed to open the log {}", launch.log.display()))?;
     let mut command = Identity::command(launch.identity.as_ref(), &launch.program);
     command.args(&launch.args).current_dir(&launch.folder).process_group(0);
+    set_environment(&mut command, &launch.environment);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| format!("failed to start {} ({})", launch.name, launch.program.display()))
 }

@@ -88,9 +88,7 @@ impl Rejoin {
         let history = History::read(&primary).await?;
         let lost = self.count_loss(&history, &primary).await?;
         self.rewind(upstream).await?;
-        self.write("data/standby.signal", "")?;
-        // Settings that the new primary was given at run time came over with its files.
-        self.write("data/postgresql.auto.conf", "")?;
+        self.node().make_standby()?;
         ask(&self.dir, &Request::StartDatabase { region: self.region.clone() }).await?;
         self.catch_up(&primary).await?;
         self.protect_again(&primary).await?;
@@ -137,10 +135,8 @@ impl Rejoin {
     async fn catch_up(&self, primary: &Client) -> anyhow::Result<()> {
         let patience = Duration::from_secs(15);
         let client = connect_patiently(self.own_address(), &self.superuser(), patience).await;
-        let node =
-            Node::new(&self.region, self.home.clone(), self.world.programs.clone(), self.owner.clone());
-        let client =
-            client.with_context(|| format!("PostgreSQL in {} said: {}", self.region, node.last_words()))?;
+        let client = client
+            .with_context(|| format!("PostgreSQL in {} said: {}", self.region, self.node().last_words()))?;
         let goal = view(primary).await?.position;
         wait_caught_up(&client, goal, patience).await
     }
@@ -158,11 +154,12 @@ impl Rejoin {
         ask(&self.dir, &Request::StartService { region: self.region.clone() }).await
     }
 
+    fn node(&self) -> Node {
+        Node::new(&self.region, self.home.clone(), self.world.programs.clone(), self.owner.clone())
+    }
+
     fn command(&self, program: &str) -> Command {
-        let mut command = Identity::command(self.owner.as_ref(), &self.world.programs.path(program));
-        // Outside of the region's folder: these tools are no processes of the region for the power tool.
-        command.current_dir("/").env("LC_ALL", "C").env("PGPASSWORD", &self.world.passwords.replicator);
-        command
+        self.node().command(program, &self.world.passwords.replicator)
     }
 
     async fn rewind(&self, upstream: SocketAddr) -> anyhow::Result<()> {
@@ -174,17 +171,8 @@ impl Rejoin {
         rewind.arg(option("--config-file=", &self.home.join("postgresql.conf")));
         let Err(refused) = run_command(rewind, "rewind the old primary").await else { return Ok(()) };
         // An earlier rewind that was killed half-way leaves files that no rewind mends.
-        match std::fs::remove_dir_all(&data) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            other => other.context("failed to remove the old data")?,
-        }
-        let mut copy = self.command("pg_basebackup");
-        copy.arg("-D").arg(&data).args(["-h", &host.to_string(), "-p", &port.to_string()]);
-        copy.args(["-U", "replicator", "-X", "stream", "-c", "fast", "--no-sync"]);
-        run_command(copy, "copy the new primary")
-            .await
-            .map(|_| ())
-            .with_context(|| format!("{refused:#}, and then"))
+        let copied = self.node().copy_from(upstream, &self.world.passwords.replicator).await;
+        copied.with_context(|| format!("{refused:#}, and then"))
     }
 
     fn note_path(&self) -> PathBuf {

@@ -100,9 +100,11 @@ impl Site {
         folders::write(&self.dir.join("world.json"), &serde_json::to_string(&file)?, 0o600)
     }
 
-    /// The policy names these two as programs.
-    pub(super) fn write_tools(&self, hooks: &Hooks) -> anyhow::Result<()> {
-        for (path, verb) in [(&hooks.power, "demo-power"), (&hooks.rejoin, "demo-rejoin")] {
+    /// The policy names these two as programs. In a cloud nobody but its provider reaches the databases: the tool switches the
+    /// order services alone.
+    pub(super) fn write_tools(&self, hooks: &Hooks, in_cloud: bool) -> anyhow::Result<()> {
+        let power = if in_cloud { "demo-power --services" } else { "demo-power" };
+        for (path, verb) in [(&hooks.power, power), (&hooks.rejoin, "demo-rejoin")] {
             let (binary, dir) = (self.binary.display(), self.dir.display());
             folders::write(
                 path,
@@ -197,6 +199,7 @@ impl Site {
             folder: home.to_path_buf(),
             identity: None,
             log,
+            environment: Vec::new(),
         }
     }
 

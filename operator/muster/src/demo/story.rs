@@ -1,6 +1,5 @@
 //! `muster demo`: a region is lost, the shop moves, the region comes back, the shop returns.
 
-use super::addresses::Place;
 use super::clients::{Pace, Writers};
 use super::controller::{Controller, check_success};
 use super::hold::End;
@@ -19,7 +18,13 @@ use muster_core::time::Stamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+/// For the records of the name to swap their roles.
+const SETTLING: Duration = Duration::from_mins(2);
 
 /// How the primary region is taken away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -32,12 +37,20 @@ pub enum FaultArg {
     Partition,
 }
 
+/// A cloud, played on this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CloudArg {
+    /// AWS: an Aurora global database, whose data is in real PostgreSQL nodes, and Route 53 with real name servers
+    AwsFake,
+}
+
 /// The demo.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   muster demo                      lose a region, fail over, come back; about 40 s
   muster demo --fault partition    the hard case: the lost region lives and goes on writing
+  muster demo --cloud aws-fake     the same on AWS: Aurora Global and Route 53, played by a fake on this machine; about 100 s
   muster demo --keep               leave it running at the end and look around with the other verbs
 
 Everything runs on this machine, on loopback addresses and in one folder. PostgreSQL and a name server (Knot or
@@ -46,6 +59,9 @@ pub struct DemoArgs {
     /// What happens to the primary region
     #[arg(long, value_name = "FAULT", default_value = "kill")]
     fault: FaultArg,
+    /// Where the regions stand: without it, databases and a name server of the shop's own
+    #[arg(long, value_name = "CLOUD")]
+    cloud: Option<CloudArg>,
     /// Shorten the calm times between the events
     #[arg(long)]
     fast: bool,
@@ -59,9 +75,14 @@ pub struct DemoArgs {
 
 /// The whole demo. An error after its start has cleaned up as well.
 pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    if args.cloud.is_some() && args.fault == FaultArg::Freeze {
+        bail!(
+            "the machines of a managed database do not stand still: with --cloud choose --fault kill or partition"
+        );
+    }
     let mut end = End::watch()?;
     let timeline = Timeline::start();
-    timeline.print(INTRODUCTION);
+    timeline.print(if args.cloud.is_some() { INTRODUCTION_AWS } else { INTRODUCTION });
     let story = tokio::select! {
         story = tell(&args, &timeline) => story,
         () = end.comes() => {
@@ -86,6 +107,15 @@ from three places. Now east will be lost.
 
 ";
 
+const INTRODUCTION_AWS: &str = "\
+A shop in two regions of AWS, east (us-east-1) and west (us-west-2). AWS is played by a fake on this machine that speaks
+its API: an Aurora global database, whose data is in a real PostgreSQL node a region; Route 53, with real name servers and
+health checks; S3 and STS. What AWS does takes a sixtieth of its usual time here: a minute is a second. Muster's own part is
+not sped up. Customers find the shop by its name, shop.example.test. Muster watches from three places. Now us-east-1 will be
+lost, and with it the control planes of AWS that stand only there.
+
+";
+
 fn invitation(world: &World) -> String {
     let (api, token) = (world.api(), world.state().join("token"));
     format!(
@@ -106,9 +136,12 @@ struct Cast<'a> {
 }
 
 async fn tell(args: &DemoArgs, timeline: &Timeline) -> anyhow::Result<World> {
-    let spec = WorldSpec { dir: args.dir.clone(), ..WorldSpec::default() };
+    let spec = WorldSpec { dir: args.dir.clone(), cloud: args.cloud.is_some(), ..WorldSpec::default() };
     timeline.say(Voice::Demo, "starting two regions, the name server, the controller and two vantages");
     let world = World::start(spec).await?;
+    let _aws = world
+        .cloud()
+        .map(|cloud| AbortOnDropHandle::new(tokio::spawn(tell_cloud(cloud.listen(), timeline.clone()))));
     if world.leftovers() > 0 {
         timeline
             .say(Voice::Demo, &format!("ended {} processes of a demo that was killed", world.leftovers()));
@@ -125,6 +158,17 @@ async fn tell(args: &DemoArgs, timeline: &Timeline) -> anyhow::Result<World> {
         return Err(error);
     }
     Ok(cast.world)
+}
+
+/// What the cloud does, line by line.
+async fn tell_cloud(mut said: Receiver<String>, timeline: Timeline) {
+    loop {
+        match said.recv().await {
+            Ok(sentence) => timeline.say(Voice::Cloud, &sentence),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 impl Cast<'_> {
@@ -165,8 +209,9 @@ impl Cast<'_> {
 
     async fn lose_east(&self) -> anyhow::Result<Run> {
         let customers = self.world.write_outside(Pace::default());
-        let clerks =
-            (self.args.fault != FaultArg::Kill).then(|| self.world.write_inside(&self.east, Pace::default()));
+        // In a cloud nobody logs in to the database but the services, which the fence switches off.
+        let has_clerks = self.args.fault != FaultArg::Kill && self.args.cloud.is_none();
+        let clerks = has_clerks.then(|| self.world.write_inside(&self.east, Pace::default()));
         let line = self.watch(&customers);
         customers.wait_for(20, Duration::from_secs(10)).await?;
         self.say(Voice::Clients, "two customers order by the public name, again and again");
@@ -197,7 +242,11 @@ impl Cast<'_> {
     fn strike(&self) {
         match self.args.fault {
             FaultArg::Kill => {
-                self.say(Voice::Fault, "east's machines die: database and service, all at once");
+                let aws = if self.args.cloud.is_some() { ", and every endpoint of AWS there" } else { "" };
+                self.say(
+                    Voice::Fault,
+                    &format!("east's machines die: database and service, all at once{aws}"),
+                );
                 self.world.kill(&self.east);
             }
             FaultArg::Freeze => {
@@ -205,7 +254,9 @@ impl Cast<'_> {
                 self.world.freeze(&self.east);
             }
             FaultArg::Partition => {
-                self.say(Voice::Fault, "east's network is cut; the clerks inside go on ordering there");
+                let inside =
+                    if self.args.cloud.is_some() { "" } else { "; the clerks inside go on ordering there" };
+                self.say(Voice::Fault, &format!("east's network is cut{inside}"));
                 self.world.partition(&self.east);
             }
         }
@@ -224,7 +275,7 @@ impl Cast<'_> {
                 self.say(Voice::Fault, "over: what is left of east goes on where it stood");
             }
             FaultArg::Partition => {
-                self.world.heal(&Place::Region(self.east.clone()));
+                self.world.heal_region(&self.east);
                 self.say(Voice::Fault, "over: east's network works again");
             }
         }
@@ -276,8 +327,8 @@ impl Cast<'_> {
     async fn wait_final(&self, name: &RunName) -> anyhow::Result<Run> {
         const PATIENCE: Duration = Duration::from_secs(10);
         let mut run = self.controller.run(name).await?;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !run.measured.rpo.r#final && tokio::time::Instant::now() < deadline {
+        let deadline = Instant::now() + PATIENCE;
+        while !run.measured.rpo.r#final && Instant::now() < deadline {
             sleep(Duration::from_millis(100)).await;
             run = self.controller.run(name).await?;
         }
@@ -318,6 +369,22 @@ impl Cast<'_> {
             .await
             .context("the world does not get calm")?;
         self.say(Voice::Muster, "all is well: west takes the writes, east replicates");
+        self.wait_settled(&self.west).await
+    }
+
+    /// On AWS: waits until the name stays in this region without any object, and without Muster.
+    async fn wait_settled(&self, region: &RegionName) -> anyhow::Result<()> {
+        let Some(cloud) = self.world.cloud() else { return Ok(()) };
+        let (front, deadline) = (self.world.front(region), Instant::now() + SETTLING);
+        while !cloud.is_settled(front) {
+            if Instant::now() >= deadline {
+                bail!("the name does not stay in {region} by itself within {} s", SETTLING.as_secs());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let text =
+            format!("the records have swapped their roles: the name stays in {region}, even without Muster");
+        self.say(Voice::Muster, &text);
         Ok(())
     }
 
@@ -336,6 +403,8 @@ impl Cast<'_> {
             .context("the customers are not served in east")?;
         drop(line);
         let ledger = customers.stop().await;
+        self.wait_rejoined(&self.west).await?;
+        let run = self.controller.run(&run.name).await?;
         let account = self.world.account(&ledger, &self.east).await?;
         let lost = account.lost.len();
         let view = ClientsView { who: "customers", ledger: &ledger, account, since };
@@ -349,11 +418,11 @@ impl Cast<'_> {
         if lost > 0 {
             bail!("{lost} acknowledged orders were lost in a planned move");
         }
-        self.wait_rejoined(&self.west).await?;
         self.controller
             .wait_ready(&self.east, Duration::from_secs(40))
             .await
             .context("the world does not get calm")?;
+        self.wait_settled(&self.east).await?;
         self.say(Voice::Muster, "all is as it was: east takes the writes, west replicates");
         self.say(Voice::Demo, &format!("done in {:.0} s", self.timeline.elapsed().as_secs_f64()));
         Ok(())

@@ -23,6 +23,8 @@ pub enum Voice {
     Muster,
     /// What the clients see.
     Clients,
+    /// What the cloud does.
+    Cloud,
     /// What kubectl prints.
     Kubectl,
 }
@@ -34,12 +36,13 @@ impl Voice {
             Self::Fault => "fault",
             Self::Muster => "muster",
             Self::Clients => "clients",
+            Self::Cloud => "aws",
             Self::Kubectl => "kubectl",
         }
     }
     const fn tone(self) -> Tone {
         match self {
-            Self::Demo | Self::Kubectl => Tone::Dim,
+            Self::Demo | Self::Cloud | Self::Kubectl => Tone::Dim,
             Self::Fault => Tone::Bad,
             Self::Muster => Tone::Strong,
             Self::Clients => Tone::Good,

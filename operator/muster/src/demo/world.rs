@@ -3,12 +3,13 @@
 use super::addresses::{Addresses, Kind, Place, PortLease};
 use super::anchors;
 use super::clients::{Pace, Writers};
+use super::cloud::Cloud;
 use super::control;
 use super::folders::{self, Homes};
 use super::ledger::{Account, Ledger};
 use super::links::Links;
 use super::nameserver::{NameServer, Server};
-use super::policy::{self, Hooks, PolicyOptions};
+use super::policy::{self, Hooks, PolicyOptions, TrafficKey};
 use super::postgres::{self, Login, Node, NodeOptions, connect, connect_patiently, wait_caught_up};
 use super::power::PowerMode;
 use super::processes::{self, Processes};
@@ -43,6 +44,8 @@ pub struct WorldSpec {
     pub names: Option<Server>,
     /// Start the controller and the vantages.
     pub controller: bool,
+    /// The regions stand in a cloud: Aurora and Route 53 of a fake of AWS move the data and the name.
+    pub cloud: bool,
     /// Order services are pods of a cluster, run by somebody else ([`World::machines`]).
     pub pods: bool,
     /// The policy.
@@ -61,6 +64,7 @@ impl Default for WorldSpec {
             synchronous: false,
             names: None,
             controller: true,
+            cloud: false,
             pods: false,
             policy: PolicyOptions::default(),
             keep: false,
@@ -74,6 +78,7 @@ pub struct World {
     pub(super) site: Arc<Site>,
     spec: WorldSpec,
     passwords: Passwords,
+    cloud: Option<Arc<Cloud>>,
     tasks: Vec<JoinHandle<()>>,
     leftovers: usize,
     _ports: PortLease,
@@ -128,6 +133,7 @@ impl World {
         let mut world = Self {
             site,
             passwords: template.passwords.clone(),
+            cloud: None,
             spec,
             tasks: Vec::new(),
             leftovers,
@@ -146,10 +152,14 @@ impl World {
         self.tasks.extend(anchors::start(&site.addresses)?);
         let (databases, names) = tokio::join!(self.start_databases(template), self.start_names());
         databases?;
-        let tsig = names?;
-        policy::write_secrets(&self.secrets(), &self.passwords, &tsig)?;
+        let (key, cloud) = names?;
+        self.cloud = cloud;
+        policy::write_secrets(&self.secrets(), &self.passwords, &key)?;
         for region in &self.spec.regions {
             site.start_service(region).await?;
+        }
+        if let Some(cloud) = &self.cloud {
+            self.tasks.push(cloud.keep_up(site.clone(), self.passwords.clone()));
         }
         self.write_policies(&self.spec.policy)?;
         if self.spec.controller {
@@ -180,7 +190,16 @@ impl World {
         Ok(())
     }
 
-    async fn start_names(&self) -> anyhow::Result<String> {
+    /// Starts what answers for the public name, and tells the key by which Muster moves it.
+    async fn start_names(&self) -> anyhow::Result<(TrafficKey, Option<Arc<Cloud>>)> {
+        if !self.spec.cloud {
+            return Ok((TrafficKey::Tsig(self.start_name_server().await?), None));
+        }
+        let cloud = Arc::new(Cloud::start(&self.site.addresses).await?);
+        Ok((TrafficKey::Marker(cloud.marker_secret().to_owned()), Some(cloud)))
+    }
+
+    async fn start_name_server(&self) -> anyhow::Result<String> {
         let first = self.spec.regions.first().context("a world needs a region")?;
         let SocketAddr::V4(front) = self.front(first) else { bail!("loopback addresses here are IPv4") };
         let listen = self.site.addresses.own(&Place::NameServer, Kind::Dns);
@@ -195,11 +214,12 @@ impl World {
     pub fn write_policies(&self, options: &PolicyOptions) -> anyhow::Result<()> {
         let dir = &self.site.dir;
         let hooks = Hooks { power: dir.join("bin/power"), rejoin: dir.join("bin/rejoin") };
-        self.site.write_tools(&hooks)?;
+        self.site.write_tools(&hooks, self.spec.cloud)?;
+        let cloud = self.cloud.as_ref().map(|cloud| cloud.policy(&self.site.addresses));
         for (name, viewer) in
             [("controller", Place::Controller), ("v1", Place::Vantage(1)), ("v2", Place::Vantage(2))]
         {
-            let text = policy::render(&self.site.addresses, &viewer, &hooks, options)?;
+            let text = policy::render(&self.site.addresses, &viewer, &hooks, options, cloud.as_ref())?;
             let folder = self.policies(name);
             folders::make_private(&folder, None)?;
             // Renamed into place: a reader sees the old file or the new one.
@@ -252,6 +272,10 @@ impl World {
     /// The address of a region in DNS, with the port.
     pub fn front(&self, region: &RegionName) -> SocketAddr {
         self.site.addresses.path(&Place::Outside, &Place::Region(region.clone()), Kind::Api)
+    }
+    /// The cloud that the regions stand in, if they do.
+    pub fn cloud(&self) -> Option<&Cloud> {
+        self.cloud.as_deref()
     }
     /// The controller's HTTP API, for those who stand beside it.
     pub fn api(&self) -> SocketAddr {

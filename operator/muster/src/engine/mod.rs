@@ -29,6 +29,7 @@ use futures::StreamExt;
 use muster_core::decision::Event;
 use muster_core::ids::{HolderId, Owner, PolicyName};
 use muster_crds::RegionFailoverPolicy;
+use muster_providers::aws::Circuit;
 use probing::Beats;
 use retry::Retry;
 use source::{Changed, Found, Keeps, Listing, PolicySource, problem};
@@ -139,6 +140,11 @@ impl Engine {
     /// All policies, by name.
     pub(crate) fn all(&self) -> Vec<Shown> {
         self.lock().values().map(show).collect()
+    }
+
+    /// Whether the regions of AWS that policies name are asked as ever.
+    pub(crate) fn circuits(&self) -> Vec<Circuit> {
+        self.assembler.accounts.circuits()
     }
 
     /// Files that are not in force as written, and edits that wait for a run's end.

@@ -62,6 +62,7 @@ impl Adapters {
             | Action::ResumeReceiving { item, .. }
             | Action::Promote { item, .. }
             | Action::SwitchOver { item, .. }
+            | Action::KeepOldData { item, .. }
             | Action::Rejoin { item, .. } => self.perform_data(item, ctx).await,
         }
     }
@@ -75,6 +76,7 @@ impl Adapters {
             Action::Promote { region, .. } => data.promote(region, ctx).await,
             Action::SwitchOver { from, to, .. } => data.switch_over(from, to, ctx).await,
             Action::Rejoin { region, follow, .. } => data.rejoin(region, follow, ctx).await,
+            Action::KeepOldData { region, since, .. } => data.keep_old_data(region, *since, ctx).await,
             Action::Fence { region, .. } => data.fence(region, ctx).await,
             Action::Unfence { region, .. } => data.unfence(region, ctx).await,
             Action::Flip { .. }

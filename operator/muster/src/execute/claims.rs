@@ -149,6 +149,8 @@ mod tests {
             heartbeat: None,
             unfit: None,
             unready: None,
+            write_block: None,
+            saved: Vec::new(),
             unproven: None,
         })
     }

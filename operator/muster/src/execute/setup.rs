@@ -3,7 +3,7 @@
 use super::adapters::Adapters;
 use muster_core::ids::{RegionName, VantageName};
 use muster_core::journal::Run;
-use muster_core::policy::{Mode, Policy};
+use muster_core::policy::{DataItem, Mode, Policy};
 use muster_core::secret::Secret;
 use muster_probes::ProbingSpec;
 use muster_providers::AdoptedOwners;
@@ -133,7 +133,9 @@ fn same_spec(a: &Policy, b: &Policy) -> bool {
     let unknown = a.written.is_empty() || b.written.is_empty();
     let plain = |p: &Policy| {
         let written = if unknown { String::new() } else { p.written.clone() };
-        Policy { mode: Mode::Observe, generation: 0, written, ..p.clone() }
+        // The engine alone says it, and a run that an earlier version claimed does not.
+        let data = p.data.iter().map(|item| DataItem { saves_old_data: false, ..item.clone() }).collect();
+        Policy { mode: Mode::Observe, generation: 0, written, data, ..p.clone() }
     };
     plain(a) == plain(b)
 }

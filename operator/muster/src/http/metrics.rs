@@ -13,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use muster_core::journal::{Journal, Run};
 use muster_core::time::Millis;
+use muster_providers::aws::Circuit;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -68,6 +69,7 @@ struct Gauges {
     last_rto: Numbers,
     last_loss: Numbers,
     live_loss: Numbers,
+    circuit: Numbers,
 }
 
 impl Gauges {
@@ -131,6 +133,11 @@ impl Gauges {
                 "policy_live_loss",
                 "What would be lost if the active region were gone now.",
             ),
+            circuit: Numbers::register(
+                registry,
+                "aws_circuit_open",
+                "1 while an API of AWS does not answer in an account's region, and looks do without it.",
+            ),
         }
     }
 
@@ -191,6 +198,15 @@ impl Gauges {
         }
     }
 
+    fn tell_circuit(&self, circuit: &Circuit) {
+        let labels = [
+            ("account", circuit.account.clone()),
+            ("region", circuit.region.clone()),
+            ("service", circuit.service.to_owned()),
+        ];
+        self.circuit.set(labels, f64::from(u8::from(circuit.is_open)));
+    }
+
     fn tell_problem(&self, problem: &FileProblem) {
         let policy = problem.policy.as_ref().map_or_else(|| problem.file.clone(), ToString::to_string);
         self.problem.add([("policy", policy), ("reason", problem.reason.clone())], 1.0);
@@ -215,6 +231,9 @@ fn gather(api: &Api) -> Registry {
     // One that stands by knows the journal too, and told twice a sum would be twice the truth.
     for shown in all.iter().filter(|_| api.shell.lease.is_held()) {
         gauges.tell(shown);
+    }
+    for circuit in &api.engine.circuits() {
+        gauges.tell_circuit(circuit);
     }
     for problem in &api.engine.problems() {
         gauges.tell_problem(problem);

@@ -74,6 +74,8 @@ impl Heartbeat {
     /// Writes and reads back at the primary, reads at a standby.
     pub(crate) async fn run(&mut self, cx: &RunCx<'_>) -> Result<(), Finding> {
         let kept = self.open.take().filter(|open| !open.session.client.is_closed());
+        // What has become the primary is written to, and a session by its readers' name would be refused.
+        let kept = kept.filter(|open| self.node.leads_right(&open.session, cx.side));
         let reused = kept.is_some();
         let mut open = match kept {
             Some(open) => open,

@@ -4,7 +4,7 @@ use crate::finding::Finding;
 use crate::net::tls::Inside;
 use crate::net::{Address, Lookup, Stream, TlsClient, dial};
 use crate::progress::{Phase, Progress};
-use crate::run::RunCx;
+use crate::run::{RunCx, Side};
 use crate::spec::{PgTarget, PgTls, TlsSpec};
 use muster_core::health::Symptom;
 use muster_core::ids::RegionName;
@@ -22,6 +22,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// Where and how to connect.
 pub(crate) struct Node {
     address: Address,
+    /// Where it is asked while it is a standby, if that is elsewhere.
+    reader: Option<Address>,
     config: Config,
     tls: Option<TlsClient>,
 }
@@ -30,14 +32,17 @@ pub(crate) struct Node {
 pub(crate) struct Session {
     pub(crate) client: Client,
     lost: Arc<OnceLock<Finding>>,
+    /// It is by the name of readers.
+    at_reader: bool,
     _connection: AbortOnDropHandle<()>,
 }
 
 impl Node {
     /// The node of `region`. The error says what is wrong with the settings.
     pub(crate) fn build(target: &PgTarget, region: &RegionName) -> Result<Self, String> {
-        let (host, port) =
-            target.nodes.get(region).ok_or_else(|| format!("has no node in region {region}"))?;
+        let of = |(host, port): &(String, u16)| Address { host: host.clone(), port: *port };
+        let node = target.nodes.get(region).ok_or_else(|| format!("has no node in region {region}"))?;
+        let (address, reader) = (of(node), target.readers.get(region).map(of));
         let tls = match &target.tls {
             PgTls::Disable => None,
             PgTls::Require => Some(TlsClient::unverified()?),
@@ -52,16 +57,32 @@ impl Node {
         if let Some(password) = &target.password {
             config.password(password.expose());
         }
-        Ok(Self { address: Address { host: host.clone(), port: *port }, config, tls })
+        Ok(Self { address, reader, config, tls })
+    }
+
+    /// Whether a kept session leads where a run against this side asks.
+    pub(crate) fn leads_right(&self, session: &Session, side: Side) -> bool {
+        session.at_reader == self.reader_for(side).is_some()
+    }
+
+    /// Whether it is asked by another name while it is a standby.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    fn reader_for(&self, side: Side) -> Option<&Address> {
+        self.reader.as_ref().filter(|_| side == Side::Standby)
     }
 
     /// Connects and logs in.
     pub(crate) async fn connect(&self, cx: &RunCx<'_>) -> Result<Session, Finding> {
-        let stream = dial(cx.names, &self.address, Lookup::Recent, cx.progress).await?;
+        let reader = self.reader_for(cx.side);
+        let (at_reader, address) = (reader.is_some(), reader.unwrap_or(&self.address));
+        let stream = dial(cx.names, address, Lookup::Recent, cx.progress).await?;
         let lost = Arc::new(OnceLock::new());
         let failed = |e: tokio_postgres::Error| finding_of(&e, "logging in");
         let (client, connection) = if let Some(tls) = &self.tls {
-            let tls = Handshake { tls, host: &self.address.host, progress: cx.progress };
+            let tls = Handshake { tls, host: &address.host, progress: cx.progress };
             let (client, connection) = self.config.connect_raw(stream, tls).await.map_err(failed)?;
             (client, keep(connection, Arc::clone(&lost)))
         } else {
@@ -69,7 +90,7 @@ impl Node {
             (client, keep(connection, Arc::clone(&lost)))
         };
         cx.progress.enter(Phase::Answer);
-        Ok(Session { client, lost, _connection: connection })
+        Ok(Session { client, lost, at_reader, _connection: connection })
     }
 }
 

@@ -64,6 +64,7 @@ impl Sql {
         let began = Instant::now();
         // Taken out while in use: a run that is dropped in between closes the connection.
         let kept = self.open.take().filter(|(session, _)| !session.client.is_closed());
+        let kept = kept.filter(|(session, _)| self.node.leads_right(session, cx.side));
         let reused = kept.is_some();
         let open = match kept {
             Some(open) => open,
@@ -81,6 +82,11 @@ impl Sql {
         };
         self.open = Some(open);
         self.judge(rows, began.elapsed())
+    }
+
+    /// Whether a standby is asked by another name.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.node.has_reader()
     }
 
     /// Closes the connection.

@@ -6,6 +6,7 @@ use muster_probes::{
     AnchorSpec, DnsSpec, GrpcSpec, HeartbeatSpec, HttpSpec, PgTarget, PgTls, ProbeKind, ProbeSpec,
     ProbingSpec, PublicSpec, SqlSpec, StepSpec, TcpSpec, validate,
 };
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn check(probes: Vec<ProbeSpec>) -> Vec<String> {
@@ -22,7 +23,8 @@ fn one(kind: ProbeKind) -> String {
 
 fn target() -> PgTarget {
     let nodes = [("east".into(), ("127.0.1.2".to_owned(), 5432))].into();
-    PgTarget { database: "shop".into(), user: "muster".into(), password: None, tls: PgTls::Disable, nodes }
+    let (password, tls, readers) = (None, PgTls::Disable, BTreeMap::new());
+    PgTarget { database: "shop".into(), user: "muster".into(), password, tls, nodes, readers }
 }
 
 #[test]

@@ -3,17 +3,18 @@
 use super::judge::{Verdict, judge_failover, judge_switchover, latest};
 use super::view::{ClusterView, GlobalView};
 use super::{AuroraData, Member};
-use crate::aws::{Action, CallError, Silent, by_deadline, transient};
+use crate::aws::{Action, CallError, LeaseGate, Silent, by_deadline, transient};
 use crate::postgres::guarded::{self, NUMBERS, lease_lost, outcome_of};
 use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{ErrorClass, Outcome};
 use muster_core::ids::RegionName;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// So long an effect waits for what it can do without.
-const OWN_CLUSTER: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(2);
 
 /// The two calls that change a global cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ enum Call {
 impl AuroraData {
     /// Asks the primary's region for the switchover, unless it is under way or done, as both regions see it.
     pub(super) async fn do_switch_over(&self, from: &Member, to: &Member, ctx: &OpCtx) -> Outcome {
-        let sent = AtomicBool::new(false);
+        let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let by = ctx.not_after;
             let (here, there) = tokio::join!(self.look_at_once(from, by), self.look_at_once(to, by));
@@ -49,13 +50,15 @@ impl AuroraData {
     /// Asks the target's own region for a failover that accepts a loss, unless it is under way or done. No other region is
     /// asked: that of the old primary may be gone.
     pub(super) async fn do_fail_over(&self, to: &Member, ctx: &OpCtx) -> Outcome {
-        let sent = AtomicBool::new(false);
+        let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let cluster = match self.look_at_once(to, ctx.not_after).await {
                 Ok(look) => match judge_failover(&look.global, &to.arn) {
                     Verdict::NotStarted => look.cluster,
                     verdict => return outcome_of_verdict(verdict),
                 },
+                // Nobody knows what RDS makes of a failover to the cluster that takes writes already.
+                Err(_) if self.takes_writes(to, ctx.not_after).await => return Outcome::AlreadyDone,
                 // The list of global clusters may fail with the region that is gone. RDS refuses what it cannot do.
                 Err(silent) => match self.own_cluster(to, ctx.not_after).await {
                     Some(cluster) if silent.class != ErrorClass::Denied => Some(cluster),
@@ -72,23 +75,38 @@ impl AuroraData {
         .await
     }
 
+    /// Whether the member's database says soon that it takes writes.
+    async fn takes_writes(&self, member: &Member, by: Instant) -> bool {
+        let by = by.min(Instant::now() + SOON);
+        Box::pin(self.look_database(member, by)).await.is_ok_and(|looked| !looked.recovering)
+    }
+
     /// Makes `call` at the region of `at`.
-    async fn send(&self, call: Call, at: &Member, to: &Member, ctx: &OpCtx, sent: &AtomicBool) -> Outcome {
+    async fn send(
+        &self,
+        call: Call,
+        at: &Member,
+        to: &Member,
+        ctx: &OpCtx,
+        sent: &Arc<AtomicBool>,
+    ) -> Outcome {
         let client = at.rds.client().await;
         let (cluster, target) = (self.config.cluster.as_str(), to.arn.as_str());
+        let sent = Arc::clone(sent);
+        let gate = LeaseGate::noting(ctx, move || sent.store(true, Ordering::Relaxed));
         let request = async {
-            sent.store(true, Ordering::Relaxed);
             match call {
                 Call::SwitchOver => {
                     let request = client.switchover_global_cluster().global_cluster_identifier(cluster);
-                    let answer = Box::pin(request.target_db_cluster_identifier(target).send()).await;
+                    let request = request.target_db_cluster_identifier(target);
+                    let answer = Box::pin(request.customize().interceptor(gate).send()).await;
                     answer.map(drop).map_err(|error| CallError::new(Action::SwitchoverGlobalCluster, &error))
                 }
                 Call::FailOver => {
                     // Without `allow_data_loss` it would be a switchover, which waits for a primary that may be gone.
                     let request = client.failover_global_cluster().global_cluster_identifier(cluster);
                     let request = request.target_db_cluster_identifier(target).allow_data_loss(true);
-                    let answer = Box::pin(request.send()).await;
+                    let answer = Box::pin(request.customize().interceptor(gate).send()).await;
                     answer.map(drop).map_err(|error| CallError::new(Action::FailoverGlobalCluster, &error))
                 }
             }
@@ -122,7 +140,7 @@ impl AuroraData {
 
     /// The member's own cluster, if RDS tells soon: what it says of the global cluster alone is enough to act on.
     async fn own_cluster(&self, member: &Member, by: Instant) -> Option<ClusterView> {
-        let by = by.min(Instant::now() + OWN_CLUSTER);
+        let by = by.min(Instant::now() + SOON);
         member.cluster_in(&member.rds.clusters_at_once(by).await.ok()?)
     }
 
@@ -131,10 +149,13 @@ impl AuroraData {
         // Right after a promotion the writer's name may lead nowhere still, and a reader's to the new writer.
         let prepared = match guarded::prepare(&member.writer, ctx).await {
             Ok(prepared) => prepared,
-            Err(_) => match guarded::prepare(&member.reader, ctx).await {
-                Ok(prepared) => prepared,
-                Err(outcome) => return outcome,
-            },
+            Err(outcome) => {
+                let Some(reader) = &member.reader else { return outcome };
+                match guarded::prepare(reader, ctx).await {
+                    Ok(prepared) => prepared,
+                    Err(outcome) => return outcome,
+                }
+            }
         };
         let sql = format!("select muster.raise_witness({NUMBERS})");
         let who = (&self.config.owner, &self.config.adopted);

@@ -1,5 +1,5 @@
 //! What the two sides say of a member, as facts. The role is the database's own word; what RDS says beside it can only make
-//! the member unfit.
+//! the member unfit or not ready, and is what a standby needs to be proven.
 
 use super::look::Looked;
 use super::view::Control;
@@ -37,6 +37,8 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         heartbeat: looked.heartbeat(),
         unfit: unfit(subject, control),
         unready: unready(subject, looked, control),
+        write_block: None,
+        saved: Vec::new(),
         unproven: unproven(subject, looked, control),
     }
 }
@@ -48,15 +50,18 @@ fn is_connected(subject: Subject<'_>, control: &Result<Control, String>) -> bool
 }
 
 /// Every reader of the *primary* cluster is in recovery too: a session that stayed with one while another instance took over,
-/// or an endpoint of one instance, would speak for the whole region. So a standby is proven only by RDS, in this very look.
+/// or an endpoint of one instance, would speak for the whole region. So a standby is proven only by RDS, in this very look. And
+/// while a member is given the writer's role, RDS says that it has it later than an instance takes writes.
 fn unproven(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
     let region = subject.region;
     match control {
         _ if !looked.recovering => None,
         Err(why) => Some(format!("RDS in {region} does not say whether the cluster takes writes: {why}")),
         Ok(control) => {
-            let known = control.global.as_ref().and_then(|global| global.member(subject.arn));
-            known.is_none().then(|| format!("RDS in {region} knows no such member"))
+            let known = control.global.as_ref().filter(|global| global.member(subject.arn).is_some());
+            let Some(global) = known else { return Some(format!("RDS in {region} knows no such member")) };
+            let moves = global.operation.as_ref().filter(|operation| operation.to == subject.arn);
+            moves.map(|moves| format!("it may take writes before RDS in {region} says so: {moves}"))
         }
     }
 }
@@ -205,6 +210,24 @@ mod tests {
         }
         assert!(reader(&control));
         assert!(!is_reader_of_a_writer(subject(), &Looked::of(false, 1), &Ok(control)));
+    }
+
+    #[test]
+    fn a_member_that_the_writer_s_role_moves_to_proves_nothing_and_may_be_failed_over_to() {
+        let moving = |to: &str| {
+            changed(|global, _| {
+                let (status, to) = ("failing-over".to_owned(), to.to_owned());
+                let operation = Operation { status, from: "east".to_owned(), to, data_loss: Some(true) };
+                global.operation = Some(operation);
+            })
+        };
+        let to_it = moving(WEST);
+        assert!(
+            to_it.unproven.as_ref().is_some_and(|why| why.contains("a failover is under way")),
+            "{to_it:?}"
+        );
+        assert!(!to_it.is_closed() && to_it.unfit.is_none());
+        assert!(moving("north").is_closed());
     }
 
     #[test]

@@ -15,8 +15,9 @@
 //! | `observe` | reads only | - | RDS may tell each region another story for a while; the role is the database's own word |
 //! | `open_writer` | the same numbers are written again | witness (older: `StaleEpoch`; other owner: `Conflict`), clock, not in recovery | - |
 //! | `switch_over` | looked for first: under way to the same target is adopted, done is `AlreadyDone` | **nothing of Muster's**; RDS itself refuses one while another operation runs, or while a member is not well. It keeps one writer throughout | a signed request that got stuck lands for 15 minutes, also one of an older epoch |
-//! | `promote` | the same; a switchover under way is a `Conflict`, never adopted: it waits for the old primary | **nothing of Muster's** | as above. AWS *tries* to block writes at the old primary, and tells by an event whether it could: no proof. What the target had not received is lost |
+//! | `promote` | the same; a switchover under way is a `Conflict`, never adopted: it waits for the old primary | **nothing of Muster's** | as above. AWS *tries* to block writes at the old primary, and tells by an event whether it could (`tidings.rs`), after the fact. What the target had not received is lost |
 //! | `rejoin` | reads only: Aurora builds the old primary again by itself | - | - |
+//! | `keep_old_data` | the copy's name follows from the snapshot's, and is looked for first | RDS takes a name once | a copy costs until a person deletes it |
 //! | `fence`, `unfence`, `stop_receiving`, `resume_receiving` | refused: Aurora has no way that proves anything | - | - |
 //! | `read_loss` | refused: no log can be read | - | - |
 //!
@@ -37,11 +38,14 @@ mod effects;
 mod facts;
 mod judge;
 mod look;
+mod saved;
+mod tidings;
 mod view;
 
 pub use config::{AuroraConfig, AuroraMember};
+pub use saved::old_volumes;
 
-use crate::aws::{AwsAccounts, CallError, Rds};
+use crate::aws::{AwsAccounts, CallError, Rds, SHARED, in_time, invalid};
 use crate::postgres::error::PgError;
 use crate::postgres::link::{Link, Login};
 use crate::postgres::{TlsError, tls};
@@ -50,25 +54,24 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::{DbCluster, GlobalCluster};
 use facts::Subject;
 use look::Looked;
-use muster_core::facts::{DataFacts, ErrorClass, LossFacts, Outcome, Seen};
+use muster_core::facts::{DataFacts, LossFacts, Outcome, Seen};
 use muster_core::ids::RegionName;
+use muster_core::time::Wall;
+use saved::Saved;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidings::Tidings;
 use tokio::time::Instant;
 use view::{ClusterView, Control, GlobalView};
-
-/// In a stable world a look waits so long for a read that it shares: what RDS says changes rarely, and its API is limited
-/// for the whole account. Twice this and a second is how old a fact may get, which must speak for now until then.
-const SHARED: Duration = Duration::from_secs(4);
-/// Before a look's end what RDS has not said by then is done without, so that the look comes in time.
-const SPARE: Duration = Duration::from_millis(250);
 
 /// One global database.
 #[derive(Debug)]
 pub struct AuroraData {
     config: AuroraConfig,
     members: BTreeMap<RegionName, Member>,
+    tidings: Tidings,
+    saved: Saved,
 }
 
 /// Its cluster in one region.
@@ -77,12 +80,17 @@ struct Member {
     arn: String,
     /// The cluster endpoint: the writer's, which a secondary cluster has not.
     writer: Link,
-    /// The reader endpoint.
-    reader: Link,
+    /// The reader endpoint; `None`: it is the same one.
+    reader: Option<Link>,
     rds: Arc<Rds>,
 }
 
 impl Member {
+    /// What its own region calls it.
+    fn name(&self) -> &str {
+        self.arn.rsplit(':').next().unwrap_or_default()
+    }
+
     fn cluster_in(&self, all: &[DbCluster]) -> Option<ClusterView> {
         let own = all.iter().find(|cluster| cluster.db_cluster_arn() == Some(self.arn.as_str()));
         own.map(ClusterView::of)
@@ -104,11 +112,13 @@ impl AuroraData {
         let member = |member: &AuroraMember| Member {
             arn: member.arn.clone(),
             writer: Link::new(&member.node, &config.database, login, None, tls.clone()),
-            reader: Link::new(&member.reader, &config.database, login, None, tls.clone()),
+            reader: (member.reader != member.node)
+                .then(|| Link::new(&member.reader, &config.database, login, None, tls.clone())),
             rds: accounts.account(&member.access).rds(&member.aws_region),
         };
         let members = config.members.iter().map(|(region, of)| (region.clone(), member(of))).collect();
-        Ok(Self { config, members })
+        let tidings = Tidings::new(&config, &members);
+        Ok(Self { config, members, tidings, saved: Saved::default() })
     }
 
     fn member(&self, region: &RegionName) -> Result<&Member, String> {
@@ -121,11 +131,9 @@ impl AuroraData {
     }
 
     async fn look(&self, member: &Member, by: Instant) -> Result<DataFacts, LookError> {
-        // Both begin at once, and RDS never holds up what the database says.
-        let control = tokio::time::timeout_at(by - SPARE, member.look_control(self, by));
-        let (looked, control) = tokio::join!(self.look_database(member, by), control);
-        let looked = looked?;
-        let control = control.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        // Both begin at once. The database decides whether anything is known.
+        let control = async { Ok::<_, PgError>(in_time(by, member.look_control(self, by)).await) };
+        let (looked, control) = tokio::try_join!(self.look_database(member, by), control)?;
         let subject =
             Subject { cluster: &self.config.cluster, arn: &member.arn, region: member.rds.region() };
         if facts::is_reader_of_a_writer(subject, &looked, &control) {
@@ -133,15 +141,22 @@ impl AuroraData {
             member.writer.forget();
             return Err(LookError::Reader);
         }
-        Ok(facts::facts(subject, &looked, &control))
+        let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
+        let write_block = global.and_then(|global| self.tidings.of_old_primary(global));
+        Ok(DataFacts {
+            write_block: write_block.map(Box::new),
+            saved: self.saved.all(),
+            ..facts::facts(subject, &looked, &control)
+        })
     }
 
     /// What the cluster's database says: by the writer's endpoint, or where there is none, as in a secondary cluster, by the
     /// reader's. One that takes writes outweighs one that replays: names change late.
     async fn look_database(&self, member: &Member, by: Instant) -> Result<Looked, PgError> {
         let owner = &self.config.owner;
-        let (by_writer, by_reader) =
-            tokio::join!(look::look(&member.writer, owner, by), look::look(&member.reader, owner, by));
+        let by_writer = look::look(&member.writer, owner, by);
+        let Some(reader) = &member.reader else { return by_writer.await };
+        let (by_writer, by_reader) = tokio::join!(by_writer, look::look(reader, owner, by));
         match (by_writer, by_reader) {
             (Ok(writer), Ok(reader)) => Ok(if reader.recovering { writer } else { reader }),
             (Ok(looked), Err(_)) | (Err(_), Ok(looked)) => Ok(looked),
@@ -157,10 +172,6 @@ enum LookError {
     Database(#[from] PgError),
     #[error("a reader answered: RDS says that this cluster takes writes")]
     Reader,
-}
-
-fn invalid(why: impl Into<String>) -> Outcome {
-    Outcome::Failed(ErrorClass::Invalid, why.into())
 }
 
 /// Refused: the engine has no such verb.
@@ -217,6 +228,12 @@ impl DataControl for AuroraData {
     async fn rejoin(&self, region: &RegionName, _follow: &RegionName, ctx: &OpCtx) -> Outcome {
         match self.member(region) {
             Ok(member) => self.do_rejoin(region, member, ctx).await,
+            Err(why) => invalid(why),
+        }
+    }
+    async fn keep_old_data(&self, region: &RegionName, since: Wall, ctx: &OpCtx) -> Outcome {
+        match self.member(region) {
+            Ok(member) => self.do_keep_old_data((region, member), since, ctx).await,
             Err(why) => invalid(why),
         }
     }

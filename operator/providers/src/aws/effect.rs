@@ -17,11 +17,16 @@ pub(crate) struct Silent {
 impl Silent {
     /// A read that failed has changed nothing, whatever became of it.
     pub(crate) fn new(region: &str, error: &CallError) -> Self {
+        Self::of("RDS", region, error)
+    }
+
+    /// The same of another service.
+    pub(crate) fn of(service: &str, region: &str, error: &CallError) -> Self {
         let class = match error.class {
             ErrorClass::Denied | ErrorClass::Throttled => error.class,
             _ => ErrorClass::Transient,
         };
-        Self { class, why: format!("RDS in {region} does not answer: {}", error.why) }
+        Self { class, why: format!("{service} in {region} does not answer: {}", error.why) }
     }
 
     pub(crate) fn outcome(self) -> Outcome {
@@ -34,7 +39,17 @@ pub(crate) fn transient(why: String) -> Outcome {
     Outcome::Failed(ErrorClass::Transient, why)
 }
 
-/// Ends an effect at its deadline. What was sent by then may still have its effect.
+/// It was refused, and always will be.
+pub(crate) fn invalid(why: impl Into<String>) -> Outcome {
+    Outcome::Failed(ErrorClass::Invalid, why.into())
+}
+
+/// The deadline is over, and no answer came. What was sent may still have its effect.
+pub(crate) fn late(was_sent: bool, why: String) -> Outcome {
+    Outcome::Failed(if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient }, why)
+}
+
+/// Ends an effect at its deadline.
 pub(crate) async fn by_deadline(
     ctx: &OpCtx,
     sent: &AtomicBool,
@@ -43,7 +58,5 @@ pub(crate) async fn by_deadline(
     if let Ok(outcome) = tokio::time::timeout_at(ctx.not_after, effect).await {
         return outcome;
     }
-    let was_sent = sent.load(Ordering::Relaxed);
-    let class = if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient };
-    Outcome::Failed(class, "no answer of RDS by the deadline".to_owned())
+    late(sent.load(Ordering::Relaxed), "no answer of AWS by the deadline".to_owned())
 }

@@ -1,6 +1,6 @@
 //! What a failed call says, and whether it can have happened all the same.
 
-use super::Action;
+use crate::LeaseLost;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
@@ -20,10 +20,16 @@ pub(crate) struct CallError {
 }
 
 impl CallError {
-    pub(crate) fn new<E>(action: Action, error: &SdkError<E, HttpResponse>) -> Self
+    /// `action`: the call, as IAM names the right to it.
+    pub(crate) fn new<E>(action: impl Display, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if sources(error).any(<dyn Error + 'static>::is::<LeaseLost>) {
+            // Stopped right before it would have left.
+            let why = format!("{action}: {LeaseLost}");
+            return Self { code: None, class: ErrorClass::Transient, why };
+        }
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
         let class = match (error, code.as_deref()) {
@@ -40,7 +46,7 @@ impl CallError {
     }
 
     /// No answer, or only the beginning of one.
-    pub(crate) fn unanswered(action: Action, why: impl Display) -> Self {
+    pub(crate) fn unanswered(action: impl Display, why: impl Display) -> Self {
         Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{action}: {why}") }
     }
 }
@@ -70,10 +76,11 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// Who calls may not do it, or is not known.
-const DENIALS: [&str; 11] = [
+const DENIALS: [&str; 12] = [
     "AccessDenied",
     "AccessDeniedException",
     "UnauthorizedOperation",
+    "AuthFailure",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
@@ -84,16 +91,25 @@ const DENIALS: [&str; 11] = [
     "OptInRequired",
 ];
 
+/// The signature is of another time than the service's: a clock is wrong, or the request was stuck on its way. It had no effect.
+const OF_ANOTHER_TIME: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"];
+
 /// By the codes of the services' API models.
 fn classify(status: u16, code: &str) -> ErrorClass {
     match code {
         "Throttling"
         | "ThrottlingException"
         | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "EC2ThrottledException"
         | "TooManyRequestsException"
         | "PriorRequestNotComplete"
         | "SlowDown" => ErrorClass::Throttled,
         code if DENIALS.contains(&code) => ErrorClass::Denied,
+        code if OF_ANOTHER_TIME.contains(&code) => ErrorClass::Transient,
+        // ARC: there was a conflict, nothing was changed; another endpoint may take it.
+        "ConflictException" => ErrorClass::Conflict,
+        "EndpointTemporarilyUnavailableException" => ErrorClass::UnknownOutcome,
         _ if status >= 500 => ErrorClass::UnknownOutcome,
         _ => ErrorClass::Invalid,
     }
@@ -110,7 +126,11 @@ mod tests {
         assert_eq!(classify(400, "Throttling"), ErrorClass::Throttled);
         assert_eq!(classify(503, "Throttling"), ErrorClass::Throttled);
         assert_eq!(classify(503, "SlowDown"), ErrorClass::Throttled);
+        assert_eq!(classify(400, "ConflictException"), ErrorClass::Conflict);
+        let away = classify(400, "EndpointTemporarilyUnavailableException");
+        assert_eq!(away, ErrorClass::UnknownOutcome);
         assert_eq!(classify(403, "AccessDenied"), ErrorClass::Denied);
         assert_eq!(classify(404, "NoSuchHostedZone"), ErrorClass::Invalid);
+        assert_eq!(classify(403, "RequestTimeTooSkewed"), ErrorClass::Transient, "a clock can be set right");
     }
 }

@@ -17,9 +17,11 @@ pub enum Action {
     ChangeResourceRecordSets,
     GetChange,
     GetHealthCheck,
+    GetRoutingControlState,
+    UpdateRoutingControlStates,
     GetObject,
     PutObject,
-    /// No call of its own: it decides how S3 answers [`Action::GetObject`] where no object is.
+    /// Also decides how S3 answers [`Action::GetObject`] where no object is. The API calls it `ListObjectsV2`.
     ListBucket,
     DescribeGlobalClusters,
     DescribeDbClusters,
@@ -27,6 +29,16 @@ pub enum Action {
     FailoverGlobalCluster,
     DescribeDbInstances,
     PromoteReadReplica,
+    ModifyDbInstance,
+    CreateDbInstanceReadReplica,
+    /// No call of its own: it decides whether a replica may be made with tags.
+    AddTagsToResource,
+    DescribeEvents,
+    DescribeDbClusterSnapshots,
+    CopyDbClusterSnapshot,
+    DescribeNetworkAcls,
+    CreateNetworkAclEntry,
+    DeleteNetworkAclEntry,
 }
 
 impl Action {
@@ -37,6 +49,8 @@ impl Action {
         Self::ChangeResourceRecordSets,
         Self::GetChange,
         Self::GetHealthCheck,
+        Self::GetRoutingControlState,
+        Self::UpdateRoutingControlStates,
         Self::GetObject,
         Self::PutObject,
         Self::ListBucket,
@@ -46,6 +60,15 @@ impl Action {
         Self::FailoverGlobalCluster,
         Self::DescribeDbInstances,
         Self::PromoteReadReplica,
+        Self::ModifyDbInstance,
+        Self::CreateDbInstanceReadReplica,
+        Self::AddTagsToResource,
+        Self::DescribeEvents,
+        Self::DescribeDbClusterSnapshots,
+        Self::CopyDbClusterSnapshot,
+        Self::DescribeNetworkAcls,
+        Self::CreateNetworkAclEntry,
+        Self::DeleteNetworkAclEntry,
     ];
 
     /// As IAM writes it, with its service.
@@ -56,6 +79,8 @@ impl Action {
             Self::ChangeResourceRecordSets => "route53:ChangeResourceRecordSets",
             Self::GetChange => "route53:GetChange",
             Self::GetHealthCheck => "route53:GetHealthCheck",
+            Self::GetRoutingControlState => "route53-recovery-cluster:GetRoutingControlState",
+            Self::UpdateRoutingControlStates => "route53-recovery-cluster:UpdateRoutingControlStates",
             Self::GetObject => "s3:GetObject",
             Self::PutObject => "s3:PutObject",
             Self::ListBucket => "s3:ListBucket",
@@ -65,7 +90,21 @@ impl Action {
             Self::FailoverGlobalCluster => "rds:FailoverGlobalCluster",
             Self::DescribeDbInstances => "rds:DescribeDBInstances",
             Self::PromoteReadReplica => "rds:PromoteReadReplica",
+            Self::ModifyDbInstance => "rds:ModifyDBInstance",
+            Self::CreateDbInstanceReadReplica => "rds:CreateDBInstanceReadReplica",
+            Self::AddTagsToResource => "rds:AddTagsToResource",
+            Self::DescribeEvents => "rds:DescribeEvents",
+            Self::DescribeDbClusterSnapshots => "rds:DescribeDBClusterSnapshots",
+            Self::CopyDbClusterSnapshot => "rds:CopyDBClusterSnapshot",
+            Self::DescribeNetworkAcls => "ec2:DescribeNetworkAcls",
+            Self::CreateNetworkAclEntry => "ec2:CreateNetworkAclEntry",
+            Self::DeleteNetworkAclEntry => "ec2:DeleteNetworkAclEntry",
         }
+    }
+
+    /// As the API calls it.
+    pub(crate) fn operation(self) -> &'static str {
+        self.name().split_once(':').map_or(self.name(), |(_, operation)| operation)
     }
 }
 
@@ -88,8 +127,10 @@ pub enum On {
     NameAndWitness,
     /// Changes of Route 53: their ids are known only once they were asked for.
     Changes,
-    /// The health checks that watch the objects.
+    /// The health checks that decide on the name.
     HealthChecks,
+    /// The item's own routing controls, without the right to override a safety rule.
+    RoutingControls,
     /// The objects that health checks watch.
     Markers,
     /// The buckets that these objects are in.
@@ -100,10 +141,23 @@ pub enum On {
     Clusters,
     /// The global cluster, and its members.
     GlobalDatabase,
+    /// All that RDS tells in the account: events cannot be narrowed to a database.
+    Events,
+    /// The members, and all snapshots of clusters in their regions: the list takes both.
+    Snapshots,
+    /// What Aurora saves of the members' volumes at a failover, and the copies that are kept of it.
+    OldVolumes,
     /// All database instances of the account in the item's regions, for the same reason.
     Instances,
     /// The item's own instances.
     OwnInstances,
+    /// The item's own instances in every region, and whatever groups they may be in: a replica is made of the one in another
+    /// region, and in the groups that the old primary is in.
+    OwnInstancesAndGroups,
+    /// All network ACLs of the account: the list takes no resource.
+    NetworkAcls,
+    /// The network ACLs that the policy names.
+    OwnNetworkAcls,
 }
 
 /// Calls that are made for one reason on the same things.
@@ -155,7 +209,8 @@ pub const HEALTH_OBJECT: &[Permission] = &[
         sid: "BeToldThatAMarkerIsNotThereYet",
         actions: &[Action::ListBucket],
         on: On::MarkerBuckets,
-        reason: "without it S3 answers 403 instead of 404 for an object that is not there, and the first flip cannot write it",
+        reason: "without it S3 answers 403 instead of 404 for an object that is not there, and the first flip cannot write it; \
+                 where many objects are watched in a bucket, one list tells of all whether they changed",
     },
     Permission {
         sid: "SeeTheRolesOfTheRecords",
@@ -183,6 +238,34 @@ pub const HEALTH_OBJECT: &[Permission] = &[
     },
 ];
 
+/// Of [`crate::route53::RoutingControl`].
+pub const ROUTING_CONTROL: &[Permission] = &[
+    Permission {
+        sid: "SeeWhichRoutingControlsAreOn",
+        actions: &[Action::GetRoutingControlState],
+        on: On::RoutingControls,
+        reason: "a flip looks first, and what another writer switched is told",
+    },
+    Permission {
+        sid: "SwitchTheRoutingControlsOfThisName",
+        actions: &[Action::UpdateRoutingControlStates],
+        on: On::RoutingControls,
+        reason: "a flip switches one on and all others off, in one call; safety rules are never overridden",
+    },
+    Permission {
+        sid: "CompareTheRecordsWithThePolicy",
+        actions: &[Action::ListResourceRecordSets],
+        on: On::HostedZone,
+        reason: "a record without its region's health check is told before the day",
+    },
+    Permission {
+        sid: "CompareTheControlsHealthChecksWithThePolicy",
+        actions: &[Action::GetHealthCheck],
+        on: On::HealthChecks,
+        reason: "a health check that follows another routing control, or is disabled, is told before the day",
+    },
+];
+
 /// Of [`crate::aurora::AuroraData`].
 pub const AURORA_GLOBAL: &[Permission] = &[
     Permission {
@@ -203,6 +286,24 @@ pub const AURORA_GLOBAL: &[Permission] = &[
         on: On::GlobalDatabase,
         reason: "the planned move, and the one that accepts a loss",
     },
+    Permission {
+        sid: "BeToldWhetherWritesWereKeptOutOfTheOldPrimary",
+        actions: &[Action::DescribeEvents],
+        on: On::Events,
+        reason: "after a failover Aurora tells by an event whether it could block writes at the old primary",
+    },
+    Permission {
+        sid: "FindWhatAuroraSavedOfTheOldPrimary",
+        actions: &[Action::DescribeDbClusterSnapshots],
+        on: On::Snapshots,
+        reason: "after a failover Aurora saves the old primary's volume, with the writes that were lost",
+    },
+    Permission {
+        sid: "KeepWhatAuroraSavedOfTheOldPrimary",
+        actions: &[Action::CopyDbClusterSnapshot],
+        on: On::OldVolumes,
+        reason: "that snapshot expires with the old cluster's backups, and a copy does not",
+    },
 ];
 
 /// Of [`crate::rds_replica::RdsReplicaData`].
@@ -221,6 +322,44 @@ pub const RDS_REPLICA: &[Permission] = &[
     },
 ];
 
+/// Of the same, beside [`RDS_REPLICA`], where Muster makes old primaries anew.
+pub const RDS_REBUILD: &[Permission] = &[
+    Permission {
+        sid: "LetAnOldPrimaryGiveItsNameAway",
+        actions: &[Action::ModifyDbInstance],
+        on: On::OwnInstances,
+        reason: "an old primary is renamed and kept, and a replica gets its name",
+    },
+    Permission {
+        sid: "MakeTheReplicaThatTakesItsPlace",
+        actions: &[Action::CreateDbInstanceReadReplica],
+        on: On::OwnInstancesAndGroups,
+        reason: "the replica of the new primary is made under the old name, in the old primary's groups",
+    },
+    Permission {
+        sid: "GiveTheReplicaTheTagsOfTheOldPrimary",
+        actions: &[Action::AddTagsToResource],
+        on: On::OwnInstances,
+        reason: "without it RDS makes no replica with tags, and the old primary's go along with it",
+    },
+];
+
+/// Of [`crate::network_acl::NetworkAclFence`].
+pub const NETWORK_ACL: &[Permission] = &[
+    Permission {
+        sid: "SeeWhatTheNetworkAclsDeny",
+        actions: &[Action::DescribeNetworkAcls],
+        on: On::NetworkAcls,
+        reason: "each change looks first, and what is read back is all that the fence attests",
+    },
+    Permission {
+        sid: "DenyAndOpenTheseNetworkAcls",
+        actions: &[Action::CreateNetworkAclEntry, Action::DeleteNetworkAclEntry],
+        on: On::OwnNetworkAcls,
+        reason: "the fence makes entries that deny everything, and its undo removes exactly these",
+    },
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,7 +367,9 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     fn permissions() -> impl Iterator<Item = &'static Permission> {
-        [ASSUME, ROUTE53_RECORD, HEALTH_OBJECT, AURORA_GLOBAL, RDS_REPLICA].into_iter().flatten()
+        let of_names = [ROUTE53_RECORD, HEALTH_OBJECT, ROUTING_CONTROL];
+        let of_databases = [AURORA_GLOBAL, RDS_REPLICA, RDS_REBUILD];
+        [ASSUME, NETWORK_ACL].into_iter().chain(of_names).chain(of_databases).flatten()
     }
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -242,10 +383,12 @@ mod tests {
         }
     }
 
-    /// All code of the adapters without its comments and without the tests, which stand at each file's end.
+    /// All code of the adapters without its comments and without the tests, which stand at each file's end; and without what
+    /// sets names up, which a person runs with other rights.
     fn code() -> String {
         let mut files = Vec::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        files.retain(|file| !file.components().any(|part| part.as_os_str() == "setup"));
         let mut code = String::new();
         for file in files {
             let text = std::fs::read_to_string(file).expect("a file");
@@ -276,8 +419,10 @@ mod tests {
         for action in Action::ALL {
             let (used, called) = match action {
                 Action::AssumeRole => ("AssumeRoleProvider".to_owned(), String::new()),
-                Action::ListBucket => (format!("Action::{action:?}"), String::new()),
-                _ => (format!("Action::{action:?}"), format!(".{}()", method(*action))),
+                Action::ListBucket | Action::AddTagsToResource => {
+                    (format!("Action::{action:?}"), String::new())
+                }
+                _ => (format!("Action::{action:?}"), format!(".{}(", method(*action))),
             };
             assert!(code.contains(&used), "{action}: no code says {used}");
             assert!(code.contains(&called), "{action}: no code calls {called}");
@@ -287,7 +432,7 @@ mod tests {
     #[test]
     fn no_code_names_a_call_otherwise_than_by_the_table() {
         let code = code();
-        for service in ["rds:", "s3:", "route53:", "sts:"] {
+        for service in ["rds:", "s3:", "route53:", "route53-recovery-cluster:", "sts:", "ec2:"] {
             for (at, _) in code.match_indices(service) {
                 let next = code[at + service.len()..].chars().next();
                 let around: String = code[at..].chars().take(40).collect();

@@ -6,6 +6,8 @@
 //! - A caller with time waits for the next regular read; one without starts a read at once, at the least distance from the
 //!   last.
 //! - Throttling doubles the time between regular reads, and successes halve it again.
+//! - After a few reads in a row without an answer the circuit is open: looks are told so at once, and do without, while one
+//!   read in a while tries again. An effect is never refused that way: its own read may be the one that closes the circuit.
 //! - A caller that goes away takes nothing with it: reads run in a task of their own, as long as anybody waits.
 //!
 //! What this module must never do: read while nobody waits; let one that hangs hold up those who come after it for ever.
@@ -29,6 +31,10 @@ const THROTTLED: Duration = Duration::from_secs(30);
 const LEAST: Duration = Duration::from_millis(250);
 /// Who has as much time as this waits for a regular read.
 const PATIENT: Duration = Duration::from_secs(2);
+/// So many reads in a row without an answer open the circuit.
+const OPENS_AFTER: u32 = 3;
+/// Between the begins of two reads while the circuit is open, at most.
+const OPEN: Duration = Duration::from_secs(15);
 /// A read that takes longer is given up: others wait for the next.
 const LONGEST: Duration = Duration::from_secs(8);
 
@@ -53,6 +59,11 @@ struct State<T> {
     began: Option<Instant>,
     /// Between the begins of two regular reads, now.
     interval: Duration,
+    /// One is under way.
+    reads: bool,
+    /// Reads in a row without an answer, and why the last one had none.
+    unanswered: u32,
+    last: String,
 }
 
 struct Waiter<T> {
@@ -65,14 +76,31 @@ impl<T: Send + Sync + 'static> SharedRead<T> {
     pub(crate) fn new(
         read: impl Fn() -> BoxFuture<'static, Result<T, CallError>> + Send + Sync + 'static,
     ) -> Self {
-        let state = State { waiting: Vec::new(), driven: false, began: None, interval: REGULAR };
+        let state = State {
+            waiting: Vec::new(),
+            driven: false,
+            began: None,
+            interval: REGULAR,
+            reads: false,
+            unanswered: 0,
+            last: String::new(),
+        };
         Self(Arc::new(Inner { read: Box::new(read), state: Mutex::new(state), came: Notify::new() }))
     }
 
-    /// What a read finds that begins from now on, at `by` at the latest; at once if there is little time until then.
+    /// What a read finds that begins from now on, at `by` at the latest; at once if there is little time until then. An error
+    /// at once while the circuit is open.
     pub(crate) async fn read(&self, by: Instant) -> Answer<T> {
         let urgent = by.saturating_duration_since(Instant::now()) < PATIENT;
+        if let Some(why) = self.0.lock().why_open(urgent) {
+            return Err(unanswered(why));
+        }
         self.wait(urgent, by).await
+    }
+
+    /// Whether looks are told at once that nothing answers.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.lock().is_open()
     }
 
     /// The same for one who has time and will not spend it: an effect.
@@ -133,15 +161,14 @@ impl<T: Send + Sync + 'static> Inner<T> {
             return None;
         }
         let urgent = state.waiting.iter().any(|waiter| waiter.urgent);
-        // Throttling slows down who has no time, too.
-        let distance = if urgent { LEAST.max(state.interval / 12) } else { state.interval };
-        Some(state.began.map_or_else(Instant::now, |began| began + distance))
+        Some(state.began.map_or_else(Instant::now, |began| began + state.distance(urgent)))
     }
 
     async fn read_once(&self) {
         let waiting = {
             let mut state = self.lock();
             state.began = Some(Instant::now());
+            state.reads = true;
             std::mem::take(&mut state.waiting)
         };
         let read = AssertUnwindSafe((self.read)()).catch_unwind();
@@ -150,21 +177,10 @@ impl<T: Send + Sync + 'static> Inner<T> {
             Ok(Err(_)) => Err(unanswered("the read panicked".to_owned())),
             Err(_) => Err(unanswered(format!("no answer within {} s", LONGEST.as_secs()))),
         };
-        self.pace(&answer);
+        self.lock().pace(&answer);
         for waiter in waiting {
             // Who is gone needs no answer.
             let _ = waiter.answer.send(answer.clone());
-        }
-    }
-
-    fn pace(&self, answer: &Answer<T>) {
-        let mut state = self.lock();
-        match answer {
-            Ok(_) => state.interval = (state.interval / 2).max(REGULAR),
-            Err(error) if error.class == ErrorClass::Throttled => {
-                state.interval = (state.interval * 2).min(THROTTLED);
-            }
-            Err(_) => {}
         }
     }
 
@@ -178,6 +194,49 @@ impl<T: Send + Sync + 'static> Inner<T> {
             );
         }
         format!("no answer within {waited} ms")
+    }
+}
+
+impl<T> State<T> {
+    const fn is_open(&self) -> bool {
+        self.unanswered >= OPENS_AFTER
+    }
+
+    /// From the begin of one read to that of the next. What slows regular reads down slows down who has no time, too.
+    fn distance(&self, urgent: bool) -> Duration {
+        if urgent { LEAST.max(self.interval / 12) } else { self.interval }
+    }
+
+    /// Why a look need not wait: the circuit is open, and it is not time to try again.
+    fn why_open(&self, urgent: bool) -> Option<String> {
+        let is_due = self.began.is_none_or(|began| began.elapsed() >= self.distance(urgent));
+        let spares = self.is_open() && (self.reads || !is_due);
+        spares.then(|| {
+            let (times, every) = (self.unanswered, self.interval.as_secs());
+            format!("{}; {times} times in a row, asked again every {every} s", self.last)
+        })
+    }
+
+    fn pace(&mut self, answer: &Answer<T>) {
+        self.reads = false;
+        let was_open = self.is_open();
+        match answer {
+            Err(error) if error.class == ErrorClass::Throttled => {
+                self.unanswered = 0;
+                self.interval = (self.interval * 2).min(THROTTLED);
+            }
+            Err(error) if matches!(error.class, ErrorClass::Transient | ErrorClass::UnknownOutcome) => {
+                self.unanswered = self.unanswered.saturating_add(1);
+                self.last.clone_from(&error.why);
+                if self.is_open() {
+                    self.interval = (self.interval * 2).min(OPEN.max(self.interval));
+                }
+            }
+            Ok(_) if was_open => (self.unanswered, self.interval) = (0, REGULAR),
+            Ok(_) => (self.unanswered, self.interval) = (0, (self.interval / 2).max(REGULAR)),
+            // It is there, and says no.
+            Err(_) => self.unanswered = 0,
+        }
     }
 }
 
@@ -305,6 +364,62 @@ mod tests {
         assert!(two.0.is_err_and(|e| e.why == "refused") && two.1.is_err_and(|e| e.why == "refused"));
         assert!(shared.read(within(1_000)).await.is_err_and(|e| e.why.contains("panicked")));
         assert_eq!(number(shared.read(within(1_000)).await), 3);
+    }
+
+    /// Answers nothing until the test says so; each try takes a second.
+    fn silent() -> (SharedRead<u64>, Arc<AtomicU64>, Arc<std::sync::atomic::AtomicBool>) {
+        let tries = Arc::new(AtomicU64::new(0));
+        let answers = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (counter, is_back) = (Arc::clone(&tries), Arc::clone(&answers));
+        let read = move || -> BoxFuture<'static, Result<u64, CallError>> {
+            let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_back = is_back.load(Ordering::Relaxed);
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if is_back { Ok(number) } else { Err(unanswered("nobody is there".to_owned())) }
+            })
+        };
+        (SharedRead::new(read), tries, answers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_answers_looks_do_without_and_one_read_in_a_while_tries_again() {
+        let (shared, tries, answers) = silent();
+        for _ in 0..OPENS_AFTER {
+            assert!(!shared.is_open());
+            assert!(shared.read(within(10_000)).await.is_err());
+        }
+        assert!(shared.is_open());
+        let begun = Instant::now();
+        let told = shared.read(within(10_000)).await.expect_err("open").why;
+        assert_eq!(told, "nobody is there; 3 times in a row, asked again every 6 s");
+        assert_eq!((begun.elapsed(), tries.load(Ordering::Relaxed)), (Duration::ZERO, 3));
+        for _ in 0..300 {
+            let _ = shared.read(within(4_000)).await;
+            pass(200).await;
+        }
+        let count = tries.load(Ordering::Relaxed);
+        assert!((6..=10).contains(&count), "{count} tries in a minute");
+        // An effect is not refused, and what it finds is for all.
+        answers.store(true, Ordering::Relaxed);
+        assert!(shared.read_at_once(within(60_000)).await.is_ok());
+        assert!(!shared.is_open());
+        let begun = Instant::now();
+        assert!(shared.read(within(10_000)).await.is_ok());
+        assert!(begun.elapsed() <= REGULAR + Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_is_answered_and_opens_no_circuit() {
+        let read = || -> BoxFuture<'static, Result<u64, CallError>> {
+            let why = "AccessDenied".to_owned();
+            Box::pin(async { Err(CallError { code: None, class: ErrorClass::Denied, why }) })
+        };
+        let shared = SharedRead::new(read);
+        for _ in 0..OPENS_AFTER * 2 {
+            assert!(shared.read(within(1_000)).await.is_err_and(|error| error.why == "AccessDenied"));
+        }
+        assert!(!shared.is_open());
     }
 
     #[tokio::test(start_paused = true)]

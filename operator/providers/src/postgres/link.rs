@@ -3,18 +3,17 @@
 use super::arrivals::Arrivals;
 use super::config::Node;
 use super::error::PgError;
+use super::opening::{self, Opener};
 use muster_core::secret::Secret;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Kept open per node: one for observing, one for an effect beside it.
-const KEPT_OPEN: usize = 2;
 /// A statement that still runs then on the server ends by itself.
 const LONGEST_STATEMENT: Duration = Duration::from_mins(10);
 
@@ -32,10 +31,9 @@ pub(crate) struct Login<'a> {
 pub(crate) struct Link {
     /// `host:port`, for messages.
     pub(crate) name: String,
-    muster: Config,
+    opener: Arc<Opener>,
     application: Option<Config>,
     tls: Option<MakeRustlsConnect>,
-    idle: Mutex<Vec<Client>>,
     arrivals: AsyncMutex<Arrivals>,
 }
 
@@ -51,13 +49,13 @@ impl Link {
         let muster = settings(node, database, muster, ssl);
         let application = application.map(|login| settings(node, database, login, ssl));
         let name = format!("{}:{}", node.host, node.port);
-        Self { name, muster, application, tls, idle: Mutex::default(), arrivals: AsyncMutex::default() }
+        let opener = Arc::new(Opener::new(&name, muster, tls.clone()));
+        Self { name, opener, application, tls, arrivals: AsyncMutex::default() }
     }
 
     /// A session of Muster's role, until `by`. An idle one may turn out to be dead; [`Session::was_idle`] tells.
     pub(crate) async fn session(&self, by: Instant) -> Result<Session<'_>, PgError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle.filter(|client| !client.is_closed()) {
+        match self.opener.idle() {
             Some(client) => Ok(Session { link: self, client, by, was_idle: true }),
             None => self.fresh_session(by).await,
         }
@@ -65,52 +63,22 @@ impl Link {
 
     /// Closes what is kept open: the next session is on a new connection.
     pub(crate) fn forget(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.opener.forget();
     }
 
     /// A session on a new connection.
     pub(crate) async fn fresh_session(&self, by: Instant) -> Result<Session<'_>, PgError> {
-        let client = self.connect(&self.muster, by).await?;
-        let session = Session { link: self, client, by, was_idle: false };
-        // Muster's own few writes wait for no standby: a new primary whose synchronous list nobody can confirm must
-        // not hang its own repair.
-        session
-            .run(
-                "prepare a session",
-                "set synchronous_commit = local; set timezone = 'UTC'; set datestyle = 'ISO'; \
-                 set search_path = pg_catalog",
-            )
-            .await?;
-        Ok(session)
+        let client = self.opener.open(by).await?;
+        Ok(Session { link: self, client, by, was_idle: false })
     }
 
     /// Logs in as the application, anew each time. `None`: this link knows none.
     pub(super) async fn connect_application(&self, by: Instant) -> Option<Result<Client, PgError>> {
         let application = self.application.as_ref()?;
-        Some(self.connect(application, by).await)
-    }
-
-    async fn connect(&self, config: &Config, by: Instant) -> Result<Client, PgError> {
         let limit = by.saturating_duration_since(Instant::now());
-        let late = || PgError::Late { node: self.name.clone(), verb: "connect", limit };
-        let failed = |source| PgError::Connect { node: self.name.clone(), source };
-        let mut config = config.clone();
-        // The kernel gives up with us, and not after its own quarter of an hour.
+        let mut config = application.clone();
         config.tcp_user_timeout(limit.clamp(Duration::from_secs(1), Duration::from_secs(10)));
-        match &self.tls {
-            None => {
-                let connected = tokio::time::timeout(limit, config.connect(NoTls)).await;
-                let (client, connection) = connected.map_err(|_| late())?.map_err(failed)?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-            Some(tls) => {
-                let connected = tokio::time::timeout(limit, config.connect(tls.clone())).await;
-                let (client, connection) = connected.map_err(|_| late())?.map_err(failed)?;
-                tokio::spawn(connection);
-                Ok(client)
-            }
-        }
+        Some(Box::pin(opening::connect(&self.name, &config, self.tls.as_ref(), limit)).await)
     }
 }
 
@@ -158,10 +126,7 @@ impl Session<'_> {
 
     /// Puts the connection back; only after every answer was read.
     pub(crate) fn keep(self) {
-        let mut idle = self.link.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT_OPEN && !self.client.is_closed() {
-            idle.push(self.client);
-        }
+        self.link.opener.keep(self.client);
     }
 
     /// Sets the server's own limits to the time left: what we no longer wait for ends there too.

@@ -227,6 +227,8 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         }),
         unfit: None,
         unready: None,
+        write_block: None,
+        saved: Vec::new(),
         unproven: None,
     })
 }

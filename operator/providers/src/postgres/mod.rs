@@ -64,6 +64,7 @@ pub(crate) mod guarded;
 pub(crate) mod link;
 pub(crate) mod look;
 mod loss;
+mod opening;
 mod receiving;
 mod rejoin;
 mod setup;

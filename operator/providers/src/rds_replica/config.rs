@@ -28,6 +28,8 @@ pub struct RdsReplicaConfig {
     pub instances: BTreeMap<RegionName, RdsInstance>,
     /// For how many days a promoted instance keeps its backups.
     pub backup_days: u16,
+    /// Whether Muster makes old primaries anew as replicas.
+    pub rebuilds: bool,
     /// Foreign owners whose witness may be replaced.
     pub adopted: AdoptedOwners,
 }

@@ -3,7 +3,7 @@
 use super::judge::{Verdict, judge};
 use super::view::InstanceView;
 use super::{Instance, RdsReplicaData};
-use crate::aws::{Action, CallError, Silent, by_deadline, transient};
+use crate::aws::{Action, CallError, LeaseGate, Silent, by_deadline, transient};
 use crate::postgres;
 use crate::postgres::guarded::{lease_lost, outcome_of};
 use crate::postgres::link::Link;
@@ -13,6 +13,7 @@ use crate::{LeaseLost, OpCtx};
 use muster_core::facts::{DataFacts, DataRole, ErrorClass, Outcome};
 use muster_core::ids::RegionName;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ impl RdsReplicaData {
     /// Asks the target's own region to promote it, unless that is under way or done. No other region is asked: that of the old
     /// primary may be gone.
     pub(super) async fn do_promote(&self, to: &Instance, ctx: &OpCtx) -> Outcome {
-        let sent = AtomicBool::new(false);
+        let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let look = match self.look_at_once(to, ctx.not_after).await {
                 Ok(look) => look,
@@ -47,18 +48,28 @@ impl RdsReplicaData {
         Some(outcome_of(&refused, &to.link.name))
     }
 
-    async fn send(&self, to: &Instance, view: &InstanceView, ctx: &OpCtx, sent: &AtomicBool) -> Outcome {
+    async fn send(&self, to: &Instance, view: &InstanceView, ctx: &OpCtx, sent: &Arc<AtomicBool>) -> Outcome {
         let client = to.rds.client().await;
         let days = self.config.backup_days;
-        let request = async {
+        // Noted earlier, what never left would make a change of somebody else's look like this promotion.
+        let (sent, memory) = (Arc::clone(sent), Arc::clone(&to.memory));
+        let gate = LeaseGate::noting(ctx, move || {
             sent.store(true, Ordering::Relaxed);
-            to.lock_memory().note_asked();
+            memory.lock().unwrap_or_else(PoisonError::into_inner).note_asked();
+        });
+        let asked_before = to.lock_memory().asked();
+        let request = async {
             let request = client.promote_read_replica().db_instance_identifier(to.name());
             // Without it an instance that has no backups gets some for a day; said, it is what the policy says.
-            let answer = Box::pin(request.backup_retention_period(i32::from(days)).send()).await;
+            let request = request.backup_retention_period(i32::from(days));
+            let answer = Box::pin(request.customize().interceptor(gate).send()).await;
             answer.map(drop).map_err(|error| CallError::new(Action::PromoteReadReplica, &error))
         };
-        match ctx.send(request).await {
+        let answer = ctx.send(request).await;
+        if matches!(&answer, Ok(Err(error)) if error.class != ErrorClass::UnknownOutcome) {
+            to.lock_memory().note_refused(asked_before);
+        }
+        match answer {
             Err(LeaseLost) => lease_lost(),
             Ok(Ok(())) => Outcome::Issued(Some(asked(to, view, days))),
             Ok(Err(error)) if is_state_fault(&error) => self.look_after_refusal(to, &error, ctx).await,
@@ -155,7 +166,7 @@ fn outcome_of_verdict(verdict: Verdict) -> Outcome {
 }
 
 /// Refused for what the instance is or does: it had no effect. The API's model and its answers differ in the ending.
-fn is_state_fault(error: &CallError) -> bool {
+pub(super) fn is_state_fault(error: &CallError) -> bool {
     const FAULTS: [&str; 2] = ["InvalidDBInstanceState", "InvalidDBInstanceStateFault"];
     error.code.as_deref().is_some_and(|code| FAULTS.contains(&code))
 }
@@ -163,6 +174,80 @@ fn is_state_fault(error: &CallError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AdoptedOwners;
+    use crate::aws::fixtures::{Refuser, ctx_that_leads_for};
+    use crate::aws::{AwsAccess, AwsAccounts};
+    use crate::postgres::{Application, Node, TlsMode};
+    use crate::rds_replica::{RdsInstance, RdsReplicaConfig};
+    use muster_core::ids::{ItemName, Owner};
+    use muster_core::secret::Secret;
+
+    fn data(refuser: &Refuser, role_arn: Option<&str>) -> RdsReplicaData {
+        let access = AwsAccess { role_arn: role_arn.map(str::to_owned), external_id: None };
+        let instance = RdsInstance {
+            aws_region: "us-west-2".to_owned(),
+            access,
+            arn: "arn:aws:rds:us-west-2:111122223333:db:orders-west".to_owned(),
+            node: Node { host: "127.0.0.1".to_owned(), port: 1 },
+        };
+        let config = RdsReplicaConfig {
+            item: ItemName::new("orders"),
+            owner: Owner::new("policy-1"),
+            database: "shop".to_owned(),
+            user: "muster".to_owned(),
+            password: Secret::new("secret"),
+            application: Application { user: "shop".to_owned(), password: Secret::new("secret") },
+            tls: TlsMode::Disable,
+            instances: [(RegionName::new("west"), instance)].into(),
+            backup_days: 7,
+            rebuilds: false,
+            adopted: AdoptedOwners::default(),
+        };
+        RdsReplicaData::new(config, &AwsAccounts::at(refuser.place())).expect("no TLS")
+    }
+
+    /// What comes of a promotion that is sent, whether it may have left, and whether it counts as asked for.
+    async fn sent(data: &RdsReplicaData, checks: u32) -> (Outcome, bool, bool) {
+        let to = &data.instances[&RegionName::new("west")];
+        let sent = Arc::new(AtomicBool::new(false));
+        let outcome = data.send(to, &InstanceView::default(), &ctx_that_leads_for(checks), &sent).await;
+        (outcome, sent.load(Ordering::Relaxed), to.lock_memory().asked())
+    }
+
+    #[tokio::test]
+    async fn a_promotion_that_the_lease_stopped_after_its_signature_was_not_asked_for() {
+        let refuser = Refuser::start("AccessDenied").await;
+        let (outcome, left, asked) = sent(&data(&refuser, None), 1).await;
+        let why = format!("rds:PromoteReadReplica: {LeaseLost}");
+        assert_eq!(outcome, Outcome::Failed(ErrorClass::Transient, why));
+        assert_eq!((left, asked, refuser.requests()), (false, false, 0));
+    }
+
+    #[tokio::test]
+    async fn a_promotion_that_got_no_credentials_was_not_asked_for() {
+        let refuser = Refuser::start("AccessDenied").await;
+        let data = data(&refuser, Some("arn:aws:iam::111122223333:role/muster"));
+        let (outcome, left, asked) = sent(&data, 9).await;
+        assert!(matches!(&outcome, Outcome::Failed(ErrorClass::Denied, _)), "{outcome:?}");
+        assert_eq!((left, asked, refuser.requests()), (false, false, 1), "STS alone was asked");
+    }
+
+    #[tokio::test]
+    async fn a_promotion_that_was_refused_is_none_and_one_without_an_answer_may_be_one() {
+        let refuser = Refuser::start("Throttling").await;
+        let throttled = data(&refuser, None);
+        let (outcome, left, asked) = sent(&throttled, 9).await;
+        assert!(matches!(&outcome, Outcome::Failed(ErrorClass::Throttled, _)), "{outcome:?}");
+        assert_eq!((left, asked), (true, false));
+        // An earlier one may still be carried out.
+        throttled.instances[&RegionName::new("west")].lock_memory().note_asked();
+        assert_eq!((sent(&throttled, 9).await.2, refuser.requests()), (true, 2));
+
+        let mute = Refuser::start("").await;
+        let (outcome, left, asked) = sent(&data(&mute, None), 9).await;
+        assert!(matches!(&outcome, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{outcome:?}");
+        assert_eq!((left, asked), (true, true));
+    }
 
     #[test]
     fn a_verdict_says_what_may_be_assumed() {

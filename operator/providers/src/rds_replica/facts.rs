@@ -1,5 +1,5 @@
 //! What the two sides say of an instance, as facts. All but one is the database's own word; what RDS says beside it can only make
-//! the instance unfit.
+//! the instance unfit, or not ready.
 
 use super::memory::Memory;
 use super::view::InstanceView;
@@ -24,7 +24,7 @@ pub(super) fn facts(
 ) -> DataFacts {
     let (unfit, unready) = match looked.role {
         DataRole::Standby => against_a_standby(subject, control),
-        DataRole::Writable => (against_a_writer(subject, control), Vec::new()),
+        DataRole::Writable => against_a_writer(subject, control),
     };
     let told = |reasons: Vec<String>| (!reasons.is_empty()).then(|| reasons.join("; "));
     // Whom RDS lets confirm a commit is no matter of Muster's.
@@ -50,11 +50,15 @@ fn against_a_standby(
 }
 
 /// A primary needs nothing of RDS to hand over: it is fenced by its database, and the target is promoted in its own region.
-fn against_a_writer(subject: Subject<'_>, control: &Result<Option<InstanceView>, String>) -> Vec<String> {
-    let Ok(Some(view)) = control else { return Vec::new() };
+/// After a promotion RDS says later than the database what the instance is: that passes.
+fn against_a_writer(
+    subject: Subject<'_>,
+    control: &Result<Option<InstanceView>, String>,
+) -> (Vec<String>, Vec<String>) {
+    let Ok(Some(view)) = control else { return Default::default() };
     let replica = "RDS says that it is a read replica, the database says that it takes writes";
     let replica = view.source.is_some().then(|| replica.to_owned());
-    replica.into_iter().chain(subject.memory.replaced(view)).collect()
+    (subject.memory.replaced(view).into_iter().collect(), replica.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -83,6 +87,8 @@ mod tests {
             heartbeat: None,
             unfit: None,
             unready: None,
+            write_block: None,
+            saved: Vec::new(),
             unproven: None,
         }
     }
@@ -96,7 +102,7 @@ mod tests {
             version: "16.6".to_owned(),
             source: Some(EAST.to_owned()),
             replication: "replicating".to_owned(),
-            backup_days: 0,
+            ..InstanceView::default()
         }
     }
 
@@ -163,7 +169,13 @@ mod tests {
         }
         let alone = InstanceView { source: None, status: "backing-up".to_owned(), ..well() };
         assert_eq!(of(DataRole::Writable, &Ok(Some(alone))).unfit, None);
-        let told = of(DataRole::Writable, &Ok(Some(well()))).unfit.expect("they disagree");
+    }
+
+    #[test]
+    fn an_old_word_of_rds_about_a_promoted_instance_passes_and_makes_it_not_unfit() {
+        let facts = of(DataRole::Writable, &Ok(Some(well())));
+        assert_eq!(facts.unfit, None);
+        let told = facts.unready.expect("they disagree");
         assert!(told.contains("the database says that it takes writes"), "{told}");
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct Memory {
     resource: Option<String>,
     /// It was seen as a replica.
     was_replica: bool,
-    /// This process asked for its promotion.
+    /// This process asked for its promotion, and was not refused.
     asked: bool,
 }
 
@@ -38,8 +38,18 @@ impl Memory {
         Some(format!("the instance was replaced: its DbiResourceId was {known}, and now RDS says {now}"))
     }
 
+    /// Which instance it is, if it was seen.
+    pub(super) fn resource(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
     pub(super) fn note_asked(&mut self) {
         self.asked = true;
+    }
+
+    /// What was asked for was refused, and has had no effect: it is known as it was before.
+    pub(super) fn note_refused(&mut self, asked_before: bool) {
+        self.asked &= asked_before;
     }
 
     pub(super) fn was_replica(&self) -> bool {

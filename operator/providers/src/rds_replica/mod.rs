@@ -19,13 +19,13 @@
 //! | `fence` | NOLOGIN twice is NOLOGIN; sessions are ended until there are none | witness, clock | an instance that is cut off takes no fence |
 //! | `unfence` | opens only what the marks name, then removes them | witness, clock | - |
 //! | `promote` | looked for first: under way is adopted, done is `AlreadyDone`; one that is no replica any more is never asked for again | **nothing of Muster's** but by a read of the replicated witness just before; RDS refuses one of an instance that is no replica, or not `available` | a signed request that got stuck lands for 15 minutes, also one of an older epoch. What the replica had not received is lost |
-//! | `rejoin` | refused: RDS makes no replica of an instance that was a primary. It has to be made anew, see docs/aws.md | - | - |
+//! | `rejoin` | a step a call: rename, then create (`rebuild/mod.rs`). Refused without `rebuild`: a person makes it anew, see docs/aws.md | that no two instances bear a name; nothing of Muster's but by a read of both witnesses just before | an old primary that somebody opens meanwhile |
 //! | `stop_receiving`, `resume_receiving` | refused: RDS lets nobody redirect a replica | - | - |
 //! | `read_loss` | refused: no log can be read | - | - |
 //!
 //! # Which instance it is
-//! RDS names an instance by what its user calls it. The first sight pins its `DbiResourceId`, for as long as this process runs
-//! (`memory.rs`). Another one under the same name is a `Conflict` and unfit, until it is seen as a replica of the item's other
+//! RDS names an instance by what its user calls it. The first sight pins its `DbiResourceId`, for as long as this process has a
+//! policy that names it (`memory.rs`). Another one under the same name is a `Conflict` and unfit, until it is seen as a replica of the item's other
 //! instances that follows: that is how an old primary comes back.
 //!
 //! # What the database is asked
@@ -44,18 +44,20 @@
 //! unchanged one the logins that a fence closed would stay closed on the new primary, and the run would wait there, blocked.
 //!
 //! What this module must never do: ask for a promotion of an instance that is no replica any more; ask the old primary's region
-//! anything before a promotion; call something done because RDS took it.
+//! anything before a promotion; call something done because RDS took it; delete an instance.
 
 mod config;
 mod effects;
 mod facts;
 mod judge;
 mod memory;
+mod rebuild;
 mod view;
 
 pub use config::{RdsInstance, RdsReplicaConfig};
+pub use rebuild::LONGEST_NAME;
 
-use crate::aws::{AwsAccounts, CallError, Rds};
+use crate::aws::{AwsAccounts, CallError, Rds, SHARED, in_time, invalid};
 use crate::postgres::error::PgError;
 use crate::postgres::link::{Link, Login};
 use crate::postgres::look::{self, LookFor, RunBy};
@@ -66,17 +68,14 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use facts::Subject;
 use memory::Memory;
-use muster_core::facts::{DataFacts, DataRole, ErrorClass, LossFacts, Outcome, Seen};
+use muster_core::facts::{DataFacts, DataRole, LossFacts, Outcome, Seen};
 use muster_core::ids::RegionName;
+use rebuild::Asks;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use view::{InstanceView, State};
-
-/// In a stable world a look waits so long for a read that it shares: what RDS says changes rarely, and its API is limited
-/// for the whole account.
-const SHARED: Duration = Duration::from_secs(5);
 
 /// One primary and its replicas.
 #[derive(Debug)]
@@ -93,7 +92,9 @@ struct Instance {
     sources: Vec<String>,
     link: Link,
     rds: Arc<Rds>,
-    memory: Mutex<Memory>,
+    memory: Arc<Mutex<Memory>>,
+    /// For its replacement.
+    asks: Arc<Mutex<Asks>>,
 }
 
 impl Instance {
@@ -104,6 +105,10 @@ impl Instance {
 
     fn lock_memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_asks(&self) -> MutexGuard<'_, Asks> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn view_in(&self, all: &[DbInstance]) -> Option<InstanceView> {
@@ -139,12 +144,16 @@ impl RdsReplicaData {
         let application = &config.application;
         let application = Login { user: &application.user, password: &application.password };
         let arns = || config.instances.values().map(|of| of.arn.clone());
-        let instance = |of: &RdsInstance| Instance {
-            arn: of.arn.clone(),
-            sources: arns().filter(|arn| *arn != of.arn).collect(),
-            link: Link::new(&of.node, &config.database, muster, Some(application), tls.clone()),
-            rds: accounts.account(&of.access).rds(&of.aws_region),
-            memory: Mutex::default(),
+        let instance = |of: &RdsInstance| {
+            let account = accounts.account(&of.access);
+            Instance {
+                arn: of.arn.clone(),
+                sources: arns().filter(|arn| *arn != of.arn).collect(),
+                link: Link::new(&of.node, &config.database, muster, Some(application), tls.clone()),
+                rds: account.rds(&of.aws_region),
+                memory: account.memory(&config.owner, of.arn.clone(), Memory::default),
+                asks: account.memory(&config.owner, of.arn.clone(), Asks::default),
+            }
         };
         let instances = config.instances.iter().map(|(region, of)| (region.clone(), instance(of))).collect();
         Ok(Self { config, instances })
@@ -160,17 +169,34 @@ impl RdsReplicaData {
         Steering { look_for, adopted: &self.config.adopted }
     }
 
-    async fn look(&self, instance: &Instance, by: Instant) -> Result<DataFacts, PgError> {
-        // The database decides whether anything is known; what RDS says is waited for only if it answers.
-        let control = async { Ok::<_, PgError>(instance.look_control(by).await) };
+    async fn look(&self, instance: &Instance, by: Instant) -> Result<DataFacts, String> {
+        // Both begin at once. The database decides whether anything is known.
+        let control = in_time(by, instance.look_control(by));
         let look_for = self.steering().look_for;
-        let (looked, control) = tokio::try_join!(look::look(&instance.link, &look_for, by), control)?;
+        let database = look::look(&instance.link, &look_for, by);
+        let is_made = instance.lock_asks().is_made();
+        if is_made {
+            return look_at_one_that_is_made(instance, tokio::join!(database, control));
+        }
+        let control = async { Ok::<_, PgError>(control.await) };
+        let (looked, control) = tokio::try_join!(database, control).map_err(|error| error.to_string())?;
         Ok(instance.facts(looked, &control))
     }
 }
 
-fn invalid(why: impl Into<String>) -> Outcome {
-    Outcome::Failed(ErrorClass::Invalid, why.into())
+/// A database that RDS makes is silent for hours. What RDS says meanwhile is worth the wait.
+fn look_at_one_that_is_made(
+    instance: &Instance,
+    (looked, control): (Result<DataFacts, PgError>, Result<Option<InstanceView>, String>),
+) -> Result<DataFacts, String> {
+    match (looked, control) {
+        (Ok(looked), control) => {
+            instance.lock_asks().set_made(false);
+            Ok(instance.facts(looked, &control))
+        }
+        (Err(error), Ok(Some(view))) => Err(format!("{error}; RDS says: {}", view.describe())),
+        (Err(error), _) => Err(error.to_string()),
+    }
 }
 
 /// Refused: the engine has no such verb.
@@ -188,7 +214,7 @@ impl DataControl for RdsReplicaData {
         };
         match self.look(instance, by).await {
             Ok(facts) => Seen::Known(facts),
-            Err(error) => Seen::Unknown(error.to_string()),
+            Err(why) => Seen::Unknown(why),
         }
     }
     async fn open_writer(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
@@ -224,11 +250,17 @@ impl DataControl for RdsReplicaData {
     fn shares_reads(&self) -> Option<Duration> {
         Some(SHARED)
     }
-    async fn rejoin(&self, region: &RegionName, follow: &RegionName, _: &OpCtx) -> Outcome {
-        not_by_this_engine(&format!(
-            "make a replica of a primary: the instance in {region} has to be made anew as a replica of the one in {follow}, \
-             see docs/aws.md"
-        ))
+    async fn rejoin(&self, region: &RegionName, follow: &RegionName, ctx: &OpCtx) -> Outcome {
+        if !self.config.rebuilds {
+            return not_by_this_engine(&format!(
+                "make a replica of a primary: the instance in {region} has to be made anew as a replica of the one in {follow}, \
+                 by hand or by `rebuild`, see docs/aws.md"
+            ));
+        }
+        match (self.instance(region), self.instance(follow)) {
+            (Ok(old), Ok(source)) => self.do_rejoin(old, source, ctx).await,
+            (Err(why), _) | (_, Err(why)) => invalid(why),
+        }
     }
     async fn read_loss(
         &self,

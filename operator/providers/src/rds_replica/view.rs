@@ -1,6 +1,6 @@
 //! What RDS says of an instance, in plain words: states that the SDK does not know yet stay the text that they are.
 
-use aws_sdk_rds::types::{DbInstance, DbInstanceStatusInfo};
+use aws_sdk_rds::types::{DbInstance, DbInstanceStatusInfo, PendingModifiedValues};
 
 /// What this adapter steers; the API is shared by others.
 const ENGINE: &str = "postgres";
@@ -12,6 +12,10 @@ const REPLICATING: &str = "replicating";
 /// An instance, as its own region sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct InstanceView {
+    /// What its user calls it.
+    pub(super) name: String,
+    /// What it will be called: RDS took another name for it, and has not given it yet.
+    pub(super) new_name: Option<String>,
     /// `DbiResourceId`: another one under the same name is another instance.
     pub(super) resource: String,
     pub(super) status: String,
@@ -23,6 +27,8 @@ pub(super) struct InstanceView {
     pub(super) replication: String,
     /// For how many days its backups are kept; 0: it has none.
     pub(super) backup_days: i32,
+    /// How far RDS is with what it does, in its own words; empty: nothing is said.
+    pub(super) progress: String,
 }
 
 /// What its status means for a promotion.
@@ -45,7 +51,11 @@ impl InstanceView {
         let mut infos = instance.status_infos().iter().filter(|info| info.status_type() == Some(REPLICATION));
         let replication = infos.find_map(DbInstanceStatusInfo::status);
         let source = instance.read_replica_source_db_instance_identifier();
+        let pending = instance.pending_modified_values();
+        let new_name = pending.and_then(PendingModifiedValues::db_instance_identifier);
         Self {
+            name: text(instance.db_instance_identifier()),
+            new_name: new_name.filter(|name| !name.is_empty()).map(str::to_owned),
             resource: text(instance.dbi_resource_id()),
             status: text(instance.db_instance_status()),
             engine: text(instance.engine()),
@@ -53,6 +63,7 @@ impl InstanceView {
             source: source.filter(|source| !source.is_empty()).map(str::to_owned),
             replication: text(replication),
             backup_days: instance.backup_retention_period().unwrap_or_default(),
+            progress: text(instance.percent_progress()),
         }
     }
 
@@ -117,7 +128,12 @@ impl InstanceView {
             Some(source) => format!("a replica of {source}, {}", or_nothing(&self.replication)),
             None => "no replica".to_owned(),
         };
-        format!("the instance ({ENGINE} {}) is {} and {role}", self.version, or_nothing(&self.status))
+        let status = or_nothing(&self.status);
+        let status = match self.progress.as_str() {
+            "" => status.to_owned(),
+            progress => format!("{status} ({progress} %)"),
+        };
+        format!("the instance ({ENGINE} {}) is {status} and {role}", self.version)
     }
 }
 

@@ -1,11 +1,20 @@
 //! How a verb ends that did not come to an outcome of its own: a failed call, a lost lease, or its deadline.
 
-use crate::aws::CallError;
+use crate::aws::{CallError, late};
 use crate::{LeaseLost, OpCtx};
 use aws_sdk_route53::error::BuildError;
 use muster_core::facts::{ErrorClass, Outcome};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::time::timeout_at;
+
+/// So long at most is anybody waited for whom a verb or a look can do without.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// So long is one waited for who may be lost: a part of the deadline at most.
+pub(super) fn share_of(ctx: &OpCtx) -> Duration {
+    (ctx.remaining() / 4).min(PATIENCE)
+}
 
 /// A verb that gave no outcome of its own.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +56,7 @@ pub(super) async fn end_verb(
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => Outcome::Failed(error.class(), about(&error.to_string())),
         Err(_) => {
-            let class = if under_way.load(Ordering::Relaxed) {
-                ErrorClass::UnknownOutcome
-            } else {
-                ErrorClass::Transient
-            };
-            Outcome::Failed(class, about(&format!("no answer of {whom} by the deadline")))
+            late(under_way.load(Ordering::Relaxed), about(&format!("no answer of {whom} by the deadline")))
         }
     }
 }

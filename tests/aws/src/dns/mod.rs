@@ -52,6 +52,13 @@ impl NameServers {
         Ok(address)
     }
 
+    /// Starts a server at this address.
+    pub(crate) async fn start_at(&self, address: SocketAddr, answering: Answering) -> io::Result<()> {
+        let sockets = Sockets::bind(address).await?;
+        self.run(address, sockets, answering);
+        Ok(())
+    }
+
     /// From now on nothing is answered there.
     pub(crate) fn stop(&self, address: SocketAddr) {
         if let Some(server) = self.lock().get(&address) {

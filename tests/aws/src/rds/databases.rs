@@ -6,6 +6,7 @@
 use super::arn::{Arn, Kind, Place};
 use super::refusals::RdsRefusal;
 use super::settings::RdsEffect;
+use super::shape::{Asked, InstanceShape, check_encryption};
 use super::steps::Step;
 use super::store::Store;
 use super::world::{AVAILABLE, Cluster, DbInstance, Snapshot, World};
@@ -47,11 +48,11 @@ fn find_snapshot<'a>(world: &'a World, place: Place<'_>, text: &str) -> Result<&
     owned.ok_or_else(|| RdsRefusal::SnapshotNotFound(text.to_owned()))
 }
 
-fn refuse_instance(instance: &DbInstance, why: &str) -> RdsRefusal {
+pub(super) fn refuse_instance(instance: &DbInstance, why: &str) -> RdsRefusal {
     RdsRefusal::InvalidInstanceState(format!("DB Instance {} {why}", instance.arn.name()))
 }
 
-fn expect_status(instance: &DbInstance, status: &str) -> Result<(), RdsRefusal> {
+pub(super) fn expect_status(instance: &DbInstance, status: &str) -> Result<(), RdsRefusal> {
     if instance.status == status {
         return Ok(());
     }
@@ -95,6 +96,10 @@ pub(super) fn accept_replica(
     if source.backup_retention == 0 {
         return Err(refuse_instance(source, "has no automated backups").into());
     }
+    let asked =
+        Asked { region: place.region, source_region: source.arn.region(), source_arn: source.arn.as_str() };
+    check_encryption(form, &asked, &source.shape)?;
+    let shape = InstanceShape::of_replica(form, &source.shape)?;
     let replica = Arn::new(Kind::Instance, place, name);
     if store.world.instances.contains_key(&replica) {
         return Err(RdsRefusal::InstanceAlreadyExists(name.to_owned()).into());
@@ -108,6 +113,8 @@ pub(super) fn accept_replica(
         cluster: None,
         source: Some(source),
         backup_retention: 0,
+        new_name: None,
+        shape,
     };
     store.world.instances.insert(replica.clone(), instance);
     let step = way(&replica, "creating", AVAILABLE, RdsEffect::Replicates);
@@ -193,7 +200,7 @@ pub(super) fn copy_snapshot(
 ) -> Result<Arn, Refusal> {
     let text = form.require("SourceDBClusterSnapshotIdentifier")?;
     let name = form.require("TargetDBClusterSnapshotIdentifier")?;
-    if name.contains(':') {
+    if name.contains(':') || name.len() > 63 || name.ends_with('-') || name.contains("--") {
         return Err(invalid_value(&format!("{name} is not a valid identifier of a snapshot")));
     }
     let source = find_snapshot(&store.world, place, text)?;

@@ -13,6 +13,8 @@ pub(super) const XMLNS: &str = "http://rds.amazonaws.com/doc/2014-10-31/";
 pub(super) const AURORA: &str = "aurora-postgresql";
 const POSTGRES: &str = "postgres";
 const PORT: u16 = 5432;
+/// The group of parameters that the service makes by itself.
+const OWN_PARAMETERS: &str = "default.postgres16";
 /// What an account's endpoints have in their names.
 const DOMAIN_PART: &str = "fake0fake0fa";
 
@@ -253,6 +255,7 @@ struct InstancesElement<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the API's own flags")]
 pub(super) struct InstanceElement<'a> {
     #[serde(rename = "DBInstanceIdentifier")]
     identifier: &'a str,
@@ -262,7 +265,7 @@ pub(super) struct InstanceElement<'a> {
     #[serde(rename = "DBInstanceStatus")]
     status: &'a str,
     #[serde(rename = "DBInstanceClass")]
-    class: &'static str,
+    class: &'a str,
     engine: &'static str,
     engine_version: &'a str,
     endpoint: EndpointElement,
@@ -274,6 +277,76 @@ pub(super) struct InstanceElement<'a> {
     #[serde(rename = "ReadReplicaDBInstanceIdentifiers")]
     replicas: ReplicasElement<'a>,
     status_infos: StatusInfosElement,
+    #[serde(rename = "MultiAZ")]
+    multi_az: bool,
+    publicly_accessible: bool,
+    deletion_protection: bool,
+    storage_encrypted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key_id: Option<&'a str>,
+    #[serde(rename = "DBSubnetGroup", skip_serializing_if = "Option::is_none")]
+    subnet_group: Option<SubnetGroupElement<'a>>,
+    #[serde(rename = "DBParameterGroups")]
+    parameter_groups: ParameterGroupsElement<'a>,
+    vpc_security_groups: SecurityGroupsElement<'a>,
+    enabled_cloudwatch_logs_exports: LogExportsElement<'a>,
+    tag_list: TagsElement<'a>,
+    pending_modified_values: PendingElement<'a>,
+}
+
+#[derive(Serialize)]
+struct SubnetGroupElement<'a> {
+    #[serde(rename = "DBSubnetGroupName")]
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct ParameterGroupsElement<'a> {
+    #[serde(rename = "DBParameterGroup")]
+    list: [ParameterGroupElement<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct ParameterGroupElement<'a> {
+    #[serde(rename = "DBParameterGroupName")]
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct SecurityGroupsElement<'a> {
+    #[serde(rename = "VpcSecurityGroupMembership")]
+    list: Vec<SecurityGroupElement<'a>>,
+}
+
+#[derive(Serialize)]
+struct SecurityGroupElement<'a> {
+    #[serde(rename = "VpcSecurityGroupId")]
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct LogExportsElement<'a> {
+    #[serde(rename = "member")]
+    list: &'a [String],
+}
+
+#[derive(Serialize)]
+struct TagsElement<'a> {
+    #[serde(rename = "Tag")]
+    list: Vec<TagElement<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagElement<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct PendingElement<'a> {
+    #[serde(rename = "DBInstanceIdentifier", skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -312,25 +385,44 @@ impl<'a> InstancesResult<'a> {
 
 impl<'a> InstanceElement<'a> {
     pub(super) fn new(instance: &'a DbInstance, world: &'a World) -> Self {
-        let (name, region) = (instance.arn.name(), instance.arn.region());
+        let (name, region, shape) = (instance.arn.name(), instance.arn.region(), &instance.shape);
         let replicas = world.replicas_of(&instance.arn).map(|replica| short_name(&replica.arn, region));
         Self {
             identifier: name,
             arn: instance.arn.as_str(),
             dbi_resource_id: &instance.resource_id,
             status: &instance.status,
-            class: "db.r6g.large",
+            class: &shape.class,
             engine: if instance.cluster.is_some() { AURORA } else { POSTGRES },
             engine_version: &instance.engine_version,
             endpoint: EndpointElement {
                 address: format!("{name}.{DOMAIN_PART}.{region}.rds.amazonaws.com"),
-                port: PORT,
+                port: shape.port,
             },
             backup_retention_period: instance.backup_retention,
             cluster: instance.cluster.as_ref().map(Arn::name),
             source: instance.source.as_ref().map(|source| short_name(source, region)),
             replicas: ReplicasElement { list: replicas.collect() },
             status_infos: StatusInfosElement { list: describe_replication(instance).into_iter().collect() },
+            multi_az: shape.multi_az,
+            publicly_accessible: shape.is_public,
+            deletion_protection: shape.deletion_protection,
+            storage_encrypted: shape.kms_key.is_some(),
+            kms_key_id: shape.kms_key.as_deref(),
+            subnet_group: shape.subnet_group.as_deref().map(|name| SubnetGroupElement { name }),
+            parameter_groups: ParameterGroupsElement {
+                list: [ParameterGroupElement {
+                    name: shape.parameter_group.as_deref().unwrap_or(OWN_PARAMETERS),
+                }],
+            },
+            vpc_security_groups: SecurityGroupsElement {
+                list: shape.security_groups.iter().map(|id| SecurityGroupElement { id }).collect(),
+            },
+            enabled_cloudwatch_logs_exports: LogExportsElement { list: &shape.log_exports },
+            tag_list: TagsElement {
+                list: shape.tags.iter().map(|(key, value)| TagElement { key, value }).collect(),
+            },
+            pending_modified_values: PendingElement { name: instance.new_name.as_deref() },
         }
     }
 }

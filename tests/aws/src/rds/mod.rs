@@ -20,6 +20,7 @@ mod databases;
 mod events;
 mod globals;
 mod messages;
+mod names;
 mod operations;
 mod paging;
 mod reads;
@@ -27,11 +28,13 @@ mod refusals;
 mod reports;
 mod scene;
 mod settings;
+mod shape;
 mod steps;
 mod store;
 mod world;
 
 pub use settings::{FenceVerdict, NewGlobalCluster, NewMember, RdsEffect, RdsHappening, RdsMove, RdsPace};
+pub use shape::InstanceShape;
 
 pub(crate) use scene::Scene;
 
@@ -159,6 +162,8 @@ fn change(store: &mut Store, action: Action, at: (Place<'_>, Instant), form: &Fo
         Action::RemoveFromGlobalCluster => globals::accept_removal(store, at, form),
         Action::PromoteReadReplica => databases::accept_promotion(store, at, form),
         Action::CreateDbInstanceReadReplica => databases::accept_replica(store, at, form),
+        Action::ModifyDbInstance => names::accept_rename(store, at, form),
+        Action::DeleteDbInstance => names::accept_deletion(store, at, form),
         Action::StopDbInstance => databases::turn_instance(store, at, form, Turning::Off),
         Action::StartDbInstance => databases::turn_instance(store, at, form, Turning::On),
         Action::StopDbCluster => databases::turn_cluster(store, at, form, Turning::Off),

@@ -15,6 +15,8 @@ pub(super) enum Action {
     RemoveFromGlobalCluster,
     PromoteReadReplica,
     CreateDbInstanceReadReplica,
+    ModifyDbInstance,
+    DeleteDbInstance,
     StopDbInstance,
     StartDbInstance,
     StopDbCluster,
@@ -22,7 +24,7 @@ pub(super) enum Action {
     CopyDbClusterSnapshot,
 }
 
-const ALL: [Action; 15] = [
+const ALL: [Action; 17] = [
     Action::DescribeGlobalClusters,
     Action::DescribeDbClusters,
     Action::DescribeDbInstances,
@@ -33,6 +35,8 @@ const ALL: [Action; 15] = [
     Action::RemoveFromGlobalCluster,
     Action::PromoteReadReplica,
     Action::CreateDbInstanceReadReplica,
+    Action::ModifyDbInstance,
+    Action::DeleteDbInstance,
     Action::StopDbInstance,
     Action::StartDbInstance,
     Action::StopDbCluster,
@@ -58,6 +62,8 @@ impl Action {
             Self::RemoveFromGlobalCluster => &REMOVE_FROM_GLOBAL_CLUSTER,
             Self::PromoteReadReplica => &PROMOTE_READ_REPLICA,
             Self::CreateDbInstanceReadReplica => &CREATE_DB_INSTANCE_READ_REPLICA,
+            Self::ModifyDbInstance => &MODIFY_DB_INSTANCE,
+            Self::DeleteDbInstance => &DELETE_DB_INSTANCE,
             Self::StopDbInstance => &STOP_DB_INSTANCE,
             Self::StartDbInstance => &START_DB_INSTANCE,
             Self::StopDbCluster => &STOP_DB_CLUSTER,
@@ -108,7 +114,7 @@ static REMOVE_FROM_GLOBAL_CLUSTER: Signature =
     change("RemoveFromGlobalCluster", &["GlobalClusterIdentifier", "DbClusterIdentifier"]);
 static PROMOTE_READ_REPLICA: Signature =
     change("PromoteReadReplica", &["DBInstanceIdentifier", "BackupRetentionPeriod", "PreferredBackupWindow"]);
-/// What shapes the new instance, from its class on, is taken and left aside.
+/// Of what shapes the new instance some is kept (`shape.rs`), and the rest taken and left aside.
 static CREATE_DB_INSTANCE_READ_REPLICA: Signature = change(
     "CreateDBInstanceReadReplica",
     &[
@@ -126,7 +132,28 @@ static CREATE_DB_INSTANCE_READ_REPLICA: Signature = change(
         "VpcSecurityGroupIds",
         "KmsKeyId",
         "Tags",
+        "DeletionProtection",
+        "EnableCloudwatchLogsExports",
+        "AutoMinorVersionUpgrade",
+        "EnableIAMDatabaseAuthentication",
+        "CACertificateIdentifier",
+        "CopyTagsToSnapshot",
+        "NetworkType",
+        "StorageType",
+        "Iops",
+        "StorageThroughput",
+        "MaxAllocatedStorage",
+        "MonitoringInterval",
+        "MonitoringRoleArn",
+        "EnablePerformanceInsights",
     ],
+);
+/// A new name, and at once: nothing else of an instance is modified here.
+static MODIFY_DB_INSTANCE: Signature =
+    change("ModifyDBInstance", &["DBInstanceIdentifier", "NewDBInstanceIdentifier", "ApplyImmediately"]);
+static DELETE_DB_INSTANCE: Signature = change(
+    "DeleteDBInstance",
+    &["DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"],
 );
 static STOP_DB_INSTANCE: Signature = change("StopDBInstance", &["DBInstanceIdentifier"]);
 static START_DB_INSTANCE: Signature = change("StartDBInstance", &["DBInstanceIdentifier"]);

@@ -6,6 +6,7 @@
 use super::arn::{Arn, Kind, Place};
 use super::globals::start_move;
 use super::settings::{FenceVerdict, NewGlobalCluster, NewMember, RdsMove, RdsPace};
+use super::shape::InstanceShape;
 use super::store::Store;
 use super::world::{AVAILABLE, Cluster, DbInstance, FailoverState, GlobalCluster, Member};
 use std::collections::BTreeMap;
@@ -88,6 +89,8 @@ impl<'a> Scene<'a> {
             cluster,
             source,
             backup_retention,
+            new_name: None,
+            shape: InstanceShape::default(),
         };
         self.store.world.instances.insert(arn.clone(), instance);
     }
@@ -117,6 +120,28 @@ impl<'a> Scene<'a> {
 
     pub(crate) fn set_instance_status(&mut self, instance: &str, status: &str) -> Option<()> {
         self.store.world.set_instance_status(&Arn::given(instance), status)
+    }
+
+    pub(crate) fn set_instance_shape(&mut self, instance: &str, shape: InstanceShape) -> Option<()> {
+        self.store.world.instances.get_mut(&Arn::given(instance))?.shape = shape;
+        Some(())
+    }
+
+    /// By name.
+    pub(crate) fn instance_shapes(&self, account: &str, region: &str) -> BTreeMap<String, InstanceShape> {
+        let place = Place { region, account };
+        let there = self.store.world.instances.values().filter(|instance| instance.arn.is_at(place));
+        there.map(|instance| (instance.arn.name().to_owned(), instance.shape.clone())).collect()
+    }
+
+    pub(crate) fn remove_instance(&mut self, instance: &str) -> Option<()> {
+        self.store.world.instances.remove(&Arn::given(instance)).map(drop)
+    }
+
+    /// In days.
+    pub(crate) fn set_backups(&mut self, instance: &str, retention: u32) -> Option<()> {
+        self.store.world.instances.get_mut(&Arn::given(instance))?.backup_retention = retention;
+        Some(())
     }
 
     pub(crate) fn set_global_status(&mut self, global: &str, status: &str) -> Option<()> {

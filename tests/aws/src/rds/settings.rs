@@ -35,6 +35,13 @@ pub struct RdsPace {
     pub start: Duration,
     /// Until a new replica replicates.
     pub create: Duration,
+    /// From the acceptance of another name to its beginning: the name is pending, and the instance `available`. It begins at once
+    /// if this is zero.
+    pub rename_pending: Duration,
+    /// From there until an instance bears its new name; it reboots meanwhile.
+    pub rename: Duration,
+    /// Until an instance that is deleted is gone.
+    pub delete: Duration,
 }
 
 impl Default for RdsPace {
@@ -53,6 +60,9 @@ impl Default for RdsPace {
             stop: Duration::from_mins(2),
             start: Duration::from_mins(5),
             create: Duration::from_mins(15),
+            rename_pending: Duration::ZERO,
+            rename: Duration::from_mins(3),
+            delete: Duration::from_mins(5),
         }
     }
 }
@@ -110,7 +120,9 @@ pub enum RdsEffect {
     Stopped,
     /// It takes connections again, in the role that it had.
     Started,
-    /// A new replica replicates.
+    /// Its endpoint has another name from now on, and the one that is told here names nothing.
+    Renamed,
+    /// A new replica replicates, or a member of a global database that was its writer.
     Replicates,
 }
 

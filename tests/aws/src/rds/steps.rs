@@ -5,12 +5,14 @@
 //! failover     pending ─► failing-over ─ 0390|0391 ─► writer flips, 0238|0519 ─► 0397 ─► 0240 ─► connected, 0241
 //! one that fails   ... ─► cancelling, 0239|0187 ─► as before
 //! promotion    modifying ─► rebooting ─► no source ─► (backing-up) ─► available
+//! new name     (pending) ─► renaming ─► available, under the new one;  deletion   deleting ─► gone
 //! ```
 //!
 //! What this module must never do: let a step of an operation that ended change anything; read a clock.
 
 use super::arn::{Arn, Kind};
 use super::events::Tale;
+use super::names;
 use super::settings::RdsEffect;
 use super::store::Store;
 use super::world::{AVAILABLE, FailoverState, GlobalCluster, Snapshot};
@@ -52,6 +54,12 @@ pub(super) enum Step {
     Reboot(Arn),
     /// It is a database by itself.
     Promote { replica: Arn, backup_retention: u32 },
+    /// An instance is about to bear another name, and reboots.
+    BeginRename { from: Arn, to: Arn },
+    /// An instance bears its new name.
+    Rename { from: Arn, to: Arn },
+    /// An instance is gone.
+    Delete(Arn),
     /// A database has the status that it was on its way to.
     Settle { database: Arn, from: &'static str, to: &'static str, effect: Option<RdsEffect> },
 }
@@ -75,6 +83,9 @@ impl Step {
             Self::CompleteSnapshot(snapshot) => complete_snapshot(store, &snapshot),
             Self::Reboot(replica) => replace_status(store, &replica, "modifying", "rebooting"),
             Self::Promote { replica, backup_retention } => promote(store, at, &replica, backup_retention),
+            Self::BeginRename { from, to } => names::begin_rename(store, at, &from, to),
+            Self::Rename { from, to } => names::rename(store, &from, &to),
+            Self::Delete(instance) => names::delete(&mut store.world, &instance),
             Self::Settle { database, from, to, effect } => settle(store, at, &database, (from, to), effect),
         };
     }
@@ -156,6 +167,7 @@ fn flip(store: &mut Store, at: Instant, run: &Run) -> Option<()> {
         complete_failover(store, at, run, &state);
     } else {
         store.world.set_cluster_status(&state.from, AVAILABLE);
+        store.happen(RdsEffect::Replicates, &state.from);
         store.tell(at, &state.to, Tale::NewWriterPromoted(state.to.clone()));
         tell_both(store, at, &state, &Tale::SwitchoverFinished(state.to.clone()));
     }
@@ -228,10 +240,17 @@ fn rebuild(store: &mut Store, at: Instant, global: &Arn, old_writer: &Arn, is_fe
 
 fn reconnect(store: &mut Store, at: Instant, global: &Arn) -> Option<()> {
     let global = store.world.globals.get_mut(global)?;
-    for member in &mut global.members {
-        member.is_connected = true;
-    }
     let writer = global.writer()?.cluster.clone();
+    let left = global.members.iter_mut().filter(|member| !member.is_connected);
+    let connected: Vec<Arn> = left
+        .map(|member| {
+            member.is_connected = true;
+            member.cluster.clone()
+        })
+        .collect();
+    for cluster in connected {
+        store.happen(RdsEffect::Replicates, &cluster);
+    }
     store.tell(at, &writer, Tale::ResyncFinished(writer.clone()));
     Some(())
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! call, or a test ──► world ── after ──► schedule ── catch_up(now) ──► steps ──► world, events, happenings
-//!                       └── remember ──► history ── seen(then) ──► a stale read
+//!                       └── remember ──► past ── seen(then) ──► a stale read
 //! ```
 //!
 //! What this module must never do: apply what is not due; forget to remember what it changed; grow without bound.
@@ -13,6 +13,7 @@ use super::settings::{RdsEffect, RdsHappening, Settings};
 use super::steps::Step;
 use super::world::World;
 use crate::clock::Clock;
+use crate::past::Past;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,8 +31,7 @@ pub(super) struct Store {
     clock: Arc<Clock>,
     pub(super) world: World,
     pub(super) settings: Settings,
-    /// From each instant on; never empty, and in order.
-    history: VecDeque<(Instant, World)>,
+    past: Past<World>,
     /// Steps of one instant are taken in the order in which they were asked for.
     schedule: BTreeMap<(Instant, u64), Step>,
     events: VecDeque<Event>,
@@ -47,7 +47,7 @@ impl Store {
             clock,
             world: World::default(),
             settings: Settings::default(),
-            history: VecDeque::from([(started, World::default())]),
+            past: Past::new(started, World::default(), REMEMBERED_STATES),
             schedule: BTreeMap::new(),
             events: VecDeque::new(),
             happened: Vec::new(),
@@ -77,7 +77,7 @@ impl Store {
             step.take(self, at);
             self.remember(at);
         }
-        self.history.back().map_or(now, |(last, _)| now.max(*last))
+        self.past.newest().map_or(now, |last| now.max(last))
     }
 
     fn pop_due(&mut self, now: Instant) -> Option<((Instant, u64), Step)> {
@@ -95,19 +95,12 @@ impl Store {
 
     /// Notes what the world is from this instant on.
     pub(super) fn remember(&mut self, at: Instant) {
-        if self.history.back().is_some_and(|(last, _)| *last == at) {
-            self.history.pop_back();
-        }
-        self.history.push_back((at, self.world.clone()));
-        if self.history.len() > REMEMBERED_STATES {
-            self.history.pop_front();
-        }
+        self.past.remember(at, &self.world);
     }
 
     /// What the world was at this instant, or as far back as is remembered.
     pub(super) fn seen(&self, at: Instant) -> &World {
-        let known = self.history.iter().rev().find(|(since, _)| *since <= at);
-        known.or(self.history.front()).map_or(&self.world, |(_, world)| world)
+        self.past.seen(at).unwrap_or(&self.world)
     }
 
     pub(super) fn tell(&mut self, at: Instant, source: &Arn, tale: Tale) {

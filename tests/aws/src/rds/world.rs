@@ -3,6 +3,7 @@
 //! What this module must never do: know when anything changes.
 
 use super::arn::{Arn, Place};
+use super::shape::InstanceShape;
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -73,6 +74,9 @@ pub(super) struct DbInstance {
     pub(super) source: Option<Arn>,
     /// In days; 0: no backups.
     pub(super) backup_retention: u32,
+    /// The name that it is given soon.
+    pub(super) new_name: Option<String>,
+    pub(super) shape: InstanceShape,
 }
 
 /// A snapshot of a cluster.

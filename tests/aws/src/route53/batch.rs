@@ -28,11 +28,22 @@ pub(super) struct Batch {
     pub(super) changes: Vec<Change>,
 }
 
+/// What the service asks of a PRIMARY set of a failover pair.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Primaries {
+    /// A health check, as the service does of every one that is no alias (there are none here).
+    #[default]
+    NeedCheck,
+    /// Nothing.
+    MayStandAlone,
+}
+
 /// Applies the changes in their order. An error names every change that is refused.
 pub(super) fn try_batch(
     zone: &DomainName,
     records: &Records,
     changes: &[Change],
+    primaries: Primaries,
 ) -> Result<Writes, Vec<String>> {
     let repeated = find_repetitions(changes);
     if !repeated.is_empty() {
@@ -41,7 +52,7 @@ pub(super) fn try_batch(
     let mut copy = records.clone();
     let mut refused = Vec::new();
     for change in changes {
-        match judge(zone, &copy, change) {
+        match judge(zone, &copy, change, primaries) {
             Err(reason) => refused.push(reason),
             Ok(()) if change.action == Action::Delete => {
                 copy.remove(&change.set.key);
@@ -76,7 +87,7 @@ fn find_repetitions(changes: &[Change]) -> Vec<String> {
         .collect()
 }
 
-fn judge(zone: &DomainName, records: &Records, change: &Change) -> Result<(), String> {
+fn judge(zone: &DomainName, records: &Records, change: &Change, primaries: Primaries) -> Result<(), String> {
     let set = &change.set;
     match change.action {
         Action::Delete => judge_deletion(zone, records, set),
@@ -86,6 +97,7 @@ fn judge(zone: &DomainName, records: &Records, change: &Change) -> Result<(), St
         Action::Create | Action::Upsert => {
             judge_values(set)?;
             judge_place(zone, set)?;
+            judge_role(set, primaries)?;
             judge_company(zone, records, set)
         }
     }
@@ -133,10 +145,22 @@ fn judge_place(zone: &DomainName, set: &RecordSet) -> Result<(), String> {
     Ok(())
 }
 
-/// What may stand beside what: a CNAME alone at its name, and routed sets only beside routed ones.
+fn judge_role(set: &RecordSet, primaries: Primaries) -> Result<(), String> {
+    let is_primary = set.routing.failover.as_deref() == Some("PRIMARY");
+    if is_primary && set.routing.health_check_id.is_none() && primaries == Primaries::NeedCheck {
+        let message =
+            "A non-alias primary ResourceRecordSet must have an associated health check. No changes made.";
+        return Err(message.to_owned());
+    }
+    Ok(())
+}
+
+/// What may stand beside what: a CNAME alone at its name, routed sets only beside routed ones, and of a failover pair
+/// one of each role.
 fn judge_company(zone: &DomainName, records: &Records, set: &RecordSet) -> Result<(), String> {
     let RecordKey { name, kind, identifier } = &set.key;
-    for other in records.keys().filter(|other| other.name == *name && **other != set.key) {
+    for other_set in records.values().filter(|other| other.key.name == *name && other.key != set.key) {
+        let other = &other_set.key;
         if other.kind != *kind && kind == "CNAME" {
             return Err(format!(
                 "RRSet of type CNAME with DNS name {name} is not permitted as it conflicts with other records with \
@@ -152,8 +176,29 @@ fn judge_company(zone: &DomainName, records: &Records, set: &RecordSet) -> Resul
         if other.kind == *kind && other.identifier.is_some() != identifier.is_some() {
             return Err(say_routing_conflict(&set.key));
         }
+        if other.kind == *kind {
+            judge_pair(set, other_set)?;
+        }
     }
     Ok(())
+}
+
+/// The service's words for the first of these are known; for the second they are not.
+fn judge_pair(set: &RecordSet, other: &RecordSet) -> Result<(), String> {
+    let (role, other) = (&set.routing.failover, &other.routing.failover);
+    let why = match (role, other) {
+        (Some(_), None) => "a non-failover",
+        (None, Some(_)) => "a failover",
+        (Some(role), Some(other)) if role == other => "such an",
+        _ => return Ok(()),
+    };
+    let RecordKey { name, kind, identifier } = &set.key;
+    let identifier = identifier.as_deref().unwrap_or_default();
+    let role = role.as_deref().map(|role| format!(", marked as {}", role.to_lowercase())).unwrap_or_default();
+    Err(format!(
+        "RRSet with DNS name {name}, type {kind}, SetIdentifier {identifier}{role} cannot be created because {why} \
+         RRSet with the same name and type already exists"
+    ))
 }
 
 fn say_routing_conflict(key: &RecordKey) -> String {

@@ -25,22 +25,24 @@ mod routing;
 mod store;
 mod values;
 
+pub use health::ObjectCheck;
 pub use refusals::BatchErrorForm;
 
 pub(crate) use answer::answer_question;
-pub(crate) use health::HealthChecks;
+pub(crate) use health::{HealthChecks, Watched};
 
 use crate::clock::Clock;
 use crate::name::DomainName;
 use crate::request::ApiRequest;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use answer::ZoneView;
-use batch::{Action, Batch};
+use batch::{Action, Batch, Primaries};
 use history::Writes;
 use listing::Asked;
 use records::{RecordKey, RecordSet, Routing};
 use refusals::Route53Refusal;
 use routes::{Route, ZoneRoute};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::Store;
@@ -49,12 +51,49 @@ use store::Store;
 const NAME_SERVERS: [&str; 4] =
     ["ns-1.awsdns-00.com", "ns-513.awsdns-00.net", "ns-1025.awsdns-00.org", "ns-1537.awsdns-00.co.uk"];
 
+/// The role of the record that is answered while its health check is well.
+const PRIMARY: &str = "PRIMARY";
+
 /// The hosted zones and health checks of every account.
 pub(crate) struct Route53 {
     clock: Arc<Clock>,
     pub(crate) health: Arc<HealthChecks>,
     /// Never locked while the health checks are: they come second.
     store: Mutex<Store>,
+}
+
+/// One of the two records of a name that a failover moves.
+#[derive(Clone, Copy, Debug)]
+pub struct FailoverRecord<'a> {
+    /// As `shop.example.com`.
+    pub name: &'a str,
+    /// `SetIdentifier`.
+    pub identifier: &'a str,
+    /// PRIMARY, or else SECONDARY.
+    pub is_primary: bool,
+    /// What it answers.
+    pub address: Ipv4Addr,
+    /// In seconds.
+    pub ttl: u32,
+    /// Its health check's id.
+    pub health_check: Option<&'a str>,
+}
+
+/// One of the records of a name that health checks choose among.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightedRecord<'a> {
+    /// As `shop.example.com`.
+    pub name: &'a str,
+    /// `SetIdentifier`.
+    pub identifier: &'a str,
+    /// From 0 to 255.
+    pub weight: u8,
+    /// What it answers.
+    pub address: Ipv4Addr,
+    /// In seconds.
+    pub ttl: u32,
+    /// Its health check's id.
+    pub health_check: Option<&'a str>,
 }
 
 impl Route53 {
@@ -97,6 +136,48 @@ impl Route53 {
         self.write_behind(zone, vec![(key, Some(set))])
     }
 
+    /// Writes a failover record as a person does in the console. `None`: there is no such zone, or no such name.
+    pub(crate) fn put_failover(&self, zone: &str, record: &FailoverRecord<'_>) -> Option<()> {
+        let role = if record.is_primary { PRIMARY } else { "SECONDARY" };
+        let routing = Routing {
+            failover: Some(role.to_owned()),
+            health_check_id: record.health_check.map(str::to_owned),
+            ..Routing::default()
+        };
+        self.put_routed(zone, (record.name, record.identifier), (record.ttl, record.address), routing)
+    }
+
+    /// The same of a weighted record.
+    pub(crate) fn put_weighted(&self, zone: &str, record: &WeightedRecord<'_>) -> Option<()> {
+        let routing = Routing {
+            weight: Some(record.weight.to_string()),
+            health_check_id: record.health_check.map(str::to_owned),
+            ..Routing::default()
+        };
+        self.put_routed(zone, (record.name, record.identifier), (record.ttl, record.address), routing)
+    }
+
+    fn put_routed(
+        &self,
+        zone: &str,
+        (name, identifier): (&str, &str),
+        (ttl, address): (u32, Ipv4Addr),
+        routing: Routing,
+    ) -> Option<()> {
+        let identifier = Some(identifier.to_owned());
+        let key = RecordKey { name: DomainName::parse(name)?, kind: "A".to_owned(), identifier };
+        let set = RecordSet { key: key.clone(), ttl, values: vec![address.to_string()], routing };
+        self.write_behind(zone, vec![(key, Some(set))])
+    }
+
+    /// The first value of the name's PRIMARY record, if there is one.
+    pub(crate) fn primary_value(&self, zone: &str, name: &DomainName) -> Option<String> {
+        let latest = self.lock().find_zone(zone)?.history.latest();
+        let is_primary = |set: &RecordSet| set.routing.failover.as_deref() == Some(PRIMARY);
+        let primary = latest.into_values().find(|set| set.key.name == *name && is_primary(set));
+        primary.and_then(|set| set.values.into_iter().next())
+    }
+
     /// Removes every record set of this name and type, however it is routed. `None`: there is no such zone.
     pub(crate) fn remove(&self, zone: &str, name: &DomainName, kind: &str) -> Option<()> {
         let latest = self.lock().find_zone(zone)?.history.latest();
@@ -110,6 +191,10 @@ impl Route53 {
 
     pub(crate) fn set_batch_error_form(&self, form: BatchErrorForm) {
         self.lock().form = form;
+    }
+
+    pub(crate) fn allow_primaries_without_check(&self) {
+        self.lock().primaries = Primaries::MayStandAlone;
     }
 
     fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Route53Refusal> {

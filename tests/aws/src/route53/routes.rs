@@ -16,6 +16,7 @@ pub(super) enum HealthRoute {
     Create,
     List,
     Get(String),
+    Status(String),
     Update(String),
     Delete(String),
 }
@@ -50,6 +51,7 @@ impl Route {
             Self::Health(HealthRoute::Create) => ("CreateHealthCheck", true),
             Self::Health(HealthRoute::List) => ("ListHealthChecks", false),
             Self::Health(HealthRoute::Get(_)) => ("GetHealthCheck", false),
+            Self::Health(HealthRoute::Status(_)) => ("GetHealthCheckStatus", false),
             Self::Health(HealthRoute::Update(_)) => ("UpdateHealthCheck", true),
             Self::Health(HealthRoute::Delete(_)) => ("DeleteHealthCheck", true),
         };
@@ -75,6 +77,7 @@ impl HealthRoute {
             ("POST", ["healthcheck"]) => Some(Self::Create),
             ("GET", ["healthcheck"]) => Some(Self::List),
             ("GET", ["healthcheck", id]) => Some(Self::Get((*id).to_owned())),
+            ("GET", ["healthcheck", id, "status"]) => Some(Self::Status((*id).to_owned())),
             ("POST", ["healthcheck", id]) => Some(Self::Update((*id).to_owned())),
             ("DELETE", ["healthcheck", id]) => Some(Self::Delete((*id).to_owned())),
             _ => None,

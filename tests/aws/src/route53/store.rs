@@ -1,7 +1,7 @@
 //! The zones and changes of every account, and who may see them.
 
 use super::NAME_SERVERS;
-use super::batch::{Batch, try_batch};
+use super::batch::{Batch, Primaries, try_batch};
 use super::history::{Edit, History, Writes};
 use super::records::{RecordKey, RecordSet, Records, Routing};
 use super::refusals::{BatchErrorForm, Route53Refusal};
@@ -46,6 +46,7 @@ impl AcceptedChange {
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) form: BatchErrorForm,
+    pub(super) primaries: Primaries,
     numbers: u64,
     zones: BTreeMap<String, HostedZone>,
     changes: VecDeque<AcceptedChange>,
@@ -96,7 +97,7 @@ impl Store {
         let no_zone = || Route53Refusal::NoSuchHostedZone(zone.to_owned());
         let zone = self.zones.get_mut(zone).ok_or_else(no_zone)?;
         admit(turn, &zone.account)?;
-        let writes = try_batch(&zone.name, &zone.history.latest(), &batch.changes)
+        let writes = try_batch(&zone.name, &zone.history.latest(), &batch.changes, self.primaries)
             .map_err(Route53Refusal::InvalidChangeBatch)?;
         let insync_at = turn.now.checked_add(zone.insync_after);
         zone.history.accept(Edit { accepted_at: turn.now, visible_at: insync_at, writes });

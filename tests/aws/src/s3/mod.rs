@@ -11,6 +11,7 @@
 //! What this module must never do: let one of two conditional writers overwrite the other; accept a header or a
 //! parameter that would change what the real service does.
 
+mod access;
 mod address;
 mod chunked;
 mod messages;
@@ -24,6 +25,7 @@ pub(crate) use address::S3Address;
 use crate::clock::Clock;
 use crate::request::ApiRequest;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
+use access::{BucketPolicy, PublicAccessBlock};
 use hyper::body::Bytes;
 use refusals::S3Refusal;
 use routes::{Action, Route};
@@ -55,6 +57,11 @@ impl S3 {
         self.lock().allow_anonymous_read(bucket, key)
     }
 
+    /// From now on no policy of this account's buckets may be public, whatever the buckets' own block says.
+    pub(crate) fn block_public_policies(&self, account: &str) {
+        self.lock().block_public_policies(account);
+    }
+
     /// What a client gets that signs nothing: the status and the body.
     pub(crate) fn read_anonymously(&self, address: &S3Address) -> (u16, Bytes) {
         let store = self.lock();
@@ -73,6 +80,10 @@ impl S3 {
 
     fn answer(&self, route: &Route, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, S3Refusal> {
         let mut store = self.lock();
+        if matches!(route.action, Action::CreateBucket) {
+            return create(&mut store, &route.bucket, request, turn);
+        }
+        let account_blocks = store.blocks_public_policies(turn.account);
         let bucket = store.bucket_mut(&route.bucket)?;
         if request.is_anonymous() {
             return answer_stranger(route, bucket, request);
@@ -83,8 +94,24 @@ impl S3 {
         }
         bucket.admit_owner(turn.account, request.header("x-amz-expected-bucket-owner"))?;
         match &route.action {
+            Action::CreateBucket => Err(S3Refusal::BucketAlreadyExists),
+            Action::GetBucketPolicy => Ok(json(bucket.policy()?)),
+            Action::PutBucketPolicy => {
+                write::refuse_unknown_headers(request)?;
+                bucket.set_policy(BucketPolicy::read(&write::read_body(request)?)?, account_blocks)?;
+                Ok(Reply::without_body(204, Vec::new()))
+            }
+            Action::GetPublicAccessBlock => Ok(Reply::ok(messages::write_block(bucket.block()?))),
+            Action::PutPublicAccessBlock => {
+                write::refuse_unknown_headers(request)?;
+                bucket.set_block(PublicAccessBlock::read(&write::read_body(request)?)?);
+                Ok(Reply::without_body(200, Vec::new()))
+            }
             Action::HeadBucket => Ok(Reply::without_body(200, vec![bucket.region_header()])),
             Action::GetBucketLocation => Ok(Reply::ok(messages::write_location(bucket.region()))),
+            Action::ListObjects(listing) => {
+                Ok(Reply::ok(messages::write_list(bucket.name(), listing, &bucket.list(listing))))
+            }
             Action::GetObject(key) | Action::HeadObject(key) => {
                 refuse_unknown_headers(request)?;
                 Ok(show(bucket.object(key)?))
@@ -100,6 +127,21 @@ impl S3 {
             }
         }
     }
+}
+
+fn create(store: &mut Store, name: &str, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, S3Refusal> {
+    if request.is_anonymous() {
+        return Err(S3Refusal::AccessDenied);
+    }
+    write::refuse_unknown_headers(request)?;
+    let region = messages::read_new_bucket(&write::read_body(request)?, &request.scope.region)?;
+    store.create_private_bucket(turn.account, name, &region)?;
+    Ok(Reply::without_body(200, vec![("location", format!("/{name}"))]))
+}
+
+fn json(text: &str) -> Reply {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    Reply { status: 200, headers, body: Bytes::from(text.to_owned()) }
 }
 
 fn answer_stranger(route: &Route, bucket: &Bucket, request: &ApiRequest) -> Result<Reply, S3Refusal> {

@@ -67,7 +67,7 @@ pub(super) fn read_deletion(request: &ApiRequest) -> Result<Condition, S3Refusal
     if condition == Condition::Absent { Err(not_implemented("if-none-match")) } else { Ok(condition) }
 }
 
-fn refuse_unknown_headers(request: &ApiRequest) -> Result<(), S3Refusal> {
+pub(super) fn refuse_unknown_headers(request: &ApiRequest) -> Result<(), S3Refusal> {
     let is_unknown = |name: &&str| {
         let is_known = KNOWN_HEADERS.contains(name) || name.starts_with("x-amz-checksum-");
         UNKNOWN_HEADERS.contains(name) || (name.starts_with("x-amz-") && !is_known)
@@ -91,7 +91,7 @@ fn quote(etag: &str) -> String {
     format!("\"{}\"", etag.trim_matches('"'))
 }
 
-fn read_body(request: &ApiRequest) -> Result<Bytes, S3Refusal> {
+pub(super) fn read_body(request: &ApiRequest) -> Result<Bytes, S3Refusal> {
     let encoding = request.header("content-encoding").unwrap_or_default();
     let digest = request.header("x-amz-content-sha256").unwrap_or_default();
     if !matches!(encoding, "" | "aws-chunked") {

@@ -1,7 +1,7 @@
 //! Instances and their replicas, what stops, and what a test bed is told of it.
 
 use crate::stage::{ACCOUNT, Answer, EAST, Stage, WEST, WHOLE_MOVE, member, wait_until};
-use muster_aws_fake::{FenceVerdict, RdsHappening};
+use muster_aws_fake::{FenceVerdict, InstanceShape, RdsHappening};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +75,87 @@ async fn a_new_replica_is_created_in_the_callers_region() {
 }
 
 #[tokio::test]
+async fn a_replica_is_as_it_was_asked_for_and_takes_its_class_from_the_source() {
+    let stage = Stage::start().await;
+    let source = stage.aws.create_instance(ACCOUNT, EAST, "books");
+    let class = "db.r6g.2xlarge".to_owned();
+    let shape = InstanceShape { class, multi_az: true, port: 6543, ..InstanceShape::default() };
+    stage.aws.set_instance_shape(&source, shape);
+    let parameters = [
+        REPLICA[0],
+        ("SourceDBInstanceIdentifier", source.as_str()),
+        ("DBSubnetGroupName", "west"),
+        ("DBParameterGroupName", "books"),
+        ("VpcSecurityGroupIds.VpcSecurityGroupId.1", "sg-1"),
+        ("EnableCloudwatchLogsExports.member.1", "postgresql"),
+        ("Tags.Tag.1.Key", "team"),
+        ("Tags.Tag.1.Value", "shop"),
+        ("DeletionProtection", "true"),
+    ];
+    assert_eq!(stage.call(WEST, "CreateDBInstanceReadReplica", &parameters).await.status, 200);
+    let replica = describe_replica(&stage).await;
+    assert_eq!(
+        (replica.texts("DBInstanceClass"), replica.texts("Port")),
+        (vec!["db.r6g.2xlarge"], vec!["6543"])
+    );
+    assert_eq!(
+        (replica.texts("MultiAZ"), replica.texts("DeletionProtection")),
+        (vec!["false"], vec!["true"])
+    );
+    assert_eq!(replica.texts("DBSubnetGroupName"), ["west"]);
+    assert_eq!(replica.texts("DBParameterGroupName"), ["books"]);
+    assert_eq!(replica.texts("VpcSecurityGroupId"), ["sg-1"]);
+    assert_eq!(replica.texts_in("EnabledCloudwatchLogsExports", "member"), ["postgresql"]);
+    assert_eq!(replica.texts_in("TagList", "Key"), ["team"]);
+}
+
+#[tokio::test]
+async fn an_instance_without_backups_has_no_replica() {
+    let stage = Stage::start().await;
+    let source = stage.aws.create_instance(ACCOUNT, EAST, "books");
+    stage.aws.set_backups(&source, 0);
+    let parameters = [REPLICA[0], ("SourceDBInstanceIdentifier", source.as_str())];
+    let refused = stage.call(WEST, "CreateDBInstanceReadReplica", &parameters).await;
+    assert_eq!(refused.error(), (400, "InvalidDBInstanceState".to_owned()));
+}
+
+/// Asks for a replica in the west of an encrypted instance in the east.
+async fn ask_encrypted(stage: &Stage, source: &str, key: Option<&str>, url: Option<&str>) -> Answer {
+    let mut parameters = vec![REPLICA[0], ("SourceDBInstanceIdentifier", source)];
+    parameters.extend(key.map(|key| ("KmsKeyId", key)));
+    parameters.extend(url.map(|url| ("PreSignedUrl", url)));
+    stage.call(WEST, "CreateDBInstanceReadReplica", &parameters).await
+}
+
+#[tokio::test]
+async fn an_encrypted_instance_has_a_replica_elsewhere_by_a_key_of_there_and_a_signed_request() {
+    let stage = Stage::start().await;
+    let source = stage.aws.create_instance(ACCOUNT, EAST, "books");
+    let plain = ask_encrypted(&stage, &source, Some("key-west"), None).await;
+    assert_eq!(plain.error(), (400, "InvalidParameterCombination".to_owned()), "the source is not encrypted");
+    let kms_key = Some("key-east".to_owned());
+    stage.aws.set_instance_shape(&source, InstanceShape { kms_key, ..InstanceShape::default() });
+    for (key, url) in [(None, None), (Some("key-west"), None)] {
+        let refused = ask_encrypted(&stage, &source, key, url).await;
+        assert_eq!(refused.error(), (400, "InvalidParameterCombination".to_owned()), "{key:?}");
+    }
+    let url = |region: &str, destination: &str, key: &str| {
+        format!(
+            "https://rds.{region}.amazonaws.com/?Action=CreateDBInstanceReadReplica&DestinationRegion={destination}\
+             &SourceDBInstanceIdentifier={source}&KmsKeyId={key}&X-Amz-Credential=K%2F20260101%2F{region}%2Frds%2F\
+             aws4_request&X-Amz-Signature=00"
+        )
+    };
+    for wrong in [url(WEST, WEST, "key-west"), url(EAST, EAST, "key-west"), url(EAST, WEST, "key-east")] {
+        let refused = ask_encrypted(&stage, &source, Some("key-west"), Some(&wrong)).await;
+        assert_eq!(refused.error(), (400, "InvalidParameterValue".to_owned()), "{wrong}");
+    }
+    let asked = ask_encrypted(&stage, &source, Some("key-west"), Some(&url(EAST, WEST, "key-west"))).await;
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    assert_eq!(describe_replica(&stage).await.texts("KmsKeyId"), ["key-west"]);
+}
+
+#[tokio::test]
 async fn an_instance_stops_and_starts_unless_it_replicates() {
     let stage = Stage::start().await;
     add_replica(&stage);
@@ -133,7 +214,7 @@ async fn a_test_bed_is_told_what_happens_in_order() {
     let told = listen(&stage);
     stage.switch_over(WEST).await;
     stage.aws.skip(WHOLE_MOVE);
-    let mut expected = vec!["Demoted shop-east", "Promoted shop-west"];
+    let mut expected = vec!["Demoted shop-east", "Promoted shop-west", "Replicates shop-east"];
     expect_told(&told, &expected).await;
 
     stage.aws.set_fence_verdict(FenceVerdict::TimedOut);
@@ -142,6 +223,6 @@ async fn a_test_bed_is_told_what_happens_in_order() {
     expected.push("Promoted shop-east");
     expect_told(&told, &expected).await;
     stage.aws.skip(Duration::from_mins(16));
-    expected.push("Demoted shop-west");
+    expected.extend(["Demoted shop-west", "Replicates shop-west"]);
     expect_told(&told, &expected).await;
 }

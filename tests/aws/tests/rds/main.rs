@@ -3,6 +3,7 @@
 mod failover;
 mod faults;
 mod instances;
+mod names;
 mod roles;
 mod stage;
 mod switchover;

@@ -147,6 +147,47 @@ async fn routed_sets_are_told_apart_by_their_identifiers() {
 }
 
 #[tokio::test]
+async fn a_primary_set_needs_a_health_check_and_a_secondary_one_does_not() {
+    let stage = Stage::start().await;
+    let role = |role: &str| {
+        let more = format!("<SetIdentifier>{role}</SetIdentifier><Failover>{role}</Failover>");
+        change_with("CREATE", SHOP, "A", &more, &["192.0.2.1"])
+    };
+    let reason =
+        "A non-alias primary ResourceRecordSet must have an associated health check. No changes made.";
+    let pair = [role("PRIMARY"), role("SECONDARY")];
+    assert_eq!(stage.change(&pair).await.error(), refused(reason));
+    assert_eq!(stage.list().await, [""; 0]);
+    assert_eq!(stage.change(&[role("SECONDARY")]).await.status, 200);
+
+    stage.aws.allow_primaries_without_check();
+    assert_eq!(stage.change(&[role("PRIMARY")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_failover_pair_has_one_set_of_each_role_and_no_other_beside_it() {
+    let stage = Stage::start().await;
+    let set = |action: &str, identifier: &str, routing: &str| {
+        let more = format!("<SetIdentifier>{identifier}</SetIdentifier>{routing}");
+        change_with(action, SHOP, "A", &more, &["192.0.2.1"])
+    };
+    let (secondary, weight) = ("<Failover>SECONDARY</Failover>", "<Weight>1</Weight>");
+    assert_eq!(stage.change(&[set("CREATE", "one", secondary)]).await.status, 200);
+    for (another, role, why) in [(secondary, ", marked as secondary", "such an"), (weight, "", "a failover")]
+    {
+        let reason = format!(
+            "RRSet with DNS name shop.example.com., type A, SetIdentifier two{role} cannot be created because {why} \
+             RRSet with the same name and type already exists"
+        );
+        assert_eq!(stage.change(&[set("CREATE", "two", another)]).await.error(), refused(&reason));
+    }
+    let replaced = [set("DELETE", "one", secondary), set("CREATE", "two", weight)];
+    assert_eq!(stage.change(&replaced).await.status, 200);
+    let beside = stage.change(&[set("CREATE", "one", secondary)]).await.error();
+    assert!(beside.2.contains("because a non-failover RRSet"), "{}", beside.2);
+}
+
+#[tokio::test]
 async fn values_that_are_none_of_their_type_are_refused() {
     let stage = Stage::start().await;
     let address = "Invalid Resource Record: 'FATAL problem: ARRDATAIllegalIPv4Address (Value is not a valid IPv4 \

@@ -2,6 +2,8 @@
 
 use crate::stage::{ACCOUNT, INSYNC_AFTER, KEY, Stage, change_with, send_signed, wait_until};
 use hickory_proto::rr::RecordType;
+use muster_aws_fake::{FailoverRecord, ObjectCheck};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const SHOP: &str = "shop.example.com.";
@@ -107,6 +109,37 @@ async fn a_standby_that_cannot_be_reached_keeps_the_primary() {
     stage.aws.heal_checkers(STANDBY);
     wait_for_health(&stage, &check, false).await;
     assert_eq!(answered(&stage).await, SECONDARY);
+}
+
+#[tokio::test]
+async fn what_a_person_arranges_in_the_console_moves_by_a_marker_at_every_server() {
+    let stage = start().await;
+    let object = ObjectCheck { bucket: "markers", region: STANDBY, key: "shop/flipped", text: "epoch=7" };
+    let check = stage.aws.create_object_check(ACCOUNT, &object);
+    let sides = [("one", true, Some(check.as_str()), 1), ("two", false, None, 2)];
+    for (identifier, is_primary, health_check, last) in sides {
+        let address = Ipv4Addr::new(192, 0, 2, last);
+        let name = "shop.example.com";
+        let record = FailoverRecord { name, identifier, is_primary, address, ttl: 1, health_check };
+        stage.aws.put_failover_record(&stage.zone.id, &record);
+    }
+    let mut zone = stage.zone.clone();
+    let further = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    stage.aws.add_server(&zone, further).await.expect("a free port");
+    zone.servers.push(further);
+    let stage = Stage { zone, ..stage };
+    wait_for_health(&stage, &check, true).await;
+    assert_eq!(answered(&stage).await, PRIMARY);
+    assert_eq!(ask_s3(&stage, "PUT", "muster1 epoch=7").await, 200);
+    wait_for_health(&stage, &check, false).await;
+    assert_eq!(answered(&stage).await, SECONDARY);
+    let primary = stage.aws.primary_value(&stage.zone.id, "shop.example.com");
+    assert_eq!(primary.as_deref(), Some(PRIMARY[0]));
+}
+
+fn free_port() -> u16 {
+    let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    free.local_addr().expect("an address").port()
 }
 
 #[tokio::test]

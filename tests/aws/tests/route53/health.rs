@@ -271,3 +271,31 @@ async fn calls_about_health_checks_are_noted() {
     assert_eq!(noted, expected.map(|(operation, is_mutation)| (operation.to_owned(), is_mutation)));
     assert!(stage.aws.calls().iter().all(|call| call.account == ACCOUNT));
 }
+
+#[tokio::test]
+async fn each_checker_that_has_looked_reports_what_it_saw_and_when() {
+    let stage = Stage::start().await;
+    let endpoint = Endpoint::start().await;
+    endpoint.be_good_for(&[1]);
+    stage.aws.set_checkers(2);
+    stage.aws.set_checker_pace(Duration::from_millis(20));
+    let made = stage.create_check("status", &endpoint.config("HTTP")).await;
+    let path = format!("{CHECKS}/{}/status", made.texts("Id").concat());
+    let mut times = Vec::new();
+    let both = async || {
+        let answer = stage.get(&path).await;
+        let said: Vec<String> = answer.texts("Status").into_iter().map(str::to_owned).collect();
+        (said, answer.texts("CheckedTime").concat(), answer.texts("IPAddress").concat())
+    };
+    while times.len() < 2 {
+        let (said, at, from) = both().await;
+        if said.len() == 2 && !times.contains(&at) {
+            assert!(said[0].starts_with("Success: HTTP Status Code: 200"), "{said:?}");
+            assert!(said[1].starts_with("Failure: "), "{said:?}");
+            assert_eq!(from, "127.53.0.1127.53.0.2");
+            times.push(at);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(stage.get(&format!("{CHECKS}/none/status")).await.error().1, "NoSuchHealthCheck");
+}

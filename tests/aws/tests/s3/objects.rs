@@ -43,6 +43,30 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
+async fn objects_are_listed_in_order_with_their_versions_page_by_page() {
+    let stage = Stage::start().await;
+    let mut etags = Vec::new();
+    for key in ["shop/b", "shop/a", "shop/c", "elsewhere"] {
+        etags.push(stage.put(&format!("/markers/{key}"), &[], key).await.header("etag").to_owned());
+    }
+    let first = stage.get("/markers?list-type=2&prefix=shop/&max-keys=2").await;
+    assert_eq!((first.text("IsTruncated"), first.text("KeyCount")), ("true", "2"), "{}", first.body);
+    let listed = |key: &str, etag: &str| {
+        format!("<Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{etag}</ETag>")
+    };
+    let (a, b) = (listed("shop/a", &etags[1]), listed("shop/b", &etags[0]));
+    let places = [first.body.find(&a), first.body.find(&b)];
+    assert!(places[0].is_some() && places[0] < places[1], "{a}, {b}: {}", first.body);
+
+    let token = first.text("NextContinuationToken");
+    let rest = stage.get(&format!("/markers?list-type=2&prefix=shop/&continuation-token={token}")).await;
+    assert_eq!((rest.text("IsTruncated"), rest.text("Key")), ("false", "shop/c"), "{}", rest.body);
+    let none = stage.get("/markers?list-type=2&prefix=nothing").await;
+    assert_eq!((none.status, none.text("KeyCount")), (200, "0"), "{}", none.body);
+    assert_eq!(stage.ask_as_stranger("GET", "/markers?list-type=2").await.error(), (403, "AccessDenied"));
+}
+
+#[tokio::test]
 async fn an_object_can_be_removed_twice() {
     let stage = Stage::start().await;
     assert_eq!(stage.put(MARKER, &[], "epoch=7").await.status, 200);
@@ -87,8 +111,12 @@ async fn what_would_be_lost_is_refused() {
     }
     let part = stage.ask("GET", MARKER, &[("range", "bytes=0-1")], "").await;
     assert_eq!(part.error(), (501, "NotImplemented"));
-    for (method, path) in [("GET", "/markers?list-type=2"), ("PUT", "/markers/shop?acl"), ("PUT", "/markers")]
-    {
+    for (method, path) in [
+        ("GET", "/markers"),
+        ("GET", "/markers?list-type=2&delimiter=/"),
+        ("PUT", "/markers/shop?acl"),
+        ("DELETE", "/markers"),
+    ] {
         assert_eq!(stage.ask(method, path, &[], "").await.error(), (501, "NotImplemented"), "{path}");
     }
     assert_eq!(stage.get(MARKER).await.status, 404);

@@ -42,7 +42,7 @@ pub(super) async fn run(cli: Cli) -> Done {
         Verb::Resume(args) => wishes::resume(&cx, &args).await,
         Verb::Validate(args) => validate::run(&cx, &args),
         Verb::SetupSql(args) => setup_sql(&cx, &args),
-        Verb::Aws(args) => aws::run(&cx, &args),
+        Verb::Aws(args) => aws::run(&cx, &args).await,
         Verb::Replay(args) => replay::run(&cx, &args).await,
         Verb::Local(args) => serve::local(&cx, args).await,
         Verb::Operator(args) => serve::operator(args).await,

@@ -67,6 +67,7 @@ pub(crate) fn policy() -> Policy {
             promote_deadline: Millis(30_000),
             capability: Capability::Checked,
             hands_over: false,
+            saves_old_data: false,
             can_rejoin: true,
             rejoin_timeout: Millis(60_000),
             no_ack_declared: false,
@@ -222,6 +223,7 @@ fn planned_run() -> Run {
         outcome: None,
         taken_over: None,
         acked_at_pivot: BTreeMap::new(),
+        saved: BTreeMap::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::super::table::{Cell, Table, paragraph};
 use super::super::words::{self, NONE};
 use super::{Facts, Look, gates, phases};
 use muster_core::journal::{Run, RunClock};
+use muster_core::policy::DataItem;
 use muster_core::time::{Millis, Stamp};
 use std::fmt::Write;
 
@@ -34,6 +35,9 @@ fn head(run: &Run, look: &Look) -> String {
     facts.add_some("began", run.clock.detected.map(|at| words::moment(&at, &look.zone)));
     facts.add_some("abort", run.abort.as_ref().map(|why| Cell::new(Tone::Warn, why)));
     facts.add_some("approved", run.approval.as_ref().map(approval_words));
+    for (item, said) in &run.saved {
+        facts.add("old data", format!("{item}: {said}"));
+    }
     facts.add("numbers", format!("epoch {}, term {}", run.epoch, run.term));
     format!("{}\n{}", look.paint.strong(&title), look.table(&facts.0))
 }
@@ -166,11 +170,13 @@ fn loss(run: &Run, look: &Look) -> String {
     facts.add_some("error", error);
     let mut out = format!("{}{}", look.title("Loss of writes"), look.table(&facts.0));
     if !measured.rpo.r#final && measured.rpo != muster_core::journal::Rpo::default() {
-        out.push_str(&paragraph(
-            "  ",
-            "Final once the old primary's log was read, before it rejoins.",
-            look.width,
-        ));
+        let is_read = run.policy.data.iter().all(DataItem::reads_old_log);
+        let told = if is_read {
+            "Final once the old primary's log was read, before it rejoins."
+        } else {
+            "Never final here: nobody can read the old primary's log. The bounds are those of the heartbeats."
+        };
+        out.push_str(&paragraph("  ", told, look.width));
     }
     out
 }

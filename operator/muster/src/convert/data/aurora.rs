@@ -47,6 +47,7 @@ fn item_of(name: &ItemName, aurora: &api::AuroraGlobal) -> DataItem {
         rejoin_timeout: Millis(0),
         no_ack_declared: false,
         hands_over: true,
+        saves_old_data: true,
     }
 }
 
@@ -56,7 +57,6 @@ fn check(spec: &RegionFailoverPolicySpec, aurora: &api::AuroraGlobal, path: &str
     let (mut clusters, mut hosts) = (BTreeMap::new(), BTreeMap::new());
     for (index, member) in aurora.members.iter().enumerate() {
         let path = format!("{path}.members[{index}]");
-        check_host(&member.host, &path, findings);
         let arn = (member.cluster_arn.as_str(), "cluster");
         aws::check_place(spec, &member.region, arn, &format!("{path}.clusterArn"), findings);
         let fix = "give each region the cluster that stands in it";
@@ -64,23 +64,43 @@ fn check(spec: &RegionFailoverPolicySpec, aurora: &api::AuroraGlobal, path: &str
             let message = format!("{} is the cluster of {other} too", member.cluster_arn);
             findings.error(format!("{path}.clusterArn"), message, fix);
         }
-        if let Some(other) = hosts.insert((fold(&member.host), member.port), &member.region) {
-            let message = format!("{}:{} is the endpoint of {other} too", member.host, member.port);
-            findings.error(format!("{path}.host"), message, fix);
+        for (field, host) in [("host", &member.host), ("readerHost", &member.reader_host)] {
+            let path = format!("{path}.{field}");
+            check_host(host, &path, findings);
+            let other = hosts.insert((fold(host), member.port), &member.region);
+            if let Some(other) = other.filter(|other| **other != member.region) {
+                let message = format!("{host}:{} is an endpoint of {other} too", member.port);
+                findings.error(path.clone(), message, fix);
+            }
+            // It leads to whoever takes writes, so the others would never be looked at.
+            if fold(host).ends_with(".global.rds.amazonaws.com") {
+                let message = "the global writer endpoint leads to whichever region takes writes";
+                let kind = if field == "host" { "cluster" } else { "reader" };
+                findings.error(path.clone(), message, format!("write the {kind} endpoint of this region"));
+            }
+            if is_of_an_instance(&fold(host)) {
+                let message =
+                    "an instance's own endpoint stays with it when another one takes over in its cluster";
+                let fix = "write the cluster endpoint in host (.cluster-...), the reader endpoint in readerHost (.cluster-ro-...)";
+                findings.error(path, message, fix);
+            }
         }
-        // It leads to whoever takes writes, so the others would never be looked at.
         if fold(&member.host).contains(".cluster-ro-") {
             let message = "the reader endpoint never leads to the writer";
             let fix = "write the cluster endpoint here, and this one in readerHost";
             findings.error(format!("{path}.host"), message, fix);
         }
-        if fold(&member.host).ends_with(".global.rds.amazonaws.com") {
-            let message = "the global writer endpoint leads to whichever region takes writes";
-            findings.error(format!("{path}.host"), message, "write the cluster endpoint of this region");
-        }
     }
     within(aurora.promote_timeout, ("1m", "2h"), &format!("{path}.promoteTimeout"), findings);
     check_tls(&aurora.tls, path, findings);
+}
+
+/// Aurora's endpoints of a cluster say so in their second label; those of an instance do not.
+fn is_of_an_instance(host: &str) -> bool {
+    let labels: Vec<&str> = host.split('.').collect();
+    let of_rds = host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn");
+    let of_all = host.ends_with(".global.rds.amazonaws.com");
+    of_rds && !of_all && labels.get(1).is_some_and(|label| !label.starts_with("cluster-"))
 }
 
 fn config_of(
@@ -108,12 +128,14 @@ fn config_of(
         };
         members.insert(RegionName::new(member.region.as_str()), of);
     }
+    let at = |node: &Node| (node.host.clone(), node.port);
     let probed = PgTarget {
         database: aurora.database.to_string(),
         user: aurora.user.to_string(),
         password: Some(password.clone()),
         tls: probed_tls,
-        nodes: members.iter().map(|(r, of)| (r.clone(), (of.node.host.clone(), of.node.port))).collect(),
+        nodes: members.iter().map(|(r, of)| (r.clone(), at(&of.node))).collect(),
+        readers: members.iter().map(|(r, of)| (r.clone(), at(&of.reader))).collect(),
     };
     let config = AuroraConfig {
         item: name,

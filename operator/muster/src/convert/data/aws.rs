@@ -8,7 +8,8 @@ use muster_providers::aws::AwsAccess;
 
 /// What holds for `regions[].aws`, whoever uses it.
 pub(super) fn check_regions(spec: &RegionFailoverPolicySpec, findings: &mut Findings) {
-    let engine = spec.data.iter().find_map(engine_of);
+    let by_aws = spec.fence.iter().find_map(|fence| fence.aws.as_ref().map(|_| "a fence by aws"));
+    let engine = spec.data.iter().find_map(engine_of).or(by_aws);
     for (index, region) in spec.regions.iter().enumerate() {
         let path = format!("spec.regions[{index}].aws");
         match (&region.aws, engine) {
@@ -22,7 +23,7 @@ pub(super) fn check_regions(spec: &RegionFailoverPolicySpec, findings: &mut Find
             }
             (Some(_), None) => {
                 let message = "the region of AWS is given, and nothing is steered in it";
-                findings.warn(path, message, "add the data item that needs it, or leave it out");
+                findings.warn(path, message, "add the data item or the fence that needs it, or leave it out");
             }
             _ => {}
         }
@@ -53,7 +54,7 @@ pub(super) fn check_place(
 }
 
 /// AWS' name of a region, and as whom it is called there. `None`: it is no region of AWS.
-pub(super) fn region_of(
+pub(in crate::convert) fn region_of(
     spec: &RegionFailoverPolicySpec,
     region: &Name,
     resolver: &Resolver<'_>,

@@ -1,7 +1,7 @@
 //! Data items: what the core plans with, and what the adapters connect to.
 
 mod aurora;
-mod aws;
+pub(super) mod aws;
 mod postgres;
 mod rds_replica;
 
@@ -76,10 +76,11 @@ pub(super) fn convert(
     (items, configs)
 }
 
+/// `path` is the field's.
 fn check_host(host: &str, path: &str, findings: &mut Findings) {
     if !is_host(host) {
         let message = format!("`{host}` is neither a host name nor an IP address");
-        findings.error(format!("{path}.host"), message, "write the host alone, and its port in port");
+        findings.error(path, message, "write the host alone, and its port in port");
     }
 }
 

@@ -50,6 +50,7 @@ fn item_of(name: &ItemName, postgres: &api::Postgres) -> DataItem {
             .as_ref()
             .is_some_and(|d| d.clients_never_lower_commit && d.list_is_not_edited),
         hands_over: false,
+        saves_old_data: false,
     }
 }
 
@@ -64,7 +65,7 @@ fn check_postgres(
     let mut seen = BTreeMap::new();
     for (index, node) in postgres.nodes.iter().enumerate() {
         let path = format!("{path}.nodes[{index}]");
-        check_host(&node.host, &path, findings);
+        check_host(&node.host, &format!("{path}.host"), findings);
         if let Some(other) = seen.insert((fold(&node.host), node.port), &node.region) {
             let message = format!("{}:{} is the node of {other} too", node.host, node.port);
             findings.error(path, message, "give each region a node of its own");
@@ -117,6 +118,7 @@ fn config_of(
         password: Some(password),
         tls: probed_tls,
         nodes: config.nodes.iter().map(|(r, node)| (r.clone(), (node.host.clone(), node.port))).collect(),
+        readers: BTreeMap::new(),
     };
     let engine = EngineConfig::Postgres { config: Box::new(config), rejoin: rejoin.map(Box::new) };
     DataConfig { engine, probed }

@@ -12,7 +12,7 @@ use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
 use muster_probes::PgTarget;
 use muster_providers::AdoptedOwners;
 use muster_providers::postgres::{Application, Node};
-use muster_providers::rds_replica::{RdsInstance, RdsReplicaConfig};
+use muster_providers::rds_replica::{LONGEST_NAME, RdsInstance, RdsReplicaConfig};
 use std::collections::BTreeMap;
 
 /// Its key in the API.
@@ -43,10 +43,11 @@ fn item_of(name: &ItemName, rds: &api::RdsReplica) -> DataItem {
         expected_promote: EXPECTED_PROMOTE,
         promote_deadline: millis(rds.promote_timeout),
         capability: Capability::Unchecked,
-        can_rejoin: false,
-        rejoin_timeout: Millis(0),
+        can_rejoin: rds.rebuild.is_some(),
+        rejoin_timeout: rds.rebuild.as_ref().map_or(Millis(0), |rebuild| millis(rebuild.timeout)),
         no_ack_declared: false,
         hands_over: false,
+        saves_old_data: false,
     }
 }
 
@@ -56,7 +57,7 @@ fn check(spec: &RegionFailoverPolicySpec, rds: &api::RdsReplica, path: &str, fin
     let (mut arns, mut hosts) = (BTreeMap::new(), BTreeMap::new());
     for (index, instance) in rds.instances.iter().enumerate() {
         let path = format!("{path}.instances[{index}]");
-        check_host(&instance.host, &path, findings);
+        check_host(&instance.host, &format!("{path}.host"), findings);
         let arn = (instance.instance_arn.as_str(), "instance");
         aws::check_place(spec, &instance.region, arn, &format!("{path}.instanceArn"), findings);
         let fix = "give each region the instance that stands in it";
@@ -75,7 +76,26 @@ fn check(spec: &RegionFailoverPolicySpec, rds: &api::RdsReplica, path: &str, fin
         findings.error(format!("{path}.application.user"), message, fix);
     }
     within(rds.promote_timeout, ("1m", "4h"), &format!("{path}.promoteTimeout"), findings);
+    if let Some(rebuild) = &rds.rebuild {
+        within(rebuild.timeout, ("10m", "24h"), &format!("{path}.rebuild.timeout"), findings);
+        check_names(rds, path, findings);
+    }
     check_tls(&rds.tls, path, findings);
+}
+
+/// An old primary that is made anew is kept under a longer name.
+fn check_names(rds: &api::RdsReplica, path: &str, findings: &mut Findings) {
+    for (index, instance) in rds.instances.iter().enumerate() {
+        let name = instance.instance_arn.as_str().rsplit(':').next().unwrap_or_default();
+        if name.len() > LONGEST_NAME {
+            let message = format!(
+                "{name} has {} characters: what it is called once a replica has its name would be too long for RDS",
+                name.len()
+            );
+            let fix = format!("use names of at most {LONGEST_NAME} characters, or leave rebuild out");
+            findings.error(format!("{path}.instances[{index}].instanceArn"), message, fix);
+        }
+    }
 }
 
 fn config_of(
@@ -110,6 +130,7 @@ fn config_of(
         password: Some(password.clone()),
         tls: probed_tls,
         nodes: instances.iter().map(|(r, of)| (r.clone(), (of.node.host.clone(), of.node.port))).collect(),
+        readers: BTreeMap::new(),
     };
     let config = RdsReplicaConfig {
         item: name,
@@ -121,6 +142,7 @@ fn config_of(
         tls,
         instances,
         backup_days: rds.backup_retention_days,
+        rebuilds: rds.rebuild.is_some(),
         adopted: AdoptedOwners::default(),
     };
     DataConfig { engine: EngineConfig::RdsReplica(Box::new(config)), probed }

@@ -55,6 +55,11 @@ pub(super) fn check(objects: &api::HealthObject, way: &str, findings: &mut Findi
         );
         findings.error(&path, message, "use flip.record for more than two regions");
     }
+    let pin = objects.pin_health_check_id.as_ref().map(ToString::to_string);
+    if let Some(shared) = objects.regions.iter().find(|r| Some(r.health_check_id.to_string()) == pin) {
+        let message = format!("is that of {} too, which watches an object", shared.region);
+        findings.error(format!("{way}.pinHealthCheckId"), message, "create one for it, and disable it");
+    }
     let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     for (index, region) in objects.regions.iter().enumerate() {
         for (field, value, fix) in [

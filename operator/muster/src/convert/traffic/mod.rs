@@ -3,6 +3,7 @@
 mod health_object;
 mod rfc2136;
 mod route53;
+mod routing_control;
 
 use super::findings::Findings;
 use super::names::{fold, is_domain_name, is_in_zone};
@@ -17,7 +18,7 @@ use muster_providers::AdoptedOwners;
 use muster_providers::aws::AwsAccess;
 use muster_providers::dns::{NameConfig, Target};
 use muster_providers::rfc2136::Rfc2136Config;
-use muster_providers::route53::{HealthObjectConfig, Route53Config};
+use muster_providers::route53::{HealthObjectConfig, Route53Config, RoutingControlConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One traffic item's adapter.
@@ -29,6 +30,8 @@ pub enum TrafficConfig {
     Route53(Route53Config, AwsAccess),
     /// A hosted zone whose failover records objects decide on, and as whom those are written.
     HealthObject(HealthObjectConfig, AwsAccess),
+    /// A hosted zone whose records routing controls decide on, and as whom those are switched.
+    RoutingControl(RoutingControlConfig, AwsAccess),
 }
 
 /// What every engine says of the name that it steers.
@@ -91,6 +94,9 @@ pub(super) fn convert(
             let message = format!("another traffic item steers {shared} too");
             let (at, fix) = if shared.as_str().starts_with("s3/") {
                 (format!("{}.{}", steered.way, steered.list), "give each an object of its own by `key`")
+            } else if shared.as_str().starts_with("arc/") {
+                let fix = "give each routing controls of its own, or let one name be a CNAME to the other";
+                (format!("{}.{}", steered.way, steered.list), fix)
             } else {
                 (format!("{}.record", steered.path), "keep one item per record")
             };

@@ -3,11 +3,11 @@
 use super::super::findings::Findings;
 use super::super::names::is_host;
 use super::super::requests::{Resolver, exactly_one};
-use super::{Steered, TrafficConfig, health_object, pointed};
+use super::{Steered, TrafficConfig, health_object, pointed, routing_control};
 use muster_core::ids::ItemName;
 use muster_crds::policy as api;
 use muster_providers::aws::AwsAccess;
-use muster_providers::route53::{HealthObjectConfig, Route53Config, ServerName};
+use muster_providers::route53::{HealthObjectConfig, Route53Config, RoutingControlConfig, ServerName};
 use std::collections::BTreeSet;
 
 /// `None`: no way to flip is given, which was said.
@@ -19,10 +19,17 @@ pub(super) fn steered<'a>(
     let path = format!("{item}.route53");
     let way = format!("{path}.flip");
     let flip = &zone.flip;
-    let ways = [("record", flip.record.is_some()), ("healthObject", flip.health_object.is_some())];
+    let ways = [
+        ("record", flip.record.is_some()),
+        ("healthObject", flip.health_object.is_some()),
+        ("routingControl", flip.routing_control.is_some()),
+    ];
     exactly_one(&ways, &way, "way", findings);
     if let Some(objects) = &flip.health_object {
         return Some(health_object::steered(zone, objects, path));
+    }
+    if let Some(controls) = &flip.routing_control {
+        return Some(routing_control::steered(zone, controls, path));
     }
     let record = flip.record.as_ref()?;
     Some(Steered {
@@ -60,13 +67,21 @@ pub(super) fn convert(
         external_id: secret.map(|secret| secret.expose().to_owned()),
     };
     let (name, zone_id) = (steered.config(resolver), zone.zone_id.to_string());
+    if let (None, Some(controls)) = (&zone.flip.health_object, &zone.flip.routing_control) {
+        routing_control::check(controls, &steered.way, findings);
+        let (endpoints, controls) = (routing_control::endpoints(controls), routing_control::places(controls));
+        let config = RoutingControlConfig { item, name, zone_id, servers, endpoints, controls };
+        return TrafficConfig::RoutingControl(config, access);
+    }
     let Some(objects) = &zone.flip.health_object else {
         return TrafficConfig::Route53(Route53Config { item, name, zone_id, servers }, access);
     };
     health_object::check(objects, &steered.way, findings);
     let secret = health_object::secret(objects, &steered.way, resolver, findings);
     let markers = health_object::markers(objects, &zone.record);
-    TrafficConfig::HealthObject(HealthObjectConfig { item, name, zone_id, servers, secret, markers }, access)
+    let pin_check = objects.pin_health_check_id.as_ref().map(ToString::to_string);
+    let config = HealthObjectConfig { item, name, zone_id, servers, secret, markers, pin_check };
+    TrafficConfig::HealthObject(config, access)
 }
 
 fn convert_servers(zone: &api::Route53, path: &str, findings: &mut Findings) -> Vec<ServerName> {

@@ -43,6 +43,7 @@ pub fn policy(name: &str) -> Policy {
             promote_deadline: Millis(2_000),
             capability: Capability::Checked,
             hands_over: false,
+            saves_old_data: false,
             can_rejoin: true,
             rejoin_timeout: Millis(2_000),
             no_ack_declared: false,

@@ -338,7 +338,8 @@ impl State {
                 (self.points_to, self.name_witness) = (to.clone(), Some(mark));
             }
             // No world of these has workloads.
-            Action::StopReceiving { .. }
+            Action::KeepOldData { .. }
+            | Action::StopReceiving { .. }
             | Action::ResumeReceiving { .. }
             | Action::Scale { .. }
             | Action::Restore { .. }

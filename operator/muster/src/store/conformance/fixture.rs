@@ -120,6 +120,7 @@ fn run(epoch: u64, phase: Phase) -> Run {
         predicted: Predicted { phases: vec![("fence".into(), Millis(5))], rto: Millis(5) },
         outcome: phase.is_final().then_some(OutcomeKind::Succeeded),
         taken_over: Some(stamp(6)),
+        saved: [(ItemName::new("orders"), "kept".to_owned())].into(),
         acked_at_pivot: [(ItemName::new("orders"), (12, Some(stamp(7))))].into(),
     }
 }
@@ -140,6 +141,7 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
         promotion_pending: false,
         work: Some(promote()),
         proven: Some(stamp(2)),
+        suspected: Some("may take writes still".into()),
         undo: vec![Action::Unfence { way: ItemName::new("power"), region: RegionName::new("north") }],
         rejoin_attempts: 2,
         message: "away".into(),

@@ -5,7 +5,7 @@ use muster_core::journal::{self, Run, Step, StepState};
 use muster_core::time::{Millis, Stamp};
 use muster_crds::run::{
     Clock, FailoverRunSpec, FailoverRunStatus, Gate, GateSeverity, Measured, Outcome, PhaseTime, Predicted,
-    Proof, Rpo, RunKind, RunPhase, Step as StepStatus, Trigger,
+    Proof, Rpo, RunKind, RunPhase, SavedData, Step as StepStatus, Trigger,
 };
 use muster_crds::text::{Moment, Text};
 use muster_crds::{Duration, policy};
@@ -205,6 +205,11 @@ pub fn status_of(run: &Run) -> FailoverRunStatus {
         steps: run.steps.iter().map(step_of).collect(),
         gates: run.gates.iter().map(gate_of).collect(),
         proofs: proofs.collect(),
+        saved: run
+            .saved
+            .iter()
+            .map(|(item, said)| SavedData { name: item.to_string(), said: clip(said) })
+            .collect(),
         clock: Some(clock_of(run)),
         measured: Some(measured_of(run)),
         predicted: Some(Predicted {

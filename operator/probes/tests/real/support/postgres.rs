@@ -3,6 +3,7 @@
 
 use muster_core::secret::Secret;
 use muster_probes::{PgTarget, PgTls};
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -129,6 +130,7 @@ pub fn target(nodes: &[(&str, u16)]) -> PgTarget {
             .iter()
             .map(|(region, port)| ((*region).into(), ("127.0.0.1".to_owned(), *port)))
             .collect(),
+        readers: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The adapter's promises, on real servers, with a role that is no superuser.
 
+mod connecting;
 mod encrypted;
 mod fencing;
 mod observing;

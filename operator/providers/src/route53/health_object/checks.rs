@@ -1,10 +1,10 @@
 //! Whether a region's health check watches its marker as it must.
 
+use super::super::listed::read_check;
 use super::super::verb::VerbError;
 use super::Steering;
 use super::config::MarkerPlace;
-use crate::aws::{Action, CallError};
-use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, HealthCheckType};
+use aws_sdk_route53::types::{HealthCheckConfig, HealthCheckType};
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
 use std::time::Duration;
@@ -20,7 +20,16 @@ impl Steering {
                 return Ok(Some(why));
             }
         }
-        Ok(None)
+        self.judge_pin().await
+    }
+
+    /// Why the check that pins the name may not be attached, for people. One that could become unhealthy would give the name to
+    /// the region that it was taken from.
+    pub(super) async fn judge_pin(&self) -> Result<Option<String>, VerbError> {
+        let Some(id) = &self.objects.pin_check else { return Ok(None) };
+        let read = read_check(&self.objects.account, id).await?;
+        let wrong = read.as_ref().map_or(Some("does not exist"), judge_pin_check);
+        Ok(wrong.map(|wrong| format!("the health check {id}, which pins the name, {wrong}")))
     }
 
     /// What is wrong with the health check of this region, for people.
@@ -29,7 +38,7 @@ impl Steering {
         region: &RegionName,
         place: &MarkerPlace,
     ) -> Result<Option<String>, VerbError> {
-        let wrong = match self.read_check(place).await? {
+        let wrong = match read_check(&self.objects.account, &place.health_check).await? {
             Some(config) => judge_check(&config, place, &self.objects.secret),
             None => Some("does not exist".to_owned()),
         };
@@ -39,25 +48,17 @@ impl Steering {
 
     /// So long does it take until every checker of this region's health check knows what stands in the marker now.
     pub(super) async fn notice_of(&self, place: &MarkerPlace) -> Duration {
-        let read = self.read_check(place).await.ok().flatten();
+        let read = read_check(&self.objects.account, &place.health_check).await.ok().flatten();
         read.and_then(|config| notice(&config)).unwrap_or(LONGEST_NOTICE)
     }
+}
 
-    /// `None`: there is no such health check.
-    async fn read_check(&self, place: &MarkerPlace) -> Result<Option<HealthCheckConfig>, VerbError> {
-        let client = self.objects.account.route53().await;
-        let get = client.get_health_check().health_check_id(&place.health_check);
-        match Box::pin(get.send()).await {
-            Ok(got) => Ok(got.health_check().and_then(HealthCheck::health_check_config).cloned()),
-            Err(error) => {
-                let error = CallError::new(Action::GetHealthCheck, &error);
-                if error.code.as_deref() == Some("NoSuchHealthCheck") {
-                    Ok(None)
-                } else {
-                    Err(VerbError::Before(error))
-                }
-            }
-        }
+/// What is wrong with a health check that is to pin names.
+pub(in crate::route53) fn judge_pin_check(config: &HealthCheckConfig) -> Option<&'static str> {
+    match (config.inverted(), config.disabled()) {
+        (Some(true), _) => Some("is inverted"),
+        (_, Some(true)) => None,
+        _ => Some("is not disabled"),
     }
 }
 
@@ -69,7 +70,11 @@ fn notice(config: &HealthCheckConfig) -> Option<Duration> {
 }
 
 /// What is wrong with it, without what it looks for: that is a secret.
-fn judge_check(config: &HealthCheckConfig, place: &MarkerPlace, secret: &Secret) -> Option<String> {
+pub(in crate::route53) fn judge_check(
+    config: &HealthCheckConfig,
+    place: &MarkerPlace,
+    secret: &Secret,
+) -> Option<String> {
     let kind = config.r#type();
     if !matches!(kind, HealthCheckType::HttpsStrMatch | HealthCheckType::HttpStrMatch) {
         return Some(format!("is of type {kind}; it must be HTTPS_STR_MATCH"));

@@ -21,6 +21,8 @@ pub struct HealthObjectConfig {
     pub secret: Secret,
     /// Where each region's marker is.
     pub markers: BTreeMap<RegionName, MarkerPlace>,
+    /// The id of a health check that is always healthy, because it is disabled; `None`: the name cannot be pinned.
+    pub pin_check: Option<String>,
 }
 
 /// Where a region's marker is, and which health check watches it.
@@ -57,6 +59,9 @@ pub enum HealthObjectConfigError {
     /// Both regions would be switched by one object.
     #[error("regions: two share a bucket, an AWS region or a health check; give each its own")]
     SharedPlace,
+    /// Attached, it would be taken for one that watches a marker.
+    #[error("pinHealthCheckId: it is a region's, too; give it a health check of its own, which is disabled")]
+    SharedPin,
     /// A text that a health check could find by accident.
     #[error("secret: use 16 to 128 letters and digits")]
     BadSecret,
@@ -65,6 +70,11 @@ pub enum HealthObjectConfigError {
 impl HealthObjectConfig {
     /// What stands before the secret in an object that is on.
     pub const ON: &'static str = "muster-on-";
+
+    /// All that what is remembered of the name is about, so that another version of the policy can go on with it.
+    pub(super) fn what_is_remembered(&self) -> String {
+        format!("{} {} {:?} {:?}", self.zone_id, self.name.record, self.markers, self.pin_check)
+    }
 
     /// Whether a text can be the markers' secret.
     pub fn is_secret(text: &str) -> bool {
@@ -90,6 +100,9 @@ pub(super) fn check(config: &HealthObjectConfig) -> Result<SteeredName, HealthOb
         [|p| p.bucket.as_str(), |p| p.aws_region.as_str(), |p| p.health_check.as_str()];
     if !parts.into_iter().all(differ) {
         return Err(HealthObjectConfigError::SharedPlace);
+    }
+    if places().any(|place| Some(&place.health_check) == config.pin_check.as_ref()) {
+        return Err(HealthObjectConfigError::SharedPin);
     }
     if !HealthObjectConfig::is_secret(config.secret.expose()) {
         return Err(HealthObjectConfigError::BadSecret);

@@ -25,6 +25,15 @@ impl Standing {
         }
     }
 
+    /// Whether an object of this version, or none, is what stands there.
+    pub(super) fn is_version(&self, seen: Option<&str>) -> bool {
+        match self {
+            Self::Absent => seen.is_none(),
+            Self::Written { etag, .. } => seen == Some(etag),
+            Self::Unreadable(_) => false,
+        }
+    }
+
     /// Whether a health check may find the marker on.
     pub(super) fn is_on(&self) -> bool {
         self.marker().is_some_and(|marker| marker.signal == Signal::On)

@@ -101,6 +101,12 @@ impl Memory {
         is_old || self.is_doubted || known.awaited.is_some()
     }
 
+    /// When this region's marker was looked at last, and what stood there, if nobody has a reason to think that it changed since.
+    pub(super) fn at_rest(&self, region: &RegionName) -> Option<(Instant, Standing)> {
+        let known = self.markers.get(region).filter(|known| known.awaited.is_none() && !self.is_doubted)?;
+        Some((known.looked?, known.standing.clone()?))
+    }
+
     pub(super) fn needs_roles(&self, now: Instant) -> bool {
         self.roles_due.is_none_or(|due| now >= due)
     }
@@ -263,7 +269,7 @@ impl Memory {
     /// What alone keeps the name where it is, for people.
     fn hangs_on(&self) -> Option<String> {
         if self.pinned().is_some() {
-            return Some("pinned: no health check is attached".to_owned());
+            return Some("pinned: no marker's health check is attached".to_owned());
         }
         let on: Vec<String> =
             self.regions_on().iter().map(|region| format!("the marker of region {region}")).collect();

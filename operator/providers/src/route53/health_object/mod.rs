@@ -17,8 +17,8 @@
 //! flip:     GetObject, all regions ──► judge ──► PutObject on, then PutObject off [If-Match: what was read]
 //!              ▲                                    │ 412, 409: somebody was faster
 //!              └────────────────────────────────────┘
-//! observe:  the name at every authoritative server; in tasks of their own: markers once a minute, roles and health checks
-//!           every ten minutes, and after a change
+//! observe:  the name at every authoritative server; in tasks of their own: markers once a minute (one list of a bucket, where
+//!           many are watched), roles and health checks every ten minutes, and after a change
 //! settle:   swap the roles [DELETE exactly these, CREATE] ──► INSYNC and TTL ──► PutObject off
 //!           another region is silent: pin the name [PRIMARY without a health check] ──► it answers, off ──► attach the check
 //! ```
@@ -33,8 +33,8 @@
 //! While exactly one marker is on, both ways to give the roles have the same answer: that is when they are swapped. After it
 //! nothing that Muster set is needed for the name to stay. The API of Route 53 is used for that alone, once all is calm.
 //!
-//! A region that was lost may be silent for days, its marker on or off. Then the name is *pinned*: the PRIMARY record has no
-//! health check, and is answered whatever any marker says. Away from a pinned name nothing flips, so the check is attached
+//! A region that was lost may be silent for days, its marker on or off. Then the name is *pinned*: the PRIMARY record has a
+//! health check that is disabled, and so always healthy (Route 53 takes no PRIMARY record without one), and is answered whatever any marker says. Away from a pinned name nothing flips, so the check is attached
 //! again as soon as the other region's marker is seen to be off.
 //!
 //! What this module must never do: write over another owner's marker or one that it cannot read; delete one; call the API of
@@ -44,7 +44,6 @@
 mod checks;
 mod config;
 mod judge;
-mod look;
 mod marker;
 mod memory;
 mod objects;
@@ -53,14 +52,17 @@ mod settle;
 
 pub use config::{HealthObjectConfig, HealthObjectConfigError, MarkerPlace};
 
+pub(super) use checks::{judge_check, judge_pin_check};
+pub(super) use roles::read_roles;
+
 use super::config::ServerName;
-use super::verb::{VerbError, end_verb};
-use crate::aws::{Account, Action, CallError};
+use super::look::{LONGEST_LOOK, Look};
+use super::verb::{VerbError, end_verb, share_of};
+use crate::aws::{Account, Action, CallError, Glance};
 use crate::dns::{SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
 use judge::{Goal, Standing, Standings, judge};
-use look::Look;
 use memory::Memory;
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts, Witness};
 use muster_core::ids::RegionName;
@@ -74,11 +76,6 @@ use tokio::time::{Instant, timeout};
 
 /// How often a flip that met another writer reads and judges again.
 const ROUNDS: u32 = 5;
-/// So long at most is a region waited for that the verb can do without.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// So long at most does a look in a task of its own take.
-const LONGEST_LOOK: Duration = Duration::from_secs(8);
 
 /// One public name with two failover records in a hosted zone.
 pub struct HealthObject(Arc<Steering>);
@@ -89,7 +86,7 @@ struct Steering {
     zone_id: String,
     servers: Vec<ServerName>,
     objects: Objects,
-    memory: Mutex<Memory>,
+    memory: Arc<Mutex<Memory>>,
     marker_looks: BTreeMap<RegionName, Look>,
     roles_look: Look,
 }
@@ -107,15 +104,17 @@ impl HealthObject {
     /// Checks the configuration; talks to nobody. Zone and buckets are changed as `account`.
     pub fn new(config: &HealthObjectConfig, account: Arc<Account>) -> Result<Self, HealthObjectConfigError> {
         let name = config::check(config)?;
-        let (places, secret) = (config.markers.clone(), config.secret.clone());
+        let new = || Memory::new(config.markers.keys());
+        let memory = account.memory(&config.name.owner, config.what_is_remembered(), new);
+        let objects = Objects::new(config, account);
         Ok(Self(Arc::new(Steering {
             name,
             zone_id: config.zone_id.clone(),
             servers: config.servers.clone(),
-            memory: Mutex::new(Memory::new(places.keys())),
-            marker_looks: places.keys().map(|region| (region.clone(), Look::default())).collect(),
+            memory,
+            marker_looks: config.markers.keys().map(|region| (region.clone(), Look::default())).collect(),
             roles_look: Look::default(),
-            objects: Objects { places, secret, account },
+            objects,
         })))
     }
 }
@@ -231,8 +230,7 @@ impl Steering {
     }
 
     async fn read_marker(&self, region: &RegionName) {
-        let began = Instant::now();
-        let answer = self.objects.read_within(region, LONGEST_LOOK).await;
+        let (began, answer) = self.look_at_marker(region).await;
         if let Err(error) = &answer {
             let why = self.about(&error.why);
             tracing::debug!(%region, why, "a marker cannot be read");
@@ -246,6 +244,21 @@ impl Steering {
         }
     }
 
+    /// At rest a list that many share tells whether it is still the version that was read; since when, and what stands there.
+    async fn look_at_marker(&self, region: &RegionName) -> (Instant, Result<Standing, CallError>) {
+        let at_rest = self.memory().at_rest(region);
+        let glance = match &at_rest {
+            Some((looked, _)) => self.objects.glance(region, *looked).await,
+            None => Glance::Nothing,
+        };
+        match (glance, at_rest) {
+            (Glance::Seen(began, version), Some((_, known))) if known.is_version(version.as_deref()) => {
+                (began, Ok(known))
+            }
+            _ => (Instant::now(), self.objects.read_within(region, LONGEST_LOOK).await),
+        }
+    }
+
     /// As [`Self::look_at_markers`], at the records and the health checks.
     async fn look_at_roles(self: &Arc<Self>, within: Duration) {
         if !self.memory().needs_roles(Instant::now()) {
@@ -253,6 +266,7 @@ impl Steering {
         }
         let steering = Arc::clone(self);
         let work = async move {
+            steering.objects.account.route53_turn().await;
             steering.read_records().await;
             steering.read_checks().await;
         };
@@ -279,6 +293,10 @@ impl Steering {
 
     /// What cannot be asked keeps its last answer.
     async fn read_checks(&self) {
+        let checks = self.objects.places.len() + usize::from(self.objects.pin_check.is_some());
+        for _ in 0..checks {
+            self.objects.account.route53_turn().await;
+        }
         match timeout(LONGEST_LOOK, self.find_wrong_check()).await {
             Ok(Ok(wrong)) => self.memory().take_check(wrong),
             Ok(Err(error)) => {
@@ -293,11 +311,6 @@ impl Steering {
     fn about(&self, what: &str) -> String {
         self.name.about(&what.replace(self.objects.secret.expose(), "[secret]"))
     }
-}
-
-/// So long is a region waited for that may be lost: a part of the deadline at most.
-fn share_of(ctx: &OpCtx) -> Duration {
-    (ctx.remaining() / 4).min(PATIENCE)
 }
 
 /// The one marker is on by now: whatever becomes of this one, the effect was not without effect.

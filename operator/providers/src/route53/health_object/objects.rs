@@ -1,11 +1,11 @@
 //! Markers in their buckets: read, and written only over the very version that was read.
 
 use super::super::verb::VerbError;
-use super::config::MarkerPlace;
+use super::config::{HealthObjectConfig, MarkerPlace};
 use super::judge::{Goal, Standing};
 use super::marker::{parse_marker, write_marker};
 use crate::OpCtx;
-use crate::aws::{Account, Action, CallError};
+use crate::aws::{Account, Action, CallError, Glance, LeaseGate, Watched};
 use aws_sdk_s3::primitives::ByteStream;
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A marker is far shorter; more is not even read.
 const LONGEST: i64 = 4096;
@@ -24,7 +24,9 @@ const PUT: Action = Action::PutObject;
 pub(super) struct Objects {
     pub(super) places: BTreeMap<RegionName, MarkerPlace>,
     pub(super) secret: Secret,
+    pub(super) pin_check: Option<String>,
     pub(super) account: Arc<Account>,
+    watched: BTreeMap<RegionName, Watched>,
 }
 
 /// What the buckets answered: the markers, and why others could not be read.
@@ -40,6 +42,22 @@ pub(super) enum Put {
 }
 
 impl Objects {
+    /// Talks to nobody yet.
+    pub(super) fn new(config: &HealthObjectConfig, account: Arc<Account>) -> Self {
+        let watch = |place: &MarkerPlace| account.bucket(&place.aws_region, &place.bucket).watch(&place.key);
+        let watched = config.markers.iter().map(|(region, place)| (region.clone(), watch(place))).collect();
+        let (places, secret) = (config.markers.clone(), config.secret.clone());
+        Self { places, secret, pin_check: config.pin_check.clone(), account, watched }
+    }
+
+    /// What a list that many share tells of one marker; it is newer than `since`.
+    pub(super) async fn glance(&self, region: &RegionName, since: Instant) -> Glance {
+        match self.watched.get(region) {
+            Some(watched) => watched.glance(since).await,
+            None => Glance::Nothing,
+        }
+    }
+
     /// Reads every marker at once, and waits so long for each; for that of `needed` without an end of its own.
     pub(super) async fn read_all(&self, patience: Duration, needed: &RegionName) -> Answers {
         let reads = self.places.iter().map(|(region, place)| async move {
@@ -117,7 +135,7 @@ impl Objects {
             Standing::Written { etag, .. } => put.if_match(etag),
             Standing::Unreadable(_) => return Ok(Put::Lost),
         };
-        let request = Box::pin(put.send());
+        let request = Box::pin(put.customize().interceptor(LeaseGate::new(ctx)).send());
         let send = async {
             under_way.store(true, Ordering::Relaxed);
             request.await.map_err(|error| CallError::new(PUT, &error))

@@ -4,7 +4,8 @@
 //! those that were listed. So no two batches of different effects delete the same, and one that got stuck cannot match what a
 //! later one wrote, whichever way the roles went meanwhile.
 
-use super::super::values::{change, comment, parse_listed, parse_value, takes_part, wire_name, write_value};
+use super::super::listed::{region_of, tell};
+use super::super::values::{change, comment, parse_listed, takes_part, wire_name, write_value};
 use super::config::MarkerPlace;
 use crate::OpCtx;
 use crate::dns::SteeredName;
@@ -18,24 +19,28 @@ use std::time::Duration;
 
 /// A region's record as it is listed.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Listed {
-    pub(super) region: RegionName,
+pub(in crate::route53) struct Listed {
+    pub(in crate::route53) region: RegionName,
     set: ResourceRecordSet,
 }
 
 /// The two records of a name.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Roles {
+pub(in crate::route53) struct Roles {
     /// Answered while its health check is healthy: while the other region's marker is not on.
     pub(super) primary: Listed,
     /// Answered else.
-    pub(super) secondary: Listed,
+    pub(in crate::route53) secondary: Listed,
+    /// The health check that is always healthy, if there is one.
+    pub(super) pin: Option<String>,
 }
 
 impl Roles {
-    /// No health check is attached: the primary record is answered whatever any marker says.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.primary.set.health_check_id().is_none()
+    /// The health check that is attached is always healthy, or there is none: the primary record is answered whatever any marker
+    /// says. Route 53 takes no primary record without a check any more.
+    pub(in crate::route53) fn is_pinned(&self) -> bool {
+        let attached = self.primary.set.health_check_id();
+        attached.is_none() || attached == self.pin.as_deref()
     }
 
     /// So long may a resolver keep an answer of either.
@@ -72,7 +77,7 @@ impl Listed {
 pub(super) struct Form {
     /// The region whose record is the primary one.
     pub(super) primary: RegionName,
-    /// No health check is attached.
+    /// The health check that is attached is always healthy, or there is none.
     pub(super) is_pinned: bool,
     /// Muster wrote them.
     pub(super) is_own: bool,
@@ -84,15 +89,16 @@ pub(super) struct Form {
 pub(super) enum Health {
     /// The check that watches the other region's marker is attached to the primary record.
     Attached,
-    /// None is: the name stays with the primary record.
+    /// The one that is always healthy is: the name stays with the primary record.
     Pinned,
 }
 
 /// Reads the records of a name; an error for people if they are not the two that are needed.
-pub(super) fn read_roles(
+pub(in crate::route53) fn read_roles(
     sets: &[ResourceRecordSet],
     name: &SteeredName,
     places: &BTreeMap<RegionName, MarkerPlace>,
+    pin: Option<&str>,
 ) -> Result<Roles, String> {
     let (mut primary, mut secondary) = (None, None);
     let at_name = |set: &&ResourceRecordSet| parse_listed(set.name()).as_ref() == Some(&name.record);
@@ -115,35 +121,22 @@ pub(super) fn read_roles(
     if primary.region == secondary.region {
         return Err(format!("both records point at region {}", primary.region));
     }
-    check_health(&primary, &secondary, places)?;
-    Ok(Roles { primary, secondary })
-}
-
-/// The region that a record points at; nothing about it may be of another design.
-fn region_of(set: &ResourceRecordSet, name: &SteeredName) -> Result<RegionName, String> {
-    if set.alias_target().is_some() {
-        return Err(format!("{} is an alias; give it its region's target", tell(set)));
-    }
-    let [record] = set.resource_records() else {
-        let count = set.resource_records().len();
-        return Err(format!("{} has {count} values; give it one, its region's target", tell(set)));
-    };
-    let datum = parse_value(set.r#type(), record.value());
-    let region = datum.as_ref().and_then(|datum| name.region_of(datum));
-    let strange = || format!("{} points at `{}`, none of the regions' targets", tell(set), record.value());
-    region.cloned().ok_or_else(strange)
+    check_health(&primary, &secondary, places, pin)?;
+    Ok(Roles { primary, secondary, pin: pin.map(str::to_owned) })
 }
 
 /// Health decides on the primary record alone: a check at the secondary one could bring a region back that is gone. The
-/// primary one may have none: it is pinned then.
+/// primary one may have none, or the one that is always healthy: it is pinned then.
 fn check_health(
     primary: &Listed,
     secondary: &Listed,
     places: &BTreeMap<RegionName, MarkerPlace>,
+    pin: Option<&str>,
 ) -> Result<(), String> {
     let wanted = places.get(&secondary.region).map_or("", |place| place.health_check.as_str());
     let (region, other) = (&primary.region, &secondary.region);
-    if let Some(found) = primary.set.health_check_id().filter(|found| *found != wanted) {
+    let is_strange = |found: &&str| *found != wanted && Some(*found) != pin;
+    if let Some(found) = primary.set.health_check_id().filter(is_strange) {
         return Err(format!(
             "the primary record, of {region}, has the health check {found}; it needs {wanted}, which watches the marker of {other}"
         ));
@@ -153,15 +146,6 @@ fn check_health(
         Some(found) => {
             Err(format!("the secondary record, of {other}, has the health check {found}; it must have none"))
         }
-    }
-}
-
-/// For messages.
-fn tell(set: &ResourceRecordSet) -> String {
-    let kind = set.r#type();
-    match set.set_identifier() {
-        Some(identifier) => format!("the {kind} record `{identifier}`"),
-        None => format!("the simple {kind} record"),
     }
 }
 
@@ -199,7 +183,7 @@ fn make_roles(
         if is_same { (&old.primary, &old.secondary) } else { (&old.secondary, &old.primary) };
     let check = match health {
         Health::Attached => places.get(&second.region).map(|place| place.health_check.clone()),
-        Health::Pinned => None,
+        Health::Pinned => old.pin.clone(),
     };
     let make = |listed: &Listed, role, check| -> Result<Listed, BuildError> {
         let set = make_set(listed, role, check, name, numbers)?;
@@ -208,6 +192,7 @@ fn make_roles(
     Ok(Roles {
         primary: make(first, ResourceRecordSetFailover::Primary, check)?,
         secondary: make(second, ResourceRecordSetFailover::Secondary, None)?,
+        pin: old.pin.clone(),
     })
 }
 
@@ -250,6 +235,8 @@ mod tests {
         };
         SteeredName::from_config(&config).expect("a name")
     }
+
+    const PIN: &str = "always-healthy";
 
     fn places() -> BTreeMap<RegionName, MarkerPlace> {
         let place = |region: &str| MarkerPlace {
@@ -294,7 +281,7 @@ mod tests {
         let beside = ResourceRecordSet::builder().name("shop.example.com.").r#type(RrType::Txt);
         let beside = beside.resource_records(text).build().expect("a record set");
         let sets = [other, beside, one];
-        let roles = read_roles(&sets, &name(), &places()).expect("both roles");
+        let roles = read_roles(&sets, &name(), &places(), Some(PIN)).expect("both roles");
         assert_eq!((roles.primary.region.as_str(), roles.secondary.region.as_str()), ("east", "west"));
     }
 
@@ -311,7 +298,7 @@ mod tests {
             (vec![primary("127.0.1.1", Some("watches-east")), other], "it needs watches-west"),
             (vec![one, secondary("127.0.2.1", Some("watches-east"))], "it must have none"),
         ] {
-            let why = read_roles(&sets, &name(), &places()).expect_err(expect);
+            let why = read_roles(&sets, &name(), &places(), Some(PIN)).expect_err(expect);
             assert!(why.contains(expect), "{why} is not about: {expect}");
         }
     }
@@ -323,12 +310,12 @@ mod tests {
     /// As a later list has them.
     fn listed_again(roles: &Roles) -> Roles {
         let sets = [roles.primary.set.clone(), roles.secondary.set.clone()];
-        read_roles(&sets, &name(), &places()).expect("both roles")
+        read_roles(&sets, &name(), &places(), Some(PIN)).expect("both roles")
     }
 
     #[test]
     fn records_that_were_written_are_good_again() {
-        let roles = read_roles(&good(), &name(), &places()).expect("both roles");
+        let roles = read_roles(&good(), &name(), &places(), Some(PIN)).expect("both roles");
         assert!(!roles.form().is_own && roles.ttl() == Duration::from_mins(1));
         for (primary, health) in [
             ("east", Health::Attached),
@@ -346,7 +333,7 @@ mod tests {
 
     #[test]
     fn no_two_effects_write_records_that_one_batch_could_delete() {
-        let roles = read_roles(&good(), &name(), &places()).expect("both roles");
+        let roles = read_roles(&good(), &name(), &places(), Some(PIN)).expect("both roles");
         let there = written(&roles, "west", Health::Attached, "1-2");
         let back = written(&there, "east", Health::Attached, "2-2");
         let again = written(&back, "east", Health::Attached, "2-3");
@@ -377,7 +364,7 @@ mod tests {
             };
             memory.complete(facts).drift
         };
-        let by_hand = read_roles(&good(), &name(), &places).expect("both roles");
+        let by_hand = read_roles(&good(), &name(), &places, Some(PIN)).expect("both roles");
         memory.take_roles(&by_hand, now);
         assert_eq!(drift(&mut memory), None);
         memory.take_roles(&written(&by_hand, "west", Health::Attached, "1-2"), now);
@@ -390,21 +377,33 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_record_without_a_health_check_is_pinned_until_one_is_attached() {
+    fn a_primary_record_that_no_marker_moves_is_pinned_until_a_marker_s_check_is_attached() {
         use super::super::memory::Memory;
         use tokio::time::Instant;
 
         let [_, other] = good();
-        let pinned =
-            read_roles(&[primary("127.0.1.1", None), other], &name(), &places()).expect("both roles");
-        assert!(pinned.is_pinned());
-        let places = places();
-        let mut memory = Memory::new(places.keys());
-        memory.take_roles(&pinned, Instant::now());
-        assert!(memory.is_pinned_to(&"east".into()) && !memory.may_win(&"west".into()));
-        assert_eq!(memory.pinned_elsewhere(&"west".into()), Some("east".into()));
-        memory.take_roles(&written(&pinned, "east", Health::Attached, "1-2"), Instant::now());
-        assert_eq!(memory.pinned_elsewhere(&"west".into()), None);
-        assert!(memory.may_win(&"west".into()));
+        for check in [Some(PIN), None] {
+            let sets = [primary("127.0.1.1", check), other.clone()];
+            let pinned = read_roles(&sets, &name(), &places(), Some(PIN)).expect("both roles");
+            assert!(pinned.is_pinned());
+            let places = places();
+            let mut memory = Memory::new(places.keys());
+            memory.take_roles(&pinned, Instant::now());
+            assert!(memory.is_pinned_to(&"east".into()) && !memory.may_win(&"west".into()));
+            assert_eq!(memory.pinned_elsewhere(&"west".into()), Some("east".into()));
+            memory.take_roles(&written(&pinned, "east", Health::Attached, "1-2"), Instant::now());
+            assert_eq!(memory.pinned_elsewhere(&"west".into()), None);
+            assert!(memory.may_win(&"west".into()));
+        }
+        let strange = [primary("127.0.1.1", Some(PIN)), other];
+        assert!(read_roles(&strange, &name(), &places(), None).is_err_and(|why| why.contains("it needs")));
+    }
+
+    #[test]
+    fn a_pinned_record_carries_the_check_that_is_always_healthy() {
+        let roles = read_roles(&good(), &name(), &places(), Some(PIN)).expect("both roles");
+        let pinned = written(&roles, "west", Health::Pinned, "1-1");
+        assert_eq!(pinned.primary.set.health_check_id(), Some(PIN));
+        assert_eq!(pinned.secondary.set.health_check_id(), None);
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //! One arrow a call at most, each on what stands there now. What has only to be waited for is no failure.
 
-use super::super::values::{parse_listed, wire_name};
+use super::super::listed::list_from;
 use super::super::verb::VerbError;
 use super::checks::LONGEST_NOTICE;
 use super::judge::{Goal, Standing, Standings, judge};
@@ -15,7 +15,7 @@ use super::objects::Put;
 use super::roles::{Health, Roles, read_roles, write_roles};
 use super::{Looked, Steering};
 use crate::OpCtx;
-use crate::aws::{Action, CallError};
+use crate::aws::{Action, CallError, LeaseGate};
 use crate::dns::Verdict;
 use aws_sdk_route53::types::ChangeStatus;
 use muster_core::facts::{ErrorClass, Outcome, Witness};
@@ -23,9 +23,6 @@ use muster_core::ids::RegionName;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Records of one answer of the API: all that may stand at one name.
-const PAGE: i32 = 100;
 
 /// What this process knows of its own last change of the records.
 enum Change {
@@ -120,9 +117,7 @@ impl Steering {
         }
         if let Some(why) = silence {
             return match own {
-                Some(_) if !(is_primary && roles.is_pinned()) => {
-                    self.write_records(roles, Health::Pinned, settling).await
-                }
+                Some(_) if !(is_primary && roles.is_pinned()) => self.pin(roles, &why, settling).await,
                 _ if roles.is_pinned() => self.stay_pinned(&why).await,
                 _ => Ok(Outcome::Issued(Some(self.about(&why)))),
             };
@@ -141,6 +136,18 @@ impl Steering {
             Change::NotKnown => self.write_records(roles, Health::Attached, settling).await,
             Change::Awaited(why) => Ok(Outcome::Issued(Some(self.about(&why)))),
             Change::Everywhere => self.switch_off(&[region], standings, settling).await,
+        }
+    }
+
+    /// Both records anew, so that no marker moves the name away from this region; `why` that is needed.
+    async fn pin(&self, roles: &Roles, why: &str, settling: Settling<'_>) -> Result<Outcome, VerbError> {
+        if roles.pin.is_none() {
+            let why = format!("held by its object, and not pinned, for there is no pinHealthCheckId: {why}");
+            return Ok(Outcome::Issued(Some(self.about(&why))));
+        }
+        match self.judge_pin().await? {
+            Some(wrong) => Ok(Outcome::Conflict(self.about(&wrong))),
+            None => self.write_records(roles, Health::Pinned, settling).await,
         }
     }
 
@@ -183,15 +190,13 @@ impl Steering {
 
     /// The two records as the API has them; for people, why they are not as they must be.
     pub(super) async fn list_roles(&self) -> Result<Result<Roles, String>, VerbError> {
-        let client = self.objects.account.route53().await;
-        let list = client.list_resource_record_sets().hosted_zone_id(&self.zone_id).max_items(PAGE);
-        let list = list.start_record_name(wire_name(&self.name.record));
-        let failed = |error| VerbError::Before(CallError::new(Action::ListResourceRecordSets, &error));
-        let page = Box::pin(list.send()).await.map_err(failed)?;
-        if page.next_record_name().and_then(parse_listed).as_ref() == Some(&self.name.record) {
-            return Ok(Err(format!("more than {PAGE} record sets stand there")));
-        }
-        Ok(read_roles(page.resource_record_sets(), &self.name, &self.objects.places))
+        let account = &self.objects.account;
+        let sets = match list_from(account, &self.zone_id, &self.name.record).await? {
+            Ok(sets) => sets,
+            Err(why) => return Ok(Err(why)),
+        };
+        let (places, pin) = (&self.objects.places, self.objects.pin_check.as_deref());
+        Ok(read_roles(&sets, &self.name, places, pin))
     }
 
     /// Both records anew, this region's the primary one.
@@ -207,7 +212,7 @@ impl Steering {
         let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
         self.memory().expect_roles();
         let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
-        let request = Box::pin(change.send());
+        let request = Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send());
         let send = async {
             under_way.store(true, Ordering::Relaxed);
             request.await.map_err(failed)

@@ -30,7 +30,7 @@ mod records;
 use super::config::{Route53Config, Route53ConfigError, ServerName};
 use super::values::wire_name;
 use super::verb::{VerbError, end_verb};
-use crate::aws::{Account, Action, CallError};
+use crate::aws::{Account, Action, CallError, LeaseGate};
 use crate::dns::{Flip, SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
@@ -112,7 +112,7 @@ impl Route53 {
             let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
             let send = async {
                 under_way.store(true, Ordering::Relaxed);
-                Box::pin(change.send()).await.map_err(failed)
+                Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send()).await.map_err(failed)
             };
             match ctx.send(send).await? {
                 Ok(taken) => {

@@ -29,7 +29,7 @@ pub(super) async fn ask_on(checks: Arc<HealthChecks>, id: String, number: usize,
 }
 
 /// Each checker has an address, as the real ones do: 127.53.0.1 is that of the first.
-fn source_of(number: usize) -> Ipv4Addr {
+pub(super) fn source_of(number: usize) -> Ipv4Addr {
     let [high, low] = u16::try_from(number + 1).unwrap_or(u16::MAX).to_be_bytes();
     Ipv4Addr::new(127, 53, high, low)
 }

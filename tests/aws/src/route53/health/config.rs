@@ -2,6 +2,7 @@
 //!
 //! Of the addresses that the real service refuses those of loopback are taken, for no other is ever asked here.
 
+use super::ObjectCheck;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 const LONGEST_SEARCH: usize = 255;
 const FEWEST_REGIONS: usize = 3;
 const DEFAULT_INTERVAL_S: u64 = 30;
+const SHORTEST_INTERVAL_S: u64 = 10;
 const DEFAULT_THRESHOLD: u32 = 3;
 
 /// What a checker does, or that there is none.
@@ -21,6 +23,7 @@ pub(super) enum Kind {
     HttpsMatch,
     Tcp,
     Calculated,
+    RecoveryControl,
 }
 
 impl Kind {
@@ -32,6 +35,7 @@ impl Kind {
             "HTTPS_STR_MATCH" => Self::HttpsMatch,
             "TCP" => Self::Tcp,
             "CALCULATED" => Self::Calculated,
+            "RECOVERY_CONTROL" => Self::RecoveryControl,
             _ => return None,
         })
     }
@@ -44,13 +48,18 @@ impl Kind {
         match self {
             Self::Http | Self::HttpMatch => Some(80),
             Self::Https | Self::HttpsMatch => Some(443),
-            Self::Tcp | Self::Calculated => None,
+            Self::Tcp | Self::Calculated | Self::RecoveryControl => None,
         }
+    }
+
+    /// Whether checkers ask an endpoint.
+    pub(super) fn has_checkers(self) -> bool {
+        !matches!(self, Self::Calculated | Self::RecoveryControl)
     }
 }
 
 /// As it is sent and given back.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct HealthCheckConfig {
     #[serde(rename = "IPAddress", default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +92,8 @@ pub(super) struct HealthCheckConfig {
     enable_sni: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regions: Option<Regions>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) routing_control_arn: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -139,6 +150,42 @@ fn replace<T>(current: &mut Option<T>, new: Option<T>) {
 }
 
 impl HealthCheckConfig {
+    /// Disabled: always well. What it would ask is nobody.
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            kind: "HTTP".to_owned(),
+            fully_qualified_domain_name: Some("always-healthy.invalid".to_owned()),
+            disabled: Some(true),
+            ..Self::default()
+        }
+    }
+
+    /// Well while this routing control is on.
+    pub(super) fn of_control(arn: &str) -> Self {
+        Self {
+            kind: "RECOVERY_CONTROL".to_owned(),
+            routing_control_arn: Some(arn.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Inverted: well as long as the object is not there, or lacks the text.
+    pub(super) fn of_object(object: &ObjectCheck<'_>) -> Self {
+        Self {
+            kind: "HTTPS_STR_MATCH".to_owned(),
+            fully_qualified_domain_name: Some(format!(
+                "{}.s3.{}.amazonaws.com",
+                object.bucket, object.region
+            )),
+            resource_path: Some(format!("/{}", object.key)),
+            search_string: Some(object.text.to_owned()),
+            request_interval: Some(SHORTEST_INTERVAL_S),
+            failure_threshold: Some(1),
+            inverted: Some(true),
+            ..Self::default()
+        }
+    }
+
     /// Fills in what was left out, or says why the service would not take it.
     pub(super) fn complete(mut self) -> Result<Self, String> {
         let kind = Kind::parse(&self.kind).ok_or_else(|| format!("Unknown type '{}'", self.kind))?;
@@ -146,25 +193,40 @@ impl HealthCheckConfig {
         self.measure_latency.get_or_insert(false);
         self.inverted.get_or_insert(false);
         self.disabled.get_or_insert(false);
-        if kind != Kind::Calculated {
+        if kind.has_checkers() {
             self.request_interval.get_or_insert(DEFAULT_INTERVAL_S);
             self.failure_threshold.get_or_insert(DEFAULT_THRESHOLD);
             self.enable_sni.get_or_insert(matches!(kind, Kind::Https | Kind::HttpsMatch));
         }
-        let judged =
-            if kind == Kind::Calculated { self.judge_calculated() } else { self.judge_endpoint(kind) };
+        let judged = match kind {
+            Kind::Calculated => self.judge_calculated(),
+            Kind::RecoveryControl => self.judge_control(),
+            _ => self.judge_endpoint(kind),
+        };
         judged.map_err(str::to_owned)?;
         Ok(self)
     }
 
-    fn judge_calculated(&self) -> Result<(), &'static str> {
-        let is_endpoint = self.ip_address.is_some()
+    fn names_an_endpoint(&self) -> bool {
+        self.ip_address.is_some()
             || self.port.is_some()
             || self.resource_path.is_some()
             || self.fully_qualified_domain_name.is_some()
             || self.search_string.is_some()
-            || self.regions.is_some();
-        if is_endpoint {
+            || self.regions.is_some()
+    }
+
+    fn judge_control(&self) -> Result<(), &'static str> {
+        if self.names_an_endpoint() || self.health_threshold.is_some() || self.child_health_checks.is_some() {
+            return Err("A health check of a routing control has neither an endpoint nor children");
+        }
+        let is_named =
+            self.routing_control_arn.as_deref().is_some_and(|arn| arn.contains("/routingcontrol/"));
+        if is_named { Ok(()) } else { Err("RoutingControlArn must be that of a routing control") }
+    }
+
+    fn judge_calculated(&self) -> Result<(), &'static str> {
+        if self.names_an_endpoint() {
             return Err("A calculated health check has no endpoint");
         }
         if self.health_threshold.is_none() || self.children().is_empty() {
@@ -174,6 +236,9 @@ impl HealthCheckConfig {
     }
 
     fn judge_endpoint(&self, kind: Kind) -> Result<(), &'static str> {
+        if self.routing_control_arn.is_some() {
+            return Err("Only a health check of type RECOVERY_CONTROL has a RoutingControlArn");
+        }
         if self.health_threshold.is_some() || self.child_health_checks.is_some() {
             return Err("Only a calculated health check has ChildHealthChecks and a HealthThreshold");
         }

@@ -2,8 +2,9 @@
 //!
 //! What this module must never do: accept an element that would not be given back, or not be acted upon.
 
+use super::checker::source_of;
 use super::config::{HealthCheckConfig, Update};
-use super::store::Check;
+use super::store::{Check, Report};
 use crate::route53::messages::XMLNS;
 use crate::route53::refusals::Route53Refusal;
 use crate::xml::write_document;
@@ -18,6 +19,13 @@ pub(super) struct CreateRequest {
     xmlns: Option<String>,
     pub(super) caller_reference: String,
     pub(super) health_check_config: HealthCheckConfig,
+}
+
+impl CreateRequest {
+    /// As if it had been sent.
+    pub(super) fn new(caller_reference: String, health_check_config: HealthCheckConfig) -> Self {
+        Self { xmlns: None, caller_reference, health_check_config }
+    }
 }
 
 fn invalid(message: String) -> Route53Refusal {
@@ -126,4 +134,65 @@ pub(super) fn write_page(page: &[&Check], marker: &str, next: Option<&str>, max_
         max_items,
     };
     write_document("ListHealthChecksResponse", &answer)
+}
+
+/// Where checkers ask from, one after the other.
+const CHECKER_REGIONS: [&str; 8] = [
+    "us-east-1",
+    "us-west-1",
+    "us-west-2",
+    "eu-west-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-northeast-1",
+    "sa-east-1",
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct StatusAnswer {
+    #[serde(rename = "@xmlns")]
+    xmlns: &'static str,
+    health_check_observations: ObservationsElement,
+}
+
+#[derive(Serialize)]
+struct ObservationsElement {
+    #[serde(rename = "HealthCheckObservation")]
+    list: Vec<ObservationElement>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ObservationElement {
+    region: &'static str,
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+    status_report: ReportElement,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReportElement {
+    status: &'static str,
+    checked_time: String,
+}
+
+/// Writes what each checker saw last; one that has not looked yet is left out.
+pub(super) fn write_status(check: &Check) -> String {
+    let list = check.reports.iter().map(|(number, report)| observation(*number, report)).collect();
+    let health_check_observations = ObservationsElement { list };
+    write_document("GetHealthCheckStatusResponse", &StatusAnswer { xmlns: XMLNS, health_check_observations })
+}
+
+fn observation(number: usize, report: &Report) -> ObservationElement {
+    let status = if report.was_answered {
+        "Success: HTTP Status Code: 200. Resolved IP: 192.0.2.117. OK"
+    } else {
+        "Failure: Resolved IP: 192.0.2.117. The endpoint did not answer as it has to."
+    };
+    let status_report =
+        ReportElement { status, checked_time: report.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string() };
+    let region = CHECKER_REGIONS[number % CHECKER_REGIONS.len()];
+    ObservationElement { region, ip_address: source_of(number).to_string(), status_report }
 }

@@ -5,6 +5,7 @@
 //! checker 2 ──ask──► endpoint  ───►  opinion 2 ─┼─ more than 18 % healthy? ── inverted? ──► answers of DNS
 //! ...                                ...       ─┘
 //! ```
+//! One of a routing control has no checkers: it is healthy while the control is on.
 //!
 //! Checkers go by the runtime's time alone: time that a test skips does not hurry them; their pace can be set. Reads
 //! are of now, so that a fault of stale reads does not touch them.
@@ -20,6 +21,8 @@ mod store;
 
 use super::refusals::Route53Refusal;
 use super::routes::HealthRoute;
+use crate::arc::RoutingControls;
+use crate::clock::Clock;
 use crate::request::ApiRequest;
 use crate::s3::S3;
 use crate::service::Reply;
@@ -28,17 +31,38 @@ use messages::CreateRequest;
 use probe::Network;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::Store;
+use store::{Check, Report, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How many health checks a page has at most.
 const LARGEST_PAGE: usize = 100;
 
+/// What a health check watches that a person creates for Muster's marker.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectCheck<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// Its region.
+    pub region: &'a str,
+    /// The object's key.
+    pub key: &'a str,
+    /// What the object holds while it is on.
+    pub text: &'a str,
+}
+
+/// What health checks are about, beside endpoints.
+pub(crate) struct Watched {
+    pub(crate) s3: Arc<S3>,
+    pub(crate) controls: Arc<RoutingControls>,
+}
+
 /// The health checks of every account, and their checkers.
 pub(crate) struct HealthChecks {
+    clock: Arc<Clock>,
     store: Mutex<Store>,
     network: Network,
+    controls: Arc<RoutingControls>,
     /// Between two questions of a checker; what its health check says if `None`.
     pace: watch::Sender<Option<Duration>>,
     /// Cancelled when the fake ends.
@@ -46,9 +70,10 @@ pub(crate) struct HealthChecks {
 }
 
 impl HealthChecks {
-    pub(crate) fn new(s3: Arc<S3>, ended: CancellationToken) -> Self {
+    pub(crate) fn new(clock: Arc<Clock>, watched: Watched, ended: CancellationToken) -> Self {
         let (pace, _) = watch::channel(None);
-        Self { store: Mutex::default(), network: Network::new(s3), pace, ended }
+        let network = Network::new(watched.s3);
+        Self { clock, store: Mutex::default(), network, controls: watched.controls, pace, ended }
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -57,7 +82,7 @@ impl HealthChecks {
 
     /// What DNS goes by now. `None`: there is no such health check.
     pub(crate) fn is_healthy(&self, id: &str) -> Option<bool> {
-        self.lock().is_healthy(id)
+        self.lock().is_healthy(id, &|control| self.controls.is_on(control) == Some(true))
     }
 
     /// How many checkers the health checks have that are created from now on; one at least.
@@ -87,7 +112,8 @@ impl HealthChecks {
 
     /// Notes what a checker saw.
     fn note(&self, id: &str, checker: usize, was_answered: bool) {
-        self.lock().note(id, checker, was_answered);
+        let at = self.clock.moment(self.clock.now());
+        self.lock().note(id, checker, Report { at, was_answered });
     }
 
     /// Carries out an operation.
@@ -104,6 +130,10 @@ impl HealthChecks {
                 let store = self.lock();
                 Ok(Reply::ok(messages::write_check("GetHealthCheckResponse", store.get(id, account)?)))
             }
+            HealthRoute::Status(id) => {
+                let store = self.lock();
+                Ok(Reply::ok(messages::write_status(store.get(id, account)?)))
+            }
             HealthRoute::Update(id) => {
                 let update = messages::read_update(&request.body)?;
                 let mut store = self.lock();
@@ -117,6 +147,54 @@ impl HealthChecks {
         }
     }
 
+    /// Creates one behind the API's back, and returns its id. `None`: the service would not take it.
+    pub(crate) fn create_object_check(
+        self: &Arc<Self>,
+        account: &str,
+        object: &ObjectCheck<'_>,
+    ) -> Option<String> {
+        let reference = format!("{}/{}", object.bucket, object.key);
+        self.create_behind(account, reference, HealthCheckConfig::of_object(object))
+    }
+
+    /// The same of one that is disabled.
+    pub(crate) fn create_disabled_check(self: &Arc<Self>, account: &str, reference: &str) -> Option<String> {
+        self.create_behind(account, reference.to_owned(), HealthCheckConfig::of_nothing())
+    }
+
+    /// The same of one that is as a routing control is.
+    pub(crate) fn create_control_check(self: &Arc<Self>, account: &str, control: &str) -> Option<String> {
+        self.controls.is_on(control)?;
+        self.create_behind(account, control.to_owned(), HealthCheckConfig::of_control(control))
+    }
+
+    /// Deletes one behind the API's back. `None`: the account has no such one.
+    pub(crate) fn delete(&self, account: &str, id: &str) -> Option<()> {
+        self.lock().delete(id, account).ok()
+    }
+
+    fn create_behind(
+        self: &Arc<Self>,
+        account: &str,
+        reference: String,
+        config: HealthCheckConfig,
+    ) -> Option<String> {
+        let request = CreateRequest::new(reference, config);
+        let mut store = self.lock();
+        let (check, is_new) = store.create(account, request, &self.ended).ok()?;
+        if is_new {
+            self.start_checkers(check);
+        }
+        Some(check.id.clone())
+    }
+
+    fn start_checkers(self: &Arc<Self>, check: &Check) {
+        for number in 0..check.checkers() {
+            let checks = Arc::clone(self);
+            tokio::spawn(checker::ask_on(checks, check.id.clone(), number, check.deleted.clone()));
+        }
+    }
+
     fn create(self: &Arc<Self>, account: &str, request: CreateRequest) -> Result<Reply, Route53Refusal> {
         let mut store = self.lock();
         let (check, is_new) = store.create(account, request, &self.ended)?;
@@ -124,10 +202,7 @@ impl HealthChecks {
         let mut reply = Reply::new(201, messages::write_check("CreateHealthCheckResponse", check));
         reply.headers.push(("location", url));
         if is_new {
-            for number in 0..check.checkers() {
-                let checks = Arc::clone(self);
-                tokio::spawn(checker::ask_on(checks, check.id.clone(), number, check.deleted.clone()));
-            }
+            self.start_checkers(check);
         }
         Ok(reply)
     }

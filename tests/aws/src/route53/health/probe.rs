@@ -99,7 +99,7 @@ impl Probe {
         Self {
             place: find_place(config, &path, port),
             wanted: match config.kind() {
-                Kind::Tcp | Kind::Calculated => Wanted::Connection,
+                Kind::Tcp | Kind::Calculated | Kind::RecoveryControl => Wanted::Connection,
                 Kind::Http | Kind::Https => Wanted::GoodStatus,
                 Kind::HttpMatch | Kind::HttpsMatch => Wanted::Text(text),
             },

@@ -4,11 +4,19 @@ use super::config::{HealthCheckConfig, Kind, Update};
 use super::messages::CreateRequest;
 use super::opinions::{Opinion, are_healthy};
 use crate::route53::refusals::Route53Refusal;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
 /// Fewer than the real service has, and enough for one of them to be no majority.
 const DEFAULT_CHECKERS: usize = 6;
+
+/// What a checker saw last.
+#[derive(Clone, Copy)]
+pub(super) struct Report {
+    pub(super) at: Timestamp,
+    pub(super) was_answered: bool,
+}
 
 /// A health check.
 pub(super) struct Check {
@@ -22,6 +30,8 @@ pub(super) struct Check {
     pub(super) version: u64,
     /// One of each checker.
     opinions: Vec<Opinion>,
+    /// Of each checker that has looked, by its number.
+    pub(super) reports: BTreeMap<usize, Report>,
     /// Cancelled when it is deleted, or the fake ends.
     pub(super) deleted: CancellationToken,
 }
@@ -83,7 +93,7 @@ impl Store {
     ) -> &Check {
         self.numbers += 1;
         let id = format!("00000000-0000-4000-a000-{:012x}", self.numbers);
-        let checkers = if config.kind() == Kind::Calculated { 0 } else { self.checkers };
+        let checkers = if config.kind().has_checkers() { self.checkers } else { 0 };
         let check = Check {
             id: id.clone(),
             account: account.to_owned(),
@@ -92,6 +102,7 @@ impl Store {
             config,
             version: 1,
             opinions: vec![Opinion::FIRST; checkers],
+            reports: BTreeMap::new(),
             deleted: ended.child_token(),
         };
         self.checks.entry(id).or_insert(check)
@@ -159,27 +170,31 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn note(&mut self, id: &str, checker: usize, was_answered: bool) {
+    pub(super) fn note(&mut self, id: &str, checker: usize, report: Report) {
         let Some(check) = self.checks.get_mut(id) else { return };
         let threshold = check.config.threshold();
         if let Some(opinion) = check.opinions.get_mut(checker) {
-            opinion.note(was_answered, threshold);
+            opinion.note(report.was_answered, threshold);
+            check.reports.insert(checker, report);
         }
     }
 
     /// What DNS goes by. One that is disabled is healthy, even if it is inverted. `None`: there is no such one.
-    pub(super) fn is_healthy(&self, id: &str) -> Option<bool> {
+    pub(super) fn is_healthy(&self, id: &str, is_on: &dyn Fn(&str) -> bool) -> Option<bool> {
         let check = self.checks.get(id)?;
         let config = &check.config;
         if config.is_disabled() {
             return Some(true);
         }
-        let is_healthy = if config.kind() == Kind::Calculated {
-            // None of them is calculated, so that this ends.
-            let children = config.children().iter().filter(|child| self.is_healthy(child) == Some(true));
-            children.count() >= config.health_threshold()
-        } else {
-            are_healthy(&check.opinions)
+        let is_healthy = match config.kind() {
+            Kind::Calculated => {
+                // None of them is calculated, so that this ends.
+                let children = config.children().iter();
+                let healthy = children.filter(|child| self.is_healthy(child, is_on) == Some(true));
+                healthy.count() >= config.health_threshold()
+            }
+            Kind::RecoveryControl => config.routing_control_arn.as_deref().is_some_and(is_on),
+            _ => are_healthy(&check.opinions),
         };
         Some(is_healthy != config.is_inverted())
     }

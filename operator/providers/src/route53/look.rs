@@ -5,6 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+/// So long at most does a look in a task of its own take.
+pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(8);
+
 /// One look at a time, in a task of its own.
 #[derive(Debug, Default)]
 pub(super) struct Look(Mutex<Option<watch::Receiver<()>>>);

@@ -3,10 +3,15 @@
 //! What this module must never do: write a secret down. It is a variable; Terraform keeps what it was in its state, and a comment
 //! says so.
 
-use super::dns::{CHECK_FAILURES, CHECK_INTERVAL_S, NamePlan, Objects, Plan, Side, Way};
+mod controls;
+
+use super::dns::{NamePlan, Objects, Plan, Side, Way};
 use super::iam::{Document, Rights};
 use muster_core::ids::RegionName;
 use muster_providers::route53::HealthObjectConfig;
+use muster_providers::route53::setup::wanted::{
+    CHECK_FAILURES, CHECK_INTERVAL_S, PIN_FAILURES, PIN_HOST, PIN_INTERVAL_S, PIN_PORT,
+};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -29,7 +34,14 @@ pub fn configuration(plan: &Plan) -> String {
                     writeln!(out, "# already must be simple and point at one of: {}.", targets.join(", "));
             }
             Way::Objects(objects) => objects_of(&mut out, name, objects),
+            Way::Controls(sides) => controls::name_of(&mut out, name, sides),
         }
+    }
+    if plan.by_controls().next().is_some() {
+        controls::cluster(&mut out);
+    }
+    if plan.by_objects().next().is_some() {
+        pinning_check(&mut out);
     }
     for (index, rights) in plan.rights.iter().enumerate() {
         add_rights(&mut out, index, rights);
@@ -97,7 +109,9 @@ fn label(name: &NamePlan, region: &RegionName) -> String {
 
 fn objects_of(out: &mut String, name: &NamePlan, objects: &Objects) {
     for side in objects.sides() {
-        bucket(out, &label(name, &side.at.region), side);
+        if !side.readable.is_empty() {
+            bucket(out, &label(name, &side.at.region), side);
+        }
         health_check(out, &label(name, &side.at.region), objects, side);
     }
     let check = format!("aws_route53_health_check.{}.id", label(name, &objects.secondary.at.region));
@@ -152,6 +166,25 @@ fn health_check(out: &mut String, label: &str, objects: &Objects, side: &Side) {
         ("failure_threshold", CHECK_FAILURES.to_string()),
     ];
     block(out, &format!("resource \"aws_route53_health_check\" \"{label}\""), &attributes, "");
+}
+
+fn pinning_check(out: &mut String) {
+    out.push_str("\n# All names: the health check that pins them. It is disabled, and so always healthy.\n");
+    let attributes = [
+        ("type", text("HTTP")),
+        ("disabled", "true".to_owned()),
+        ("invert_healthcheck", "false".to_owned()),
+        ("fqdn", text(PIN_HOST)),
+        ("port", PIN_PORT.to_string()),
+        ("request_interval", PIN_INTERVAL_S.to_string()),
+        ("failure_threshold", PIN_FAILURES.to_string()),
+    ];
+    block(out, "resource \"aws_route53_health_check\" \"muster_pin\"", &attributes, "");
+    let output = [
+        ("description", text("pinHealthCheckId, for the policies.")),
+        ("value", "aws_route53_health_check.muster_pin.id".to_owned()),
+    ];
+    block(out, "output \"muster_pin\"", &output, "");
 }
 
 /// Muster swaps the roles of the two records and their health check later; Terraform must leave that as it is.

@@ -1,5 +1,7 @@
 //! `muster aws`: what policies need of AWS, from their files.
 
+mod apply;
+
 use super::super::args::{AwsArgs, AwsVerb, IamArgs, IamFormat, PlanDnsArgs, PlanFormat};
 use super::super::context::Context;
 use super::super::exit::{Code, Done, Failure};
@@ -18,10 +20,10 @@ struct Documents {
     documents: Vec<Rights>,
 }
 
-pub(super) fn run(cx: &Context, args: &AwsArgs) -> Done {
+pub(super) async fn run(cx: &Context, args: &AwsArgs) -> Done {
     match &args.verb {
         AwsVerb::Iam(args) => iam(cx, args),
-        AwsVerb::PlanDns(args) => plan_dns(cx, args),
+        AwsVerb::PlanDns(args) => plan_dns(cx, args).await,
     }
 }
 
@@ -40,7 +42,7 @@ fn iam(cx: &Context, args: &IamArgs) -> Done {
     cx.screen.emit(format, &answer, || view::aws::rights(&answer.documents, &cx.look()))
 }
 
-fn plan_dns(cx: &Context, args: &PlanDnsArgs) -> Done {
+async fn plan_dns(cx: &Context, args: &PlanDnsArgs) -> Done {
     let policies = read(cx, &args.files)?;
     let plan = dns::plan(&policies, args.active.as_deref())
         .map_err(|error| Failure::new(Code::NotFound, error.to_string()))?;
@@ -49,10 +51,18 @@ fn plan_dns(cx: &Context, args: &PlanDnsArgs) -> Done {
             .note("no traffic item of these policies is in a hosted zone of Route 53: nothing must exist");
         return Ok(());
     }
+    if args.apply.apply {
+        return apply::run(cx, args, &plan).await;
+    }
     cx.screen.print(&match args.output {
         PlanFormat::Text => view::aws::plan(&plan, &cx.look()),
         PlanFormat::Cli => shell::script(&plan),
         PlanFormat::Terraform => terraform::configuration(&plan),
+        PlanFormat::Json | PlanFormat::Yaml => {
+            return Err(Failure::usage(
+                "json and yaml tell what --apply made; give -o text, cli or terraform",
+            ));
+        }
     })
 }
 

@@ -1,0 +1,102 @@
+//! What the engine says of writes at an old primary that a failover did not ask.
+//!
+//! It comes after the point of no return, so it is never what a promotion rests on. An engine that kept writes out speaks for
+//! a region that went without a fence; one that could not is a second writer that nobody has seen.
+
+use super::CLOCKS_DIFFER;
+use super::loss::bound_loss;
+use crate::draft::Draft;
+use crate::facts::WriteBlock;
+use crate::ids::RegionName;
+use crate::journal::{Proof, Run};
+use crate::policy::{DataItem, ProofClass};
+use std::collections::BTreeMap;
+
+/// A condition's type.
+const FENCED: &str = "WritesFenced";
+
+/// Takes the engine's word on the region that the newest failover left, once for each word.
+pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
+    if let Some(left) = left_without_proof(d) {
+        let words = words_on(d, &left);
+        if let Some(broken) = words.iter().flatten().find(|word| !word.holds) {
+            suspect(d, &left.region, broken);
+        } else if words.iter().all(Option::is_some) && d.sight.policy.accepts(ProofClass::Attested) {
+            let said: Vec<_> = words.iter().flatten().map(|word| word.said.clone()).collect();
+            attest(d, &left.region, &said.join("; "));
+        }
+    }
+    tell(d);
+}
+
+/// The region that a run left without a proof that ended its writes, and which has not come back.
+struct Left {
+    region: RegionName,
+    since: i64,
+}
+
+fn left_without_proof(d: &Draft<'_>) -> Option<Left> {
+    let run = d.next.run.as_ref()?;
+    let pivot = run.clock.pivot?;
+    let is_out = d.next.state.outcasts.get(&run.from).is_some_and(|outcast| outcast.run == run.name);
+    let is_open = |run: &Run| match run.proofs.get(&run.from).map(|proof| proof.class) {
+        None | Some(ProofClass::Waived | ProofClass::NoAck) => true,
+        Some(ProofClass::Closed | ProofClass::Attested) => false,
+    };
+    let since = pivot.minus(CLOCKS_DIFFER).wall.0;
+    (is_out && is_open(run)).then(|| Left { region: run.from.clone(), since })
+}
+
+/// The newest word on each data item, whichever region's engine gives it.
+fn words_on(d: &Draft<'_>, left: &Left) -> Vec<Option<WriteBlock>> {
+    let sight = d.sight;
+    let newest = |item: &DataItem| {
+        let words =
+            sight.policy.regions.iter().filter_map(|r| sight.data(&item.name, r)?.write_block.as_ref());
+        let own = words.filter(|word| word.region == left.region && word.at.0 >= left.since);
+        own.max_by_key(|word| word.at).map(|word| word.as_ref().clone())
+    };
+    sight.policy.data.iter().map(newest).collect()
+}
+
+/// Nobody sees the old primary, and its engine could not close it: automation waits for a person.
+fn suspect(d: &mut Draft<'_>, region: &RegionName, word: &WriteBlock) {
+    let Some(outcast) = d.next.state.outcasts.get_mut(region) else { return };
+    let message = format!("{region} may take writes still: {}", word.said);
+    if outcast.suspected.as_ref() == Some(&message) {
+        return;
+    }
+    outcast.suspected = Some(message.clone());
+    d.next.state.needs_ack.get_or_insert_with(|| message.clone());
+    d.event(true, "SplitBrainSuspected", message);
+}
+
+/// The engine kept writes out: that is what speaks for the region from now on, and bounds what it acknowledged.
+fn attest(d: &mut Draft<'_>, region: &RegionName, said: &str) {
+    let now = d.sight.now;
+    let run = d.run();
+    let before = run.proofs.get(region).map(|proof| proof.saw.clone());
+    let saw = match before {
+        Some(before) => format!("{said} (the run went on before that: {before})"),
+        None => said.to_owned(),
+    };
+    let proof = Proof { class: ProofClass::Attested, saw, at: now, positions: BTreeMap::new() };
+    run.proofs.insert(region.clone(), proof);
+    if let Some(outcast) = d.next.state.outcasts.get_mut(region) {
+        outcast.proven.get_or_insert(now);
+    }
+    bound_loss(d, region);
+    d.event(false, "WritesFenced", format!("{region}: {said}"));
+}
+
+fn tell(d: &mut Draft<'_>) {
+    let outcasts = d.next.state.outcasts.values();
+    let suspected = outcasts.filter(|outcast| outcast.proven.is_none()).find_map(|o| o.suspected.clone());
+    match suspected {
+        Some(message) => d.condition(FENCED, false, "SplitBrainSuspected", message),
+        None if d.next.state.conditions.contains_key(FENCED) => {
+            d.condition(FENCED, true, "WritesFenced", "no old primary is suspected to take writes");
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! What an engine says of writes at an old primary that a failover did not ask.
+#![allow(clippy::wildcard_imports)]
+
+mod world;
+
+use muster_core::effect::Action;
+use muster_core::facts::WriteBlock;
+use muster_core::journal::*;
+use muster_core::policy::*;
+use muster_core::time::*;
+use muster_core::wish::Wish;
+use std::collections::BTreeSet;
+use world::*;
+
+/// East went dark and was left without a fence, by consent given ahead of time.
+fn left_unfenced(accept: &[ProofClass]) -> World {
+    let consent = WithoutFence { max_loss: Millis::from_secs(60), after: Millis(0) };
+    let safety = Safety {
+        accept: accept.iter().copied().collect::<BTreeSet<_>>(),
+        without_fence: Some(consent),
+        ..policy().safety
+    };
+    let mut world = World::new(Policy { fences: Vec::new(), safety, ..policy() });
+    fail_over(&mut world);
+    assert_eq!(class(&world), ProofClass::Waived);
+    world
+}
+
+/// East stays dark afterwards.
+fn fail_over(world: &mut World) {
+    world.run_for(5);
+    world.hang = Some(|action| matches!(action, Action::Rejoin { .. }));
+    world.node("east").running = false;
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+    world.in_flight.clear();
+}
+
+fn class(world: &World) -> ProofClass {
+    world.run().proofs[&region("east")].class
+}
+
+/// The engine says so, `ago` before now.
+fn say(world: &mut World, holds: bool, ago: Millis) {
+    let said = if holds { "writes blocked" } else { "the block of writes timed out" };
+    let at = world.now.minus(ago).wall;
+    world.write_block = Some(WriteBlock { region: region("east"), at, holds, said: said.to_owned() });
+    world.run_for(2);
+}
+
+fn condition(world: &World) -> Option<(bool, String)> {
+    let condition = world.journal.state.conditions.get("WritesFenced")?;
+    Some((condition.ok, condition.reason.clone()))
+}
+
+fn told(world: &World, kind: &str) -> usize {
+    world.decisions.iter().flat_map(|d| &d.events).filter(|event| event.reason == kind).count()
+}
+
+#[test]
+fn an_engine_that_kept_writes_out_speaks_for_a_region_without_a_fence() {
+    let mut world = left_unfenced(&[ProofClass::Attested]);
+    assert_eq!(world.run().measured.rpo.at_most, None, "nothing ended what east acknowledged");
+    say(&mut world, true, Millis(0));
+    assert_eq!(class(&world), ProofClass::Attested);
+    let saw = &world.run().proofs[&region("east")].saw;
+    assert!(saw.starts_with("writes blocked (the run went on before that: waived"), "{saw}");
+    assert!(world.run().measured.rpo.at_most.is_some(), "the block bounds the loss");
+    assert_eq!(told(&world, "WritesFenced"), 1);
+}
+
+#[test]
+fn a_policy_that_takes_no_attestation_keeps_the_consent_that_the_run_went_on_with() {
+    let mut world = left_unfenced(&[]);
+    say(&mut world, true, Millis(0));
+    assert_eq!(class(&world), ProofClass::Waived);
+    assert_eq!((told(&world, "WritesFenced"), condition(&world)), (0, None));
+}
+
+#[test]
+fn an_engine_that_could_not_keep_writes_out_stops_automation_and_is_told_once() {
+    let mut world = left_unfenced(&[ProofClass::Attested]);
+    world.wish(&Wish::Ack { by: "person".to_owned() }).expect("it is taken");
+    say(&mut world, false, Millis(0));
+    assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())));
+    let why = world.journal.state.needs_ack.clone().unwrap_or_default();
+    assert_eq!(why, "east may take writes still: the block of writes timed out");
+    world.wish(&Wish::Ack { by: "person".to_owned() }).expect("it is taken");
+    world.run_for(3);
+    assert_eq!((told(&world, "SplitBrainSuspected"), &world.journal.state.needs_ack), (1, &None));
+    assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())), "it is still so");
+}
+
+#[test]
+fn a_suspicion_outlives_the_next_run_and_ends_with_the_region_s_return() {
+    let mut world = left_unfenced(&[ProofClass::Attested]);
+    say(&mut world, false, Millis(0));
+    world.wish(&Wish::Ack { by: "person".to_owned() }).expect("it is taken");
+    world.request(RunKind::Failback, Some("east"));
+    world.run_for(3);
+    assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())));
+    let east = world.node("east");
+    (east.running, east.writable, east.logins, east.follows) = (true, false, true, Some(region("west")));
+    east.timeline = 2;
+    world.run_for(10);
+    assert_eq!(condition(&world), Some((true, "WritesFenced".to_owned())));
+}
+
+#[test]
+fn a_word_on_an_earlier_failover_is_none_on_this_one() {
+    let mut world = left_unfenced(&[ProofClass::Attested]);
+    for holds in [true, false] {
+        say(&mut world, holds, Millis::from_secs(20 * 60));
+    }
+    assert_eq!((class(&world), condition(&world)), (ProofClass::Waived, None));
+}
+
+#[test]
+fn a_region_that_was_proven_closed_is_not_suspected() {
+    let mut world = World::new(policy());
+    fail_over(&mut world);
+    assert_eq!(class(&world), ProofClass::Attested);
+    say(&mut world, false, Millis(0));
+    assert_eq!((told(&world, "SplitBrainSuspected"), condition(&world)), (0, None));
+}

@@ -1,0 +1,214 @@
+//! Whether Aurora could keep writes out of an old primary, which it tells by an event of RDS: of the old region where that is
+//! reached, else of the new one (`USER_Events.Messages`, RDS-EVENT-0390 and 0391).
+//!
+//! Events are read only while a cluster is being left, or is not a secondary again: in a calm world never. Reading goes on
+//! beside the looks, which tell what is known by then: a region that is gone must hold up nobody.
+//!
+//! What this module must never do: take silence, or a missing right, for a word.
+
+use super::view::GlobalView;
+use super::{AuroraConfig, Member};
+use crate::aws::{CallError, Rds};
+use aws_sdk_rds::types::Event;
+use futures::future::join_all;
+use muster_core::facts::WriteBlock;
+use muster_core::ids::RegionName;
+use muster_core::time::Wall;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between the begins of two readings.
+const EVERY: Duration = Duration::from_secs(5);
+/// A region that has not told by then is asked anew by the next reading.
+const LONGEST: Duration = Duration::from_secs(8);
+
+/// What is known of the clusters of one global database.
+#[derive(Debug)]
+pub(super) struct Tidings(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clusters: Vec<Cluster>,
+    regions: Vec<Arc<Rds>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Cluster {
+    arn: String,
+    name: String,
+    aws_region: String,
+    region: RegionName,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    began: Option<Instant>,
+    reads: bool,
+    /// By ARN.
+    words: BTreeMap<String, WriteBlock>,
+    /// Said once: the same refusal comes with each reading.
+    complained: bool,
+}
+
+impl Tidings {
+    pub(super) fn new(config: &AuroraConfig, members: &BTreeMap<RegionName, Member>) -> Self {
+        let cluster = |(region, member): (&RegionName, &super::AuroraMember)| Cluster {
+            arn: member.arn.clone(),
+            name: member.arn.rsplit(':').next().unwrap_or_default().to_owned(),
+            aws_region: member.aws_region.clone(),
+            region: region.clone(),
+        };
+        Self(Arc::new(Inner {
+            clusters: config.members.iter().map(cluster).collect(),
+            regions: members.values().map(|member| Arc::clone(&member.rds)).collect(),
+            known: Mutex::default(),
+        }))
+    }
+
+    /// What was told so far of the cluster that is being left or was, as `global` has it. Begins to read if it is time to.
+    pub(super) fn of_old_primary(&self, global: &GlobalView) -> Option<WriteBlock> {
+        let old = left_behind(global);
+        let inner = &self.0;
+        let ours = inner.clusters.iter().filter(|cluster| old.contains(&cluster.arn.as_str()));
+        let arns: Vec<&str> = ours.map(|cluster| cluster.arn.as_str()).collect();
+        let mut known = inner.lock();
+        if arns.is_empty() {
+            known.words.clear();
+            return None;
+        }
+        let is_due = known.began.is_none_or(|began| began.elapsed() >= EVERY);
+        if is_due && !known.reads {
+            (known.began, known.reads) = (Some(Instant::now()), true);
+            tokio::spawn(Arc::clone(inner).read());
+        }
+        arns.iter().filter_map(|arn| known.words.get(*arn)).max_by_key(|word| word.at).cloned()
+    }
+}
+
+/// Clusters that lose the writer's role to a failover, or have lost it and are no secondary again.
+fn left_behind(global: &GlobalView) -> Vec<&str> {
+    let leaves = global.operation.as_ref().filter(|operation| operation.data_loss == Some(true));
+    let has_writer = !global.writers().is_empty();
+    let gone = global.members.iter().filter(|m| has_writer && !m.is_writer && !m.is_connected());
+    leaves.map(|operation| operation.from.as_str()).into_iter().chain(gone.map(|m| m.arn.as_str())).collect()
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(self: Arc<Self>) {
+        let by = Instant::now() + LONGEST;
+        let told = join_all(self.regions.iter().map(|rds| rds.events(by))).await;
+        let mut known = self.lock();
+        known.reads = false;
+        for (rds, told) in self.regions.iter().zip(told) {
+            match told {
+                Ok(events) => self.learn(&mut known, &events),
+                Err(error) => complain(&mut known, rds, &error),
+            }
+        }
+    }
+
+    /// Keeps the newest word on each cluster.
+    fn learn(&self, known: &mut Known, events: &[Event]) {
+        for cluster in &self.clusters {
+            let words = events.iter().filter_map(|event| word_on(cluster, event));
+            let newest = words.chain(known.words.remove(&cluster.arn)).max_by_key(|word| word.at);
+            if let Some(newest) = newest {
+                known.words.insert(cluster.arn.clone(), newest);
+            }
+        }
+    }
+}
+
+/// Nothing hangs on what is not told; a right that is missing shows in the log.
+fn complain(known: &mut Known, rds: &Rds, error: &CallError) {
+    if !std::mem::replace(&mut known.complained, true) {
+        let (region, why) = (rds.region(), &error.why);
+        tracing::warn!(region, why, "failed to read what RDS told of the old primary");
+    }
+}
+
+/// Events bear no number: their words are what tells them apart. One that speaks of the block and not of its success is taken
+/// for a failure.
+fn word_on(cluster: &Cluster, event: &Event) -> Option<WriteBlock> {
+    let (message, date) = (event.message()?, event.date()?);
+    let is_about =
+        |name: &str| message.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == name);
+    let is_word =
+        message.contains("block writes") && is_about(&cluster.name) && is_about(&cluster.aws_region);
+    let at = Wall(date.to_millis().ok()?);
+    is_word.then(|| WriteBlock {
+        region: cluster.region.clone(),
+        at,
+        holds: message.contains("succeeded"),
+        said: format!("RDS: {message}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::{MemberView, Operation};
+    use super::*;
+    use aws_sdk_rds::primitives::DateTime;
+
+    fn cluster() -> Cluster {
+        Cluster {
+            arn: "arn:aws:rds:us-east-1:111122223333:cluster:shop".to_owned(),
+            name: "shop".to_owned(),
+            aws_region: "us-east-1".to_owned(),
+            region: RegionName::new("east"),
+        }
+    }
+
+    fn word(message: &str) -> Option<WriteBlock> {
+        word_on(&cluster(), &Event::builder().message(message).date(DateTime::from_secs(7)).build())
+    }
+
+    #[test]
+    fn a_word_on_the_block_is_told_from_other_events_and_other_clusters() {
+        let held = word("Attempt to block writes for DB cluster shop in Region us-east-1 succeeded.");
+        let held = held.expect("a word");
+        assert_eq!((held.holds, held.at, held.region.as_str()), (true, Wall(7_000), "east"));
+        let broken = word("Attempt to block writes for DB cluster shop in Region us-east-1 timed out.");
+        assert!(broken.is_some_and(|word| !word.holds && word.said.contains("timed out")));
+        let unheard = word("Attempt to block writes for DB cluster shop in Region us-east-1 ended oddly.");
+        assert!(unheard.is_some_and(|word| !word.holds));
+        for other in [
+            "Attempt to block writes for DB cluster shop-2 in Region us-east-1 succeeded.",
+            "Attempt to block writes for DB cluster shop in Region us-east-2 succeeded.",
+            "Global failover to DB cluster shop in Region us-east-1 completed.",
+        ] {
+            assert_eq!(word(other), None, "{other}");
+        }
+    }
+
+    fn member(arn: &str, is_writer: bool, synchronization: &str) -> MemberView {
+        MemberView { arn: arn.to_owned(), is_writer, synchronization: synchronization.to_owned() }
+    }
+
+    #[test]
+    fn only_a_cluster_that_a_failover_leaves_or_left_is_asked_about() {
+        let mut global = GlobalView {
+            members: vec![member("east", true, ""), member("west", false, "connected")],
+            ..GlobalView::default()
+        };
+        assert!(left_behind(&global).is_empty(), "a calm world");
+        let (from, to) = ("east".to_owned(), "west".to_owned());
+        let status = "pending".to_owned();
+        global.operation = Some(Operation { status, from, to, data_loss: Some(false) });
+        assert!(left_behind(&global).is_empty(), "a switchover keeps one writer by itself");
+        global.operation.as_mut().expect("under way").data_loss = Some(true);
+        assert_eq!(left_behind(&global), ["east"]);
+        global.operation = None;
+        global.members = vec![member("east", false, "pending-resync"), member("west", true, "")];
+        assert_eq!(left_behind(&global), ["east"]);
+        global.members[1].is_writer = false;
+        assert!(left_behind(&global).is_empty(), "nobody has taken over");
+    }
+}
