@@ -56,7 +56,8 @@ impl RoutingControlConfig {
     /// All that requests and states are about, so that another version of the policy can go on with what is remembered of
     /// them, also under another name.
     pub(super) fn what_is_switched(&self) -> String {
-        self.controls.iter().map(|(region, place)| format!("{region} {}\n", place.arn)).collect()
+        let arns: Vec<_> = self.controls.iter().map(|(region, place)| (region, &place.arn)).collect();
+        format!("{arns:?}")
     }
 }
 
