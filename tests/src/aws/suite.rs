@@ -272,6 +272,14 @@ struct Waiting {
     showing: usize,
 }
 
+/// What a bed is given next.
+enum Taken {
+    Item(Item),
+    /// Nothing waits, and something may come of what other beds play.
+    Later,
+    Nothing,
+}
+
 impl Queue {
     fn new(under: Under, items: Vec<Item>, mut tally: Tally, choice: Choice) -> Self {
         tally.fault_points += items.iter().filter(|item| !item.is_undisturbed()).count();
@@ -292,18 +300,18 @@ impl Queue {
     async fn next(&self, stage: &Stage) -> Option<Item> {
         loop {
             let changed = self.changed.notified();
-            if let Some(item) = self.take(|kind| stage.fits(kind))? {
-                return Some(item);
+            match self.take(|kind| stage.fits(kind)) {
+                Taken::Item(item) => return Some(item),
+                Taken::Nothing => return None,
+                Taken::Later => changed.await,
             }
-            changed.await;
         }
     }
 
-    /// `Some(None)`: not now.
-    fn take(&self, fits: impl Fn(RunKind) -> bool) -> Option<Option<Item>> {
+    fn take(&self, fits: impl Fn(RunKind) -> bool) -> Taken {
         let mut state = self.state();
         let Some(first) = state.items.first() else {
-            return (state.showing > 0).then_some(None);
+            return if state.showing > 0 { Taken::Later } else { Taken::Nothing };
         };
         let away = if first.kind == Failback { Switchover } else { Failback };
         let item = match state.items.iter().position(|item| fits(item.kind)) {
@@ -312,7 +320,7 @@ impl Queue {
         };
         state.showing += usize::from(item.is_undisturbed());
         drop(state);
-        Some(Some(item))
+        Taken::Item(item)
     }
 
     /// Whatever came of a run that was taken.
