@@ -5,6 +5,7 @@ use crate::ids::{ClaimKey, Epoch, HolderId, ItemName, Owner, Position, RegionNam
 use crate::time::{Millis, Stamp, Tick, Wall};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A value and when its observation *began* (receiver's clock): what happened at the target after `at` may be
 /// missing from it.
@@ -148,6 +149,21 @@ pub struct HeartbeatRow {
     pub acked_at: Option<Tick>,
 }
 
+/// How far a standby was behind its writer when its engine last calculated that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct EngineLag {
+    /// What was committed at the writer and not stored at the standby, as time.
+    pub behind: Millis,
+    /// How old that word was when the node was looked at: it stays known when nobody tells any more.
+    pub age: Millis,
+}
+
+impl fmt::Display for EngineLag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} behind by its engine's word of {} before", self.behind, self.age)
+    }
+}
+
 /// What an engine says of the region that it took the writer's role from without asking it: whether it could keep writes out
 /// there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -222,6 +238,9 @@ pub struct DataFacts {
     /// control plane that is silent, ... A failover may go on all the same.
     #[serde(default)]
     pub unready: Option<String>,
+    /// How far a standby is behind, by its engine's own word, where that has one.
+    #[serde(default)]
+    pub lag: Option<EngineLag>,
 }
 
 impl DataFacts {

@@ -5,6 +5,7 @@ use crate::health::VerdictKind;
 use crate::ids::RegionName;
 use crate::journal::{Approval, Gate, Run, RunKind, Severity, Trigger};
 use crate::measure::estimate_loss;
+use crate::policy::DataItem;
 use crate::sight::Sight;
 use crate::time::Millis;
 use crate::{journal::Cooldown, time::Stamp};
@@ -194,13 +195,21 @@ fn estimated_loss(sight: &Sight<'_>, intent: &Intent<'_>) -> Option<Gate> {
     let needs = format!("at most {limit}");
     let estimate = estimate_loss(sight, intent.to);
     let ok = estimate.as_ref().is_some_and(|loss| loss.at_most <= limit);
-    let saw = match &estimate {
+    let mut saw = match &estimate {
         Some(loss) => {
             format!("between {} and {} ({} heartbeats)", loss.at_least, loss.at_most, loss.heartbeats)
         }
         None => "unknown: no heartbeat to compare".to_owned(),
     };
+    saw.extend(words_of_engines(sight, intent.to));
     Some(gate("EstimatedLoss", Severity::Block, ok, saw, needs))
+}
+
+/// What engines say themselves of how far they are behind, for people: it bounds nothing, since what was committed after it is
+/// not in it.
+fn words_of_engines(sight: &Sight<'_>, to: &RegionName) -> impl Iterator<Item = String> {
+    let lag = |item: &DataItem| Some((item.name.clone(), sight.data(&item.name, to)?.lag?));
+    sight.policy.data.iter().filter_map(lag).map(|(item, lag)| format!("; {item}: {lag}"))
 }
 
 fn cooldown_over(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {

@@ -146,6 +146,21 @@ fn a_lagging_standby_is_refused_with_the_figures() {
 }
 
 #[test]
+fn an_engine_s_own_word_stands_beside_the_estimated_loss_and_bounds_nothing() {
+    let mut world = World::new(policy());
+    world.run_for(5);
+    let word = EngineLag { behind: Millis(400), age: Millis(12_000) };
+    world.node("west").lag = Some(word);
+    world.node("west").follows = None;
+    world.run_for(40);
+    world.node("east").running = false;
+    world.run_for(30);
+    let blocked = world.last().blocked.iter().find(|b| b.name == "EstimatedLoss").expect("it blocks");
+    let said = "orders: 400 ms behind by its engine's word of 12.0 s before";
+    assert!(blocked.saw.ends_with(said), "{}", blocked.saw);
+}
+
+#[test]
 fn a_controller_that_starts_in_an_outage_still_bounds_the_loss() {
     let mut world = World::new(policy());
     world.run_for(5);

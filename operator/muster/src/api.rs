@@ -28,7 +28,7 @@
 //! 409 refused by a rule, 503 this process cannot answer now (standby without that data, journal not readable).
 
 use muster_core::decision::{Blocker, Decision};
-use muster_core::facts::{ComputeFacts, DataRole, Observations, PowerState, Witness};
+use muster_core::facts::{ComputeFacts, DataRole, EngineLag, Observations, PowerState, Witness};
 use muster_core::health::{ProbeResult, Verdict, VerdictKind};
 use muster_core::ids::{
     Epoch, HolderId, ItemName, Owner, PolicyName, Position, ProbeName, RegionName, RunName, Term, VantageName,
@@ -237,9 +237,15 @@ pub struct DataBrief {
     pub position: Option<Position>,
     /// Bytes behind the writer of the same item, when both are known on one timeline.
     pub lag_bytes: Option<u64>,
-    /// Why it could not take over or hand over now, if so.
+    /// Why it could not take over now, if so.
     #[serde(default)]
     pub unfit: Option<String>,
+    /// Why its engine would not hand over to it or from it now, if so.
+    #[serde(default)]
+    pub unready: Option<String>,
+    /// How far it is behind by its engine's own word, if that has one.
+    #[serde(default)]
+    pub engine_lag: Option<EngineLag>,
     /// Who wrote last.
     pub witness: Option<Witness>,
     /// Why nothing is known, if so.

@@ -352,6 +352,7 @@ impl World {
             heartbeat: None,
             unfit: None,
             unready: None,
+            lag: None,
             write_block: None,
             saved: Vec::new(),
             unproven: None,

@@ -8,6 +8,7 @@ use muster_aws_fake::{Fault, FaultKind};
 use muster_core::facts::{DataFacts, DataRole, Outcome, Seen};
 use muster_core::ids::{Epoch, Owner, Position, RegionName, Seq, Term};
 use muster_core::secret::Secret;
+use muster_core::time::Millis;
 use muster_providers::DataControl;
 use muster_providers::aurora::AuroraData;
 use muster_providers::aws::AwsAccess;
@@ -183,4 +184,69 @@ async fn where_rds_does_not_answer_looks_do_without_it_and_its_circuit_is_open()
     stage.aws.clear_faults();
     until(&data, WEST, |facts| facts.unready.is_none()).await;
     assert!(!is_open(WEST_AWS));
+}
+
+/// Has every server answer as an instance of Aurora does when it is asked how far each cluster is behind.
+async fn tell_lag(stage: &Stage, rows: &str) {
+    stage
+        .sql(
+            EAST,
+            &format!(
+                "create or replace function public.aurora_global_db_status() returns table (aws_region text, \
+                 highest_lsn_written bigint, durability_lag_in_msec float8, rpo_lag_in_msec float8, \
+                 last_lag_calculation_time timestamptz, feedback_epoch bigint, feedback_xmin bigint) \
+                 language sql as $$ {rows} $$"
+            ),
+        )
+        .await;
+}
+
+/// A row of the writer, and one of the standby that is so far behind.
+fn behind(milliseconds: u32) -> String {
+    format!(
+        "values ('{EAST_AWS}', 7::bigint, -1::float8, -1::float8, 'epoch'::timestamptz, 0::bigint, 0::bigint), \
+         ('{WEST_AWS}', 7, 12, {milliseconds}, now() - interval '2 s', 0, 9)"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_standby_is_behind_is_told_by_any_cluster_and_stays_known_with_its_age() {
+    let stage = Stage::start().await;
+    let data = stage.adapter();
+    tell_lag(&stage, &format!("select * from ({}) rows where not pg_is_in_recovery()", behind(483))).await;
+    let east = until(&data, EAST, |facts| facts.role == DataRole::Writable).await;
+    assert_eq!(east.lag, None, "a writer is not behind");
+    let first = until(&data, WEST, |facts| facts.lag.is_some()).await.lag.expect("the writer told it");
+    assert_eq!(first.behind, Millis(483));
+    assert!(first.age >= Millis(2_000) && first.age < Millis(60_000), "{first}");
+    stage.servers().lock().await.server_mut(EAST).kill();
+    let later = until(&data, WEST, |facts| facts.lag.is_some_and(|lag| lag.age > first.age)).await;
+    assert_eq!(later.lag.map(|lag| lag.behind), Some(Millis(483)));
+    assert_eq!(later.unready.filter(|why| why.contains("behind")), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_is_far_behind_takes_no_switchover() {
+    let stage = Stage::start().await;
+    let data = stage.adapter();
+    tell_lag(&stage, &behind(95_000)).await;
+    let facts = until(&data, WEST, |facts| facts.unready.is_some() && facts.lag.is_some()).await;
+    let told = facts.unready.expect("unready");
+    assert!(told.contains("95.0 s behind") && told.contains("keep writes waiting"), "{told}");
+    assert_eq!(facts.unfit, None, "a failover goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_that_nobody_tells_holds_up_no_look() {
+    let stage = Stage::start().await;
+    for rows in ["select * from (select pg_sleep(60)) s, (RWS) r", "select r.* from (RWS) r where 1 / 0 > 1"]
+    {
+        let data = stage.adapter();
+        tell_lag(&stage, &rows.replace("select *", "select r.*").replace("RWS", &behind(1))).await;
+        let began = Instant::now();
+        let facts = until(&data, WEST, |facts| facts.role == DataRole::Standby).await;
+        assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+        assert_eq!(facts.lag, None);
+        until(&data, WEST, |facts| facts.streaming).await;
+    }
 }

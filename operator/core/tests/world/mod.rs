@@ -117,6 +117,8 @@ pub struct Node {
     pub sessions: u32,
     /// Transactions that write end there.
     pub moving: bool,
+    /// How far it is behind by its engine's word.
+    pub lag: Option<EngineLag>,
 }
 
 /// An engine with a switchover of its own, which carries the item `events`; looked at only where the policy has it.
@@ -227,6 +229,7 @@ impl World {
             beat: 10,
             sessions: 0,
             moving: false,
+            lag: None,
         };
         let pods = policy.regions.iter().enumerate();
         let of_region = |r: &RegionName, replicas| Pods { id: format!("uid-{r}"), ..Pods::new(replicas) };
@@ -484,6 +487,7 @@ impl World {
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
             unready: None,
+            lag: node.lag,
             write_block: self.write_block.clone().map(Box::new),
             saved: self.saved.clone(),
             unproven: None,

@@ -6,7 +6,7 @@ use crate::api::{
     PolicySummary, PublicBrief, RunSummary, TrafficBrief,
 };
 use crate::execute::Latest;
-use muster_core::facts::{DataFacts, Fact, Observations, PositionUnit, Seen};
+use muster_core::facts::{DataFacts, EngineLag, Fact, Observations, PositionUnit, Seen};
 use muster_core::health::{HealthBook, ProbeResult};
 use muster_core::ids::{ItemName, PolicyName, RegionName};
 use muster_core::journal::{Phase, Run, Step};
@@ -171,6 +171,18 @@ fn why_unknown<T>(seen: &Seen<T>) -> Option<String> {
     }
 }
 
+/// How far standbys are behind by their engines' own words, as old as those are by now.
+pub(crate) fn engine_lags(seen: &Observations, now: Stamp) -> Vec<(ItemName, RegionName, EngineLag)> {
+    let nodes = seen.data.iter().flat_map(|(item, regions)| {
+        regions.iter().map(move |(region, fact)| (item.clone(), region.clone(), fact))
+    });
+    let lag = |fact: &Fact<Seen<DataFacts>>| {
+        let lag = fact.value.known()?.lag?;
+        Some(EngineLag { age: lag.age.plus(age(now, fact.at)), ..lag })
+    };
+    nodes.filter_map(|(item, region, fact)| Some((item, region, lag(fact)?))).collect()
+}
+
 fn brief_item(
     item: &ItemName,
     regions: &BTreeMap<RegionName, Fact<Seen<DataFacts>>>,
@@ -194,6 +206,8 @@ fn brief_item(
             position: of_log.map(|f| f.position),
             lag_bytes: lag.map(|(node, writer)| writer.position.0.saturating_sub(node.position.0)),
             unfit: known.and_then(|f| f.unfit.clone()),
+            unready: known.and_then(|f| f.unready.clone()),
+            engine_lag: known.and_then(|f| f.lag),
             witness: known.and_then(|f| f.witness.clone()),
             unknown: why_unknown(&fact.value),
             age: age(now, fact.at),

@@ -85,7 +85,7 @@ async fn journal(api: &Api, shown: &Shown) -> Result<Journal, Refused> {
     Ok(api.shell.store.load(&shown.handle.name).await?.journal)
 }
 
-fn seen(api: &Api, shown: &Shown) -> Observations {
+pub(super) fn seen(api: &Api, shown: &Shown) -> Observations {
     let now = api.shell.clock.now();
     shown.handle.board.snapshot(Some(api.shell.holder.clone()), now.tick.minus(OF_THIS_PAGE))
 }

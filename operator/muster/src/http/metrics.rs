@@ -3,7 +3,7 @@
 //! Label values are names of policies, regions and items, and words of bounded sets; never what a person or a target
 //! wrote. Nothing is asked of anybody for it.
 
-use super::Api;
+use super::{Api, look};
 use crate::api::FileProblem;
 use crate::engine::Shown;
 use crate::engine::status;
@@ -11,6 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use muster_core::facts::EngineLag;
+use muster_core::ids::{ItemName, PolicyName, RegionName};
 use muster_core::journal::{Journal, Run};
 use muster_core::time::Millis;
 use muster_providers::aws::Circuit;
@@ -69,6 +71,8 @@ struct Gauges {
     last_rto: Numbers,
     last_loss: Numbers,
     live_loss: Numbers,
+    engine_lag: Numbers,
+    engine_lag_age: Numbers,
     circuit: Numbers,
 }
 
@@ -133,6 +137,16 @@ impl Gauges {
                 "policy_live_loss",
                 "What would be lost if the active region were gone now.",
             ),
+            engine_lag: Numbers::in_seconds(
+                registry,
+                "data_engine_lag",
+                "How far a standby was behind when its engine last said so.",
+            ),
+            engine_lag_age: Numbers::in_seconds(
+                registry,
+                "data_engine_lag_age",
+                "How old that word of the engine is.",
+            ),
             circuit: Numbers::register(
                 registry,
                 "aws_circuit_open",
@@ -167,6 +181,16 @@ impl Gauges {
         }
         if let Some(journal) = &latest.journal {
             self.tell_journal(journal, &policy);
+        }
+    }
+
+    fn tell_lags(&self, policy: &PolicyName, lags: Vec<(ItemName, RegionName, EngineLag)>) {
+        for (item, region, lag) in lags {
+            let labels = || {
+                [("policy", policy.to_string()), ("item", item.to_string()), ("region", region.to_string())]
+            };
+            self.engine_lag.set(labels(), seconds(lag.behind));
+            self.engine_lag_age.set(labels(), seconds(lag.age));
         }
     }
 
@@ -231,6 +255,8 @@ fn gather(api: &Api) -> Registry {
     // One that stands by knows the journal too, and told twice a sum would be twice the truth.
     for shown in all.iter().filter(|_| api.shell.lease.is_held()) {
         gauges.tell(shown);
+        let lags = status::engine_lags(&look::seen(api, shown), api.shell.clock.now());
+        gauges.tell_lags(&shown.handle.name, lags);
     }
     for circuit in &api.engine.circuits() {
         gauges.tell_circuit(circuit);

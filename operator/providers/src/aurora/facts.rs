@@ -37,6 +37,7 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         heartbeat: looked.heartbeat(),
         unfit: unfit(subject, control),
         unready: unready(subject, looked, control),
+        lag: None,
         write_block: None,
         saved: Vec::new(),
         unproven: unproven(subject, looked, control),

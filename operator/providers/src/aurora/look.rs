@@ -1,6 +1,7 @@
 //! What a cluster's database says of itself, in one round trip. Aurora has neither `pg_control_system()` nor functions of
 //! positions in the log: the identity is a row that replicates, and the position is the time of the newest heartbeat.
 
+use super::lag::Lags;
 use crate::postgres::error::PgError;
 use crate::postgres::link::{Link, Session};
 use crate::postgres::{SETUP_VERSION, literal};
@@ -9,11 +10,22 @@ use muster_core::ids::{Epoch, Owner, Seq, Term};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+/// What a look is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookFor<'a> {
+    pub(super) owner: &'a Owner,
+    /// What is told of clusters that are behind.
+    pub(super) lags: &'a Lags,
+    /// AWS' name of the cluster's region.
+    pub(super) region: &'a str,
+}
+
 /// `look.sql`'s answer.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Looked {
     setup: i64,
     pub(super) recovering: bool,
+    tells_lag: bool,
     system: Option<String>,
     witness: Option<WitnessRow>,
     heartbeat: Option<BeatRow>,
@@ -65,18 +77,19 @@ impl Looked {
 }
 
 /// Looks at a cluster's database, until `by`. An idle connection that turns out to be dead is replaced once.
-pub(super) async fn look(link: &Link, owner: &Owner, by: Instant) -> Result<Looked, PgError> {
+pub(super) async fn look(link: &Link, look_for: LookFor<'_>, by: Instant) -> Result<Looked, PgError> {
     let session = link.session(by).await?;
     let was_idle = session.was_idle();
-    match look_in(session, owner).await {
+    match look_in(session, look_for).await {
         Err(error) if was_idle && error.is_stale_connection() => {
-            look_in(link.fresh_session(by).await?, owner).await
+            look_in(link.fresh_session(by).await?, look_for).await
         }
         other => other,
     }
 }
 
-async fn look_in(session: Session<'_>, owner: &Owner) -> Result<Looked, PgError> {
+async fn look_in(session: Session<'_>, look_for: LookFor<'_>) -> Result<Looked, PgError> {
+    let LookFor { owner, lags, region } = look_for;
     let left = session.left().as_millis().max(1);
     let look = include_str!("look.sql").replace(":owner", &literal(owner.as_str()));
     let answer = session.texts("look", &format!("set statement_timeout = {left}; {look}")).await?;
@@ -90,7 +103,9 @@ async fn look_in(session: Session<'_>, owner: &Owner) -> Result<Looked, PgError>
     if looked.system.is_none() {
         return Err(setup("muster.identity is empty".to_owned()));
     }
-    session.keep();
+    if !looked.tells_lag || lags.ask(&session, region).await {
+        session.keep();
+    }
     Ok(looked)
 }
 
@@ -102,6 +117,7 @@ impl Looked {
         let system = Some("11111111-2222-3333-4444-555555555555".to_owned());
         let witness = WitnessRow { owner: "uid-1".to_owned(), epoch: 3, term: 1, seq: 2 };
         let newest = Some(newest);
-        Self { setup: SETUP_VERSION, recovering, system, witness: Some(witness), heartbeat, newest }
+        let (setup, tells_lag, witness) = (SETUP_VERSION, false, Some(witness));
+        Self { setup, recovering, tells_lag, system, witness, heartbeat, newest }
     }
 }

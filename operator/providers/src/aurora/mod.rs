@@ -37,6 +37,7 @@ mod config;
 mod effects;
 mod facts;
 mod judge;
+mod lag;
 mod look;
 mod saved;
 mod tidings;
@@ -53,7 +54,8 @@ use crate::{DataControl, OpCtx};
 use async_trait::async_trait;
 use aws_sdk_rds::types::{DbCluster, GlobalCluster};
 use facts::Subject;
-use look::Looked;
+use lag::Lags;
+use look::{LookFor, Looked};
 use muster_core::facts::{DataFacts, LossFacts, Outcome, Seen};
 use muster_core::ids::RegionName;
 use muster_core::time::Wall;
@@ -72,6 +74,7 @@ pub struct AuroraData {
     members: BTreeMap<RegionName, Member>,
     tidings: Tidings,
     saved: Saved,
+    lags: Lags,
 }
 
 /// Its cluster in one region.
@@ -118,7 +121,7 @@ impl AuroraData {
         };
         let members = config.members.iter().map(|(region, of)| (region.clone(), member(of))).collect();
         let tidings = Tidings::new(&config, &members);
-        Ok(Self { config, members, tidings, saved: Saved::default() })
+        Ok(Self { config, members, tidings, saved: Saved::default(), lags: Lags::default() })
     }
 
     fn member(&self, region: &RegionName) -> Result<&Member, String> {
@@ -143,20 +146,17 @@ impl AuroraData {
         }
         let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
         let write_block = global.and_then(|global| self.tidings.of_old_primary(global));
-        Ok(DataFacts {
-            write_block: write_block.map(Box::new),
-            saved: self.saved.all(),
-            ..facts::facts(subject, &looked, &control)
-        })
+        let facts = lag::add(facts::facts(subject, &looked, &control), self.lags.of(subject.region));
+        Ok(DataFacts { write_block: write_block.map(Box::new), saved: self.saved.all(), ..facts })
     }
 
     /// What the cluster's database says: by the writer's endpoint, or where there is none, as in a secondary cluster, by the
     /// reader's. One that takes writes outweighs one that replays: names change late.
     async fn look_database(&self, member: &Member, by: Instant) -> Result<Looked, PgError> {
-        let owner = &self.config.owner;
-        let by_writer = look::look(&member.writer, owner, by);
+        let look_for = LookFor { owner: &self.config.owner, lags: &self.lags, region: member.rds.region() };
+        let by_writer = look::look(&member.writer, look_for, by);
         let Some(reader) = &member.reader else { return by_writer.await };
-        let (by_writer, by_reader) = tokio::join!(by_writer, look::look(reader, owner, by));
+        let (by_writer, by_reader) = tokio::join!(by_writer, look::look(reader, look_for, by));
         match (by_writer, by_reader) {
             (Ok(writer), Ok(reader)) => Ok(if reader.recovering { writer } else { reader }),
             (Ok(looked), Err(_)) | (Err(_), Ok(looked)) => Ok(looked),

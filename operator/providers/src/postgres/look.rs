@@ -227,6 +227,7 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         }),
         unfit: None,
         unready: None,
+        lag: None,
         write_block: None,
         saved: Vec::new(),
         unproven: None,

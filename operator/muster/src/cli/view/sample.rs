@@ -372,6 +372,8 @@ fn node(region: &str, role: Option<DataRole>, unknown: Option<&str>) -> DataBrie
         position: None,
         lag_bytes: None,
         unfit: None,
+        unready: None,
+        engine_lag: None,
         witness: None,
         unknown: unknown.map(str::to_owned),
         age: Millis(300),

@@ -267,15 +267,20 @@ fn seen(facts: &FactsBrief, look: &Look) -> String {
 
 fn data_words(node: &crate::api::DataBrief) -> (String, Tone) {
     let (text, tone) = role_words(node);
-    match &node.unfit {
-        Some(why) => (format!("{text}; unfit: {why}"), Tone::Bad),
-        None => (text, tone),
+    match (&node.unfit, &node.unready) {
+        (Some(why), _) => (format!("{text}; unfit: {why}"), Tone::Bad),
+        (None, Some(why)) => (format!("{text}; no switchover now: {why}"), Tone::Warn),
+        (None, None) => (text, tone),
     }
 }
 
 fn role_words(node: &crate::api::DataBrief) -> (String, Tone) {
     let timeline = node.timeline.map(|t| format!(", timeline {t}")).unwrap_or_default();
-    let lag = node.lag_bytes.map(|b| format!(", {b} bytes behind")).unwrap_or_default();
+    let lag = match (node.lag_bytes, node.engine_lag) {
+        (Some(bytes), _) => format!(", {bytes} bytes behind"),
+        (None, Some(lag)) => format!(", {lag}"),
+        (None, None) => String::new(),
+    };
     match node.role {
         Some(DataRole::Writable) if node.closed => {
             (format!("writable, closed to the application{timeline}"), Tone::Warn)

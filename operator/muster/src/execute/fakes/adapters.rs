@@ -105,6 +105,7 @@ impl DataControl for Target {
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
             unready: None,
+            lag: None,
             write_block: None,
             saved: Vec::new(),
             unproven: None,

@@ -267,6 +267,7 @@ mod tests {
             heartbeat: None,
             unfit: None,
             unready: None,
+            lag: None,
             write_block: None,
             saved: Vec::new(),
             unproven: None,
