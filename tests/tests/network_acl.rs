@@ -1,6 +1,6 @@
 //! Conformance of the fence at network ACLs, against the fake's EC2 at the wire.
 
-use muster_aws_fake::{AclEntry, FakeAws, Fault, FaultKind};
+use muster_aws_fake::{AclEntry, FakeAws, Fault, FaultKind, InstanceShape};
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::{ErrorClass, FenceFacts, Outcome, PowerState, Seen};
 use muster_core::ids::{Epoch, ItemName, Owner, RegionName, Seq, Term};
@@ -55,6 +55,8 @@ fn east() -> RegionName {
 
 struct Stage {
     aws: FakeAws,
+    /// ARN of an instance in east.
+    database: String,
 }
 
 impl Stage {
@@ -64,7 +66,10 @@ impl Stage {
         aws.create_network_acl(ACCOUNT, "us-east-1", EAST[0], &["subnet-1", "subnet-2"]);
         aws.create_network_acl(ACCOUNT, "us-east-1", EAST[1], &["subnet-3"]);
         aws.create_network_acl(ACCOUNT, "us-west-2", WEST, &["subnet-9"]);
-        Self { aws }
+        let database = aws.create_instance(ACCOUNT, "us-east-1", "reports");
+        let stage = Self { aws, database };
+        stage.stand_in(&["subnet-1", "subnet-3"]);
+        stage
     }
 
     /// As another process has it.
@@ -78,12 +83,21 @@ impl Stage {
             aws_region: aws_region.to_owned(),
             access: AwsAccess::default(),
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            databases: [self.database.clone()].into(),
         };
         let regions =
             [(east(), place("us-east-1", &EAST)), (RegionName::new("west"), place("us-west-2", &[WEST]))];
         let config =
             NetworkAclConfig { name: ItemName::new("cut-off"), rule_number, regions: regions.into() };
         NetworkAclFence::new(config, &accounts)
+    }
+
+    /// The subnets of the instance's group.
+    fn stand_in(&self, subnets: &[&str]) {
+        let subnets = subnets.iter().map(|id| (*id).to_owned()).collect();
+        let shape =
+            InstanceShape { subnet_group: Some("data".to_owned()), subnets, ..InstanceShape::default() };
+        self.aws.set_instance_shape(&self.database, shape);
     }
 
     fn fence(&self) -> NetworkAclFence {
@@ -337,7 +351,12 @@ async fn an_acl_that_is_not_there_is_unknown_and_never_off() {
         secret_key: Secret::new("a-secret-of-nobody"),
     });
     let ids = [EAST[0].to_owned(), "acl-0fff".to_owned()].into();
-    let place = NetworkAclPlace { aws_region: "us-east-1".to_owned(), access: AwsAccess::default(), ids };
+    let place = NetworkAclPlace {
+        aws_region: "us-east-1".to_owned(),
+        access: AwsAccess::default(),
+        ids,
+        databases: [].into(),
+    };
     let config = NetworkAclConfig {
         name: ItemName::new("cut-off"),
         rule_number: 1,
@@ -373,4 +392,27 @@ async fn a_list_of_many_acls_is_read_to_its_end() {
     assert_eq!(state(&stage.fence()).await, ON);
     let reads = stage.aws.calls().into_iter().filter(|call| call.operation == DESCRIBE).count();
     assert_eq!(reads, 2);
+}
+
+#[tokio::test]
+async fn a_database_that_may_stand_in_other_subnets_is_named_and_nothing_is_denied() {
+    let stage = Stage::start().await;
+    stage.stand_in(&["subnet-1", "subnet-7"]);
+    let fence = stage.fence();
+    let seen = status(&fence).await;
+    let why = "reports may stand in subnet-7, which none of the policy's network ACLs is in force for";
+    assert_eq!(seen, Seen::Unknown(why.to_owned()));
+    let refused = fence.fence(&east(), &ctx()).await;
+    assert_eq!(refused, Outcome::Failed(ErrorClass::Invalid, format!("nothing is denied: {why}")));
+    assert_eq!(stage.changes(), 0);
+}
+
+#[tokio::test]
+async fn where_rds_does_not_say_where_the_databases_stand_the_acls_are_believed() {
+    let stage = Stage::start().await;
+    stage.aws.fault(Fault::of("DescribeDBInstances", FaultKind::Hang));
+    let fence = stage.fence();
+    assert_eq!(state(&fence).await, ON);
+    assert!(matches!(fence.fence(&east(), &ctx()).await, Outcome::Issued(_)));
+    assert_eq!((state(&fence).await, stage.is_cut_off()), (OFF, true));
 }

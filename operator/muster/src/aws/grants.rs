@@ -212,7 +212,8 @@ fn add_databases(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
 fn add_network_acls(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
     for (region, place) in policy.adapters.network_acls.values().flat_map(|config| &config.regions) {
         let account = account_in(policy, region);
-        let grants = NETWORK_ACL.iter().map(|of| acl_grant(place, account.as_deref(), of));
+        let needed = NETWORK_ACL.iter().filter(|of| of.on != On::Instances || !place.databases.is_empty());
+        let grants = needed.map(|of| acl_grant(place, account.as_deref(), of));
         allow_in(all, policy, region, grants);
     }
 }
@@ -301,6 +302,7 @@ fn acl_grant(place: &NetworkAclPlace, account: Option<&str>, permission: &'stati
     let arn = |id: &String| format!("arn:{partition}:ec2:{region}:{account}:network-acl/{id}");
     let resources = match permission.on {
         On::NetworkAcls => vec!["*".to_owned()],
+        On::Instances => vec![format!("arn:{partition}:rds:{region}:{account}:db:*")],
         _ => place.ids.iter().map(arn).collect(),
     };
     Grant { permission, resources, records: None }

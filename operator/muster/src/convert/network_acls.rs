@@ -7,7 +7,7 @@ use super::rules;
 use muster_core::ids::{ClaimKey, ItemName, RegionName};
 use muster_core::policy::FenceKind;
 use muster_crds::policy::{self as api, RegionFailoverPolicySpec};
-use muster_crds::text::NetworkAclId;
+use muster_crds::text::{Name, NetworkAclId};
 use muster_providers::network_acl::{NetworkAclConfig, NetworkAclPlace};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,10 +35,24 @@ pub(super) fn convert(
     for of in &fence.network_acls {
         let (aws_region, access) = aws::region_of(spec, &of.region, resolver, findings)?;
         let ids = of.ids.iter().map(ToString::to_string).collect();
-        regions.insert(RegionName::new(of.region.as_str()), NetworkAclPlace { aws_region, access, ids });
+        let databases = databases_in(spec, &of.region);
+        let place = NetworkAclPlace { aws_region, access, ids, databases };
+        regions.insert(RegionName::new(of.region.as_str()), place);
     }
     let rule_number = u16::try_from(fence.rule_number).ok()?;
     Some(NetworkAclConfig { name: name.clone(), rule_number, regions })
+}
+
+/// ARNs of what the policy has of RDS in a region.
+fn databases_in(spec: &RegionFailoverPolicySpec, region: &Name) -> BTreeSet<String> {
+    let of_item = |item: &api::DataItem| {
+        let members = item.aurora_global.iter().flat_map(|of| &of.members);
+        let clusters = members.filter(|of| of.region == *region).map(|of| of.cluster_arn.to_string());
+        let instances = item.rds_replica.iter().flat_map(|of| &of.instances);
+        let instances = instances.filter(|of| of.region == *region).map(|of| of.instance_arn.to_string());
+        clusters.chain(instances).collect::<Vec<_>>()
+    };
+    spec.data.iter().flat_map(of_item).collect()
 }
 
 fn check(fence: &api::FenceAws, spec: &RegionFailoverPolicySpec, path: &str, findings: &mut Findings) {

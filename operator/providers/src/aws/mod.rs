@@ -22,6 +22,7 @@ mod error;
 mod lease_gate;
 mod look;
 mod memories;
+mod own_look;
 mod pages;
 pub mod permissions;
 mod presign;
@@ -41,6 +42,7 @@ pub(crate) use lease_gate::LeaseGate;
 #[cfg(test)]
 pub(crate) use lease_gate::fixtures;
 pub(crate) use look::{SHARED, in_time};
+pub(crate) use own_look::{LONGEST_LOOK, Look};
 pub(crate) use permissions::Action;
 pub(crate) use presign::NewReplica;
 pub(crate) use rds::Rds;

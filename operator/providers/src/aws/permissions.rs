@@ -358,6 +358,12 @@ pub const NETWORK_ACL: &[Permission] = &[
         on: On::OwnNetworkAcls,
         reason: "the fence makes entries that deny everything, and its undo removes exactly these",
     },
+    Permission {
+        sid: "SeeWhichSubnetsTheDatabasesStandIn",
+        actions: &[Action::DescribeDbInstances],
+        on: On::Instances,
+        reason: "a deny in front of other subnets than the databases' keeps nobody out",
+    },
 ];
 
 #[cfg(test)]

@@ -24,4 +24,6 @@ pub struct NetworkAclPlace {
     pub access: AwsAccess,
     /// `acl-0a1b...`, at least one.
     pub ids: BTreeSet<String>,
+    /// ARNs of the clusters and instances that the policy has in the region.
+    pub databases: BTreeSet<String>,
 }

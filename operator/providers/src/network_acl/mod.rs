@@ -24,12 +24,14 @@
 //! # What it does not cover
 //! Packets within a subnet pass no network ACL. What the databases do by themselves (scheduled jobs), and what reaches them by
 //! AWS' own networks (Aurora's replication, the Data API), goes on. So the ACLs must be those of subnets in which databases
-//! stand and nothing else, and a promotion may still land behind one: it never tells that a target was lost.
+//! stand and nothing else, and a promotion may still land behind one: it never tells that a target was lost. That no subnet of a
+//! database is left out is seen at RDS before the day (`cover.rs`); what else stands in them is not.
 //!
 //! What this module must never do: change or remove an entry that is not exactly its own; deny at a part of the ACLs while an
-//! entry is seen in the way at another; say off of an ACL that it has not read.
+//! entry is seen in the way at another; say off of an ACL that it has not read, or while a database is known to stand elsewhere.
 
 mod config;
+mod cover;
 mod judge;
 
 pub use config::{NetworkAclConfig, NetworkAclPlace};
@@ -40,6 +42,7 @@ use crate::aws::{
 use crate::postgres::guarded::lease_lost;
 use crate::{FenceControl, LeaseLost, OpCtx};
 use async_trait::async_trait;
+use cover::Cover;
 use judge::{Acl, DOORS};
 use muster_core::facts::{ErrorClass, FenceFacts, Outcome, PowerState, Seen};
 use muster_core::ids::{ItemName, RegionName};
@@ -62,6 +65,7 @@ struct Place {
     ec2: Arc<Ec2>,
     ids: BTreeSet<String>,
     rule_number: u16,
+    cover: Cover,
 }
 
 /// A change of one entry.
@@ -74,10 +78,14 @@ enum Change {
 impl NetworkAclFence {
     /// Connects to nothing yet.
     pub fn new(config: NetworkAclConfig, accounts: &AwsAccounts) -> Self {
-        let place = |place: NetworkAclPlace| Place {
-            ec2: accounts.account(&place.access).ec2(&place.aws_region),
-            ids: place.ids,
-            rule_number: config.rule_number,
+        let place = |place: NetworkAclPlace| {
+            let account = accounts.account(&place.access);
+            Place {
+                ec2: account.ec2(&place.aws_region),
+                ids: place.ids,
+                rule_number: config.rule_number,
+                cover: Cover::new(account.rds(&place.aws_region), place.databases),
+            }
         };
         let places = config.regions.into_iter().map(|(region, of)| (region, place(of))).collect();
         Self { name: config.name, places }
@@ -91,11 +99,15 @@ impl NetworkAclFence {
 #[async_trait]
 impl FenceControl for NetworkAclFence {
     async fn status(&self, region: &RegionName, deadline: Duration) -> Seen<FenceFacts> {
-        let looked = match self.place(region) {
-            Ok(place) => place.look(Instant::now() + deadline).await,
+        let place = match self.place(region) {
+            Ok(place) => place,
             Err(why) => return Seen::Unknown(why),
         };
-        looked.map_or_else(|silent| Seen::Unknown(silent.why), |looked| looked.facts())
+        let (looked, ()) = tokio::join!(place.look(Instant::now() + deadline), place.cover.refresh());
+        match looked {
+            Ok(looked) => place.cover.gap(&looked.acls).map_or_else(|| looked.facts(), Seen::Unknown),
+            Err(silent) => Seen::Unknown(silent.why),
+        }
     }
 
     async fn fence(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
@@ -166,6 +178,9 @@ impl Place {
                 Ok(looked) => looked,
                 Err(silent) => return silent.outcome(),
             };
+            if let Some(gap) = self.cover.gap(&looked.acls) {
+                return invalid(format!("nothing is denied: {gap}"));
+            }
             let mut missing = Vec::new();
             for acl in looked.each() {
                 match acl.missing() {

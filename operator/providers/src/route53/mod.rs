@@ -11,7 +11,6 @@
 mod config;
 mod health_object;
 mod listed;
-mod look;
 mod record;
 mod routing_control;
 mod servers;

@@ -298,6 +298,20 @@ pub(super) struct InstanceElement<'a> {
 struct SubnetGroupElement<'a> {
     #[serde(rename = "DBSubnetGroupName")]
     name: &'a str,
+    #[serde(rename = "Subnets")]
+    subnets: SubnetsElement<'a>,
+}
+
+#[derive(Serialize)]
+struct SubnetsElement<'a> {
+    #[serde(rename = "Subnet")]
+    list: Vec<SubnetElement<'a>>,
+}
+
+#[derive(Serialize)]
+struct SubnetElement<'a> {
+    #[serde(rename = "SubnetIdentifier")]
+    id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -409,7 +423,12 @@ impl<'a> InstanceElement<'a> {
             deletion_protection: shape.deletion_protection,
             storage_encrypted: shape.kms_key.is_some(),
             kms_key_id: shape.kms_key.as_deref(),
-            subnet_group: shape.subnet_group.as_deref().map(|name| SubnetGroupElement { name }),
+            subnet_group: shape.subnet_group.as_deref().map(|name| SubnetGroupElement {
+                name,
+                subnets: SubnetsElement {
+                    list: shape.subnets.iter().map(|id| SubnetElement { id }).collect(),
+                },
+            }),
             parameter_groups: ParameterGroupsElement {
                 list: [ParameterGroupElement {
                     name: shape.parameter_group.as_deref().unwrap_or(OWN_PARAMETERS),

@@ -23,6 +23,8 @@ pub struct InstanceShape {
     pub deletion_protection: bool,
     /// The group of its subnets; `None`: it has none that is shown.
     pub subnet_group: Option<String>,
+    /// The subnets of that group.
+    pub subnets: Vec<String>,
     /// Its group of parameters; `None`: the engine's own.
     pub parameter_group: Option<String>,
     /// Who may reach it.
@@ -44,6 +46,7 @@ impl Default for InstanceShape {
             is_public: false,
             deletion_protection: false,
             subnet_group: None,
+            subnets: Vec::new(),
             parameter_group: None,
             security_groups: Vec::new(),
             kms_key: None,
@@ -65,6 +68,8 @@ impl InstanceShape {
             is_public: form.flag("PubliclyAccessible")?,
             deletion_protection: form.flag("DeletionProtection")?,
             subnet_group: text("DBSubnetGroupName"),
+            // Of another region, and of a group that nobody has arranged.
+            subnets: Vec::new(),
             parameter_group: text("DBParameterGroupName"),
             security_groups: owned(&form.list("VpcSecurityGroupIds.VpcSecurityGroupId")),
             kms_key: text("KmsKeyId"),

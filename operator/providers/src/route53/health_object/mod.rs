@@ -56,9 +56,8 @@ pub(super) use checks::{judge_check, judge_pin_check};
 pub(super) use roles::read_roles;
 
 use super::config::ServerName;
-use super::look::{LONGEST_LOOK, Look};
 use super::verb::{VerbError, end_verb, share_of};
-use crate::aws::{Account, Action, CallError, Glance};
+use crate::aws::{Account, Action, CallError, Glance, LONGEST_LOOK, Look};
 use crate::dns::{SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;

@@ -41,9 +41,8 @@ pub use config::{ClusterEndpoint, ControlPlace, RoutingControlConfig, RoutingCon
 
 use super::config::ServerName;
 use super::listed::{list_from, read_check};
-use super::look::{LONGEST_LOOK, Look};
 use super::verb::{PATIENCE, VerbError, end_verb, share_of};
-use crate::aws::{Account, CallError};
+use crate::aws::{Account, CallError, LONGEST_LOOK, Look};
 use crate::dns::SteeredName;
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;

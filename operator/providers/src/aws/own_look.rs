@@ -6,16 +6,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// So long at most does a look in a task of its own take.
-pub(super) const LONGEST_LOOK: Duration = Duration::from_secs(8);
+pub(crate) const LONGEST_LOOK: Duration = Duration::from_secs(8);
 
 /// One look at a time, in a task of its own.
 #[derive(Debug, Default)]
-pub(super) struct Look(Mutex<Option<watch::Receiver<()>>>);
+pub(crate) struct Look(Mutex<Option<watch::Receiver<()>>>);
 
 impl Look {
     /// Waits so long for the look that is under way; for `work` if there is none. It goes on without the caller, so it must
     /// end by itself.
-    pub(super) async fn wait(&self, work: impl Future<Output = ()> + Send + 'static, within: Duration) {
+    pub(crate) async fn wait(&self, work: impl Future<Output = ()> + Send + 'static, within: Duration) {
         let mut look = self.join(work);
         // Nothing is ever sent: this ends when the task does, however it does.
         let _ = timeout(within, look.changed()).await;

@@ -1,0 +1,153 @@
+//! Whether the network ACLs are those of the databases' subnets: a deny in front of other subnets keeps nobody out. RDS tells in
+//! which ones each instance may stand; the group's are taken all together, since an instance may come back in another one.
+//!
+//! RDS is asked before the day, at a pace of its own. A region that is silent says nothing new, and what it said holds.
+//!
+//! What this module must never do: hold up a look at the ACLs, or call subnets covered because nobody has named them.
+
+use crate::aws::{CallError, LONGEST_LOOK, Look, NetworkAcl, Rds};
+use aws_sdk_rds::types::DbInstance;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two questions.
+const EVERY: Duration = Duration::from_mins(5);
+/// After one without an answer.
+const AGAIN: Duration = Duration::from_secs(30);
+/// A look at the ACLs waits so long for the first answer.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// The databases behind one region's network ACLs.
+#[derive(Debug)]
+pub(super) struct Cover(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rds: Arc<Rds>,
+    /// ARNs of clusters and instances.
+    databases: BTreeSet<String>,
+    look: Look,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    due: Option<Instant>,
+    /// Each subnet that a database may stand in, with an instance that may.
+    subnets: BTreeMap<String, String>,
+}
+
+impl Cover {
+    /// Asks nobody yet.
+    pub(super) fn new(rds: Arc<Rds>, databases: BTreeSet<String>) -> Self {
+        let (look, known) = (Look::default(), Mutex::default());
+        Self(Arc::new(Inner { rds, databases, look, known }))
+    }
+
+    /// Asks RDS if it is time to, and waits a little for it.
+    pub(super) async fn refresh(&self) {
+        let inner = Arc::clone(&self.0);
+        let is_due = inner.known().due.is_none_or(|due| Instant::now() >= due);
+        if is_due && !inner.databases.is_empty() {
+            self.0.look.wait(async move { inner.read().await }, WITHIN).await;
+        }
+    }
+
+    /// Why a deny at these ACLs would keep nobody out of some database, for people.
+    pub(super) fn gap(&self, acls: &[NetworkAcl]) -> Option<String> {
+        let covered: BTreeSet<&str> =
+            acls.iter().flat_map(|acl| &acl.association_set.item).map(|of| of.subnet_id.as_str()).collect();
+        let known = self.0.known();
+        let (subnet, instance) =
+            known.subnets.iter().find(|(subnet, _)| !covered.contains(subnet.as_str()))?;
+        Some(format!(
+            "{instance} may stand in {subnet}, which none of the policy's network ACLs is in force for"
+        ))
+    }
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self) {
+        let told = self.rds.instances(Instant::now() + LONGEST_LOOK).await;
+        let mut known = self.known();
+        known.due = Some(Instant::now() + if told.is_ok() { EVERY } else { AGAIN });
+        match told {
+            Ok(all) => known.learn(&self.databases, &all),
+            Err(CallError { why, .. }) => {
+                let region = self.rds.region();
+                tracing::debug!(
+                    region,
+                    why,
+                    "the databases' subnets cannot be compared with the network ACLs"
+                );
+            }
+        }
+    }
+}
+
+impl Known {
+    /// A database that is not there just now, as while it is made anew, stands where it stood.
+    fn learn(&mut self, databases: &BTreeSet<String>, all: &[DbInstance]) {
+        let own = all.iter().filter(|instance| is_of(databases, instance));
+        let subnets: BTreeMap<String, String> = own.flat_map(subnets_of).collect();
+        if !subnets.is_empty() {
+            self.subnets = subnets;
+        }
+    }
+}
+
+/// Whether it is one of these, or in a cluster that is.
+fn is_of(databases: &BTreeSet<String>, instance: &DbInstance) -> bool {
+    let Some(arn) = instance.db_instance_arn() else { return false };
+    let in_cluster = || {
+        let place = arn.rsplit_once(":db:").map(|(place, _)| place)?;
+        instance.db_cluster_identifier().map(|name| format!("{place}:cluster:{name}"))
+    };
+    databases.contains(arn) || in_cluster().is_some_and(|cluster| databases.contains(&cluster))
+}
+
+fn subnets_of(instance: &DbInstance) -> impl Iterator<Item = (String, String)> {
+    let name = instance.db_instance_identifier().unwrap_or_default();
+    let subnets = instance.db_subnet_group().map(|group| group.subnets()).unwrap_or_default();
+    subnets.iter().filter_map(move |of| Some((of.subnet_identifier()?.to_owned(), name.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_rds::types::{DbSubnetGroup, Subnet};
+
+    fn instance(name: &str, cluster: Option<&str>, subnets: &[&str]) -> DbInstance {
+        let subnets = subnets.iter().map(|id| Subnet::builder().subnet_identifier(*id).build()).collect();
+        DbInstance::builder()
+            .db_instance_identifier(name)
+            .db_instance_arn(format!("arn:aws:rds:us-east-1:111122223333:db:{name}"))
+            .set_db_cluster_identifier(cluster.map(str::to_owned))
+            .db_subnet_group(DbSubnetGroup::builder().set_subnets(Some(subnets)).build())
+            .build()
+    }
+
+    #[test]
+    fn only_the_policy_s_own_databases_count_and_one_that_is_gone_stands_where_it_stood() {
+        let own =
+            ["cluster:orders", "db:reports"].map(|id| format!("arn:aws:rds:us-east-1:111122223333:{id}"));
+        let (own, mut known) = (BTreeSet::from(own), Known::default());
+        let all = [
+            instance("orders-1", Some("orders"), &["subnet-1"]),
+            instance("orders", None, &["subnet-8"]),
+            instance("reports", None, &["subnet-2", "subnet-3"]),
+            instance("stranger", Some("others"), &["subnet-9"]),
+        ];
+        known.learn(&own, &all);
+        let subnets: Vec<&str> = known.subnets.keys().map(String::as_str).collect();
+        assert_eq!(subnets, ["subnet-1", "subnet-2", "subnet-3"]);
+        known.learn(&own, &[]);
+        assert_eq!(known.subnets.len(), 3);
+    }
+}
