@@ -157,6 +157,8 @@ build_missing() {
     log=$(mktemp)
     trap 'rm -rf "$work" "$log"' EXIT
     trap 'exit 130' INT TERM
+    # What is built is kept, and what it was built from would be gigabytes that nobody reads again.
+    export GOCACHE="$work/go-cache"
     if has_assets; then link_assets; fi
     [ -n "$(missing)" ] || return 0
     check_go
