@@ -208,8 +208,8 @@ fn estimated_loss(sight: &Sight<'_>, intent: &Intent<'_>) -> Option<Gate> {
 /// What engines say themselves of how far they are behind, for people: it bounds nothing, since what was committed after it is
 /// not in it.
 fn words_of_engines(sight: &Sight<'_>, to: &RegionName) -> impl Iterator<Item = String> {
-    let lag = |item: &DataItem| Some((item.name.clone(), sight.data(&item.name, to)?.lag?));
-    sight.policy.data.iter().filter_map(lag).map(|(item, lag)| format!("; {item}: {lag}"))
+    let lag = |item: &DataItem| Some(format!("; {}: {}", item.name, sight.data(&item.name, to)?.lag?));
+    sight.policy.data.iter().filter_map(lag)
 }
 
 fn cooldown_over(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {

@@ -149,8 +149,8 @@ fn a_lagging_standby_is_refused_with_the_figures() {
 fn an_engine_s_own_word_stands_beside_the_estimated_loss_and_bounds_nothing() {
     let mut world = World::new(policy());
     world.run_for(5);
-    let word = EngineLag { behind: Millis(400), age: Millis(12_000) };
-    world.node("west").lag = Some(word);
+    let lag = EngineLag { behind: Millis(400), age: Millis(12_000) };
+    world.node("west").lag = Some(lag);
     world.node("west").follows = None;
     world.run_for(40);
     world.node("east").running = false;

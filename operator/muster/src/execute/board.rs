@@ -35,7 +35,7 @@ pub(super) enum Slot {
 #[derive(Clone, Debug)]
 pub(super) enum SlotFact {
     /// See [`Slot::Data`].
-    Data(Seen<DataFacts>),
+    Data(Box<Seen<DataFacts>>),
     /// See [`Slot::Traffic`].
     Traffic(Seen<TrafficFacts>),
     /// See [`Slot::Compute`].
@@ -157,7 +157,7 @@ impl Board {
         let mut seen = self.lock();
         let news = match (slot, fact) {
             (Slot::Data(item, region), SlotFact::Data(fact)) => {
-                put(seen.data.entry(item.clone()).or_default(), region, Fact::new(fact, at), same_data)
+                put(seen.data.entry(item.clone()).or_default(), region, Fact::new(*fact, at), same_data)
             }
             (Slot::Fence(way, region), SlotFact::Fence(fact)) => {
                 put(seen.fences.entry(way.clone()).or_default(), region, Fact::new(fact, at), PartialEq::eq)

@@ -238,10 +238,10 @@ impl Look {
     async fn look(&self, deadline: Duration) -> SlotFact {
         let adapters = &self.adapters;
         match &self.slot {
-            Slot::Data(item, region) => SlotFact::Data(match adapters.data.get(item) {
+            Slot::Data(item, region) => SlotFact::Data(Box::new(match adapters.data.get(item) {
                 Some(data) => look_within(deadline, data.observe(region, deadline)).await,
                 None => no_adapter(item),
-            }),
+            })),
             Slot::Traffic(item) => SlotFact::Traffic(match adapters.traffic.get(item) {
                 Some(traffic) => look_within(deadline, traffic.observe(deadline)).await,
                 None => no_adapter(item),

@@ -55,6 +55,32 @@ impl Numbers {
     }
 }
 
+/// How far standbys are behind by their engines' own words.
+struct EngineLags {
+    behind: Numbers,
+    age: Numbers,
+}
+
+impl EngineLags {
+    fn register(registry: &mut Registry) -> Self {
+        let behind = "How far a standby was behind when its engine last said so.";
+        let age = "How old that word of the engine is.";
+        Self {
+            behind: Numbers::in_seconds(registry, "data_engine_lag", behind),
+            age: Numbers::in_seconds(registry, "data_engine_lag_age", age),
+        }
+    }
+
+    fn tell(&self, policy: &PolicyName, lags: Vec<(ItemName, RegionName, EngineLag)>) {
+        for (item, region, lag) in lags {
+            let [policy, item, region] = [policy.to_string(), item.to_string(), region.to_string()];
+            let labels = [("policy", policy), ("item", item), ("region", region)];
+            self.behind.set(labels.clone(), seconds(lag.behind));
+            self.age.set(labels, seconds(lag.age));
+        }
+    }
+}
+
 /// Everything that is told of policies.
 struct Gauges {
     in_force: Numbers,
@@ -71,8 +97,7 @@ struct Gauges {
     last_rto: Numbers,
     last_loss: Numbers,
     live_loss: Numbers,
-    engine_lag: Numbers,
-    engine_lag_age: Numbers,
+    engine_lag: EngineLags,
     circuit: Numbers,
 }
 
@@ -137,16 +162,7 @@ impl Gauges {
                 "policy_live_loss",
                 "What would be lost if the active region were gone now.",
             ),
-            engine_lag: Numbers::in_seconds(
-                registry,
-                "data_engine_lag",
-                "How far a standby was behind when its engine last said so.",
-            ),
-            engine_lag_age: Numbers::in_seconds(
-                registry,
-                "data_engine_lag_age",
-                "How old that word of the engine is.",
-            ),
+            engine_lag: EngineLags::register(registry),
             circuit: Numbers::register(
                 registry,
                 "aws_circuit_open",
@@ -181,16 +197,6 @@ impl Gauges {
         }
         if let Some(journal) = &latest.journal {
             self.tell_journal(journal, &policy);
-        }
-    }
-
-    fn tell_lags(&self, policy: &PolicyName, lags: Vec<(ItemName, RegionName, EngineLag)>) {
-        for (item, region, lag) in lags {
-            let labels = || {
-                [("policy", policy.to_string()), ("item", item.to_string()), ("region", region.to_string())]
-            };
-            self.engine_lag.set(labels(), seconds(lag.behind));
-            self.engine_lag_age.set(labels(), seconds(lag.age));
         }
     }
 
@@ -256,7 +262,7 @@ fn gather(api: &Api) -> Registry {
     for shown in all.iter().filter(|_| api.shell.lease.is_held()) {
         gauges.tell(shown);
         let lags = status::engine_lags(&look::seen(api, shown), api.shell.clock.now());
-        gauges.tell_lags(&shown.handle.name, lags);
+        gauges.engine_lag.tell(&shown.handle.name, lags);
     }
     for circuit in &api.engine.circuits() {
         gauges.tell_circuit(circuit);

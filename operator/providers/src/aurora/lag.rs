@@ -1,5 +1,5 @@
 //! How far a secondary is behind, in Aurora's own words: `aurora_global_db_status()`, which every instance of a global database
-//! answers for all of its clusters. It is the figure that CloudWatch shows as `AuroraGlobalDBRPOLag`, with the time at which it was
+//! answers for all of its clusters. It is the figure that `CloudWatch` shows as `AuroraGlobalDBRPOLag`, with the time at which it was
 //! calculated, and takes neither a right nor a call of AWS' API.
 //! <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora_global_db_status.html>
 //!

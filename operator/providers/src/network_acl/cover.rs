@@ -6,7 +6,7 @@
 //! What this module must never do: hold up a look at the ACLs, or call subnets covered because nobody has named them.
 
 use crate::aws::{CallError, LONGEST_LOOK, Look, NetworkAcl, Rds};
-use aws_sdk_rds::types::DbInstance;
+use aws_sdk_rds::types::{DbInstance, DbSubnetGroup};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -114,14 +114,14 @@ fn is_of(databases: &BTreeSet<String>, instance: &DbInstance) -> bool {
 
 fn subnets_of(instance: &DbInstance) -> impl Iterator<Item = (String, String)> {
     let name = instance.db_instance_identifier().unwrap_or_default();
-    let subnets = instance.db_subnet_group().map(|group| group.subnets()).unwrap_or_default();
+    let subnets = instance.db_subnet_group().map(DbSubnetGroup::subnets).unwrap_or_default();
     subnets.iter().filter_map(move |of| Some((of.subnet_identifier()?.to_owned(), name.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_rds::types::{DbSubnetGroup, Subnet};
+    use aws_sdk_rds::types::Subnet;
 
     fn instance(name: &str, cluster: Option<&str>, subnets: &[&str]) -> DbInstance {
         let subnets = subnets.iter().map(|id| Subnet::builder().subnet_identifier(*id).build()).collect();
