@@ -10,14 +10,12 @@ use super::stage::{Play, Played, Stage, Untested};
 use super::troubles::{self, Trouble};
 use crate::cluster::Tools;
 use crate::crash::CrashPoint;
-use anyhow::Context;
 use muster_aws_opinions::play_second_opinions;
 use muster_core::journal::RunKind::{self, Failback, Failover, Switchover};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 /// So often in a suite a busy machine may keep a run from coming to its point.
 const PATIENCE: usize = 5;
@@ -191,15 +189,10 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
         }
         let beds = choice.beds.min(items.len()).max(1);
         let queue = Arc::new(Queue::new(under, items, tally, choice.clone()));
-        let mut suites = JoinSet::new();
-        for _ in 0..beds {
-            suites.spawn(Box::pin(Suite::play_all(Arc::clone(&queue))));
-        }
-        let mut last = None;
-        while let Some(suite) = suites.join_next().await {
-            last = Some(suite.context("a bed's task ended")??);
-        }
-        if let Some(suite) = last.filter(|_| !seeds.is_empty()) {
+        // In one thread, which lasts: a server of PostgreSQL ends with the thread that started it.
+        let suites = (0..beds).map(|_| Box::pin(Suite::play_all(Arc::clone(&queue))));
+        let mut suites = futures::future::try_join_all(suites).await?;
+        if let Some(suite) = suites.pop().filter(|_| !seeds.is_empty()) {
             Box::pin(suite.play_seeds(&seeds)).await;
         }
         tally = queue.tally();
