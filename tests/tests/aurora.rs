@@ -5,6 +5,8 @@
 mod access;
 #[path = "aurora/crashes.rs"]
 mod crashes;
+#[path = "aurora/detaching.rs"]
+mod detaching;
 #[path = "aurora/looking.rs"]
 mod looking;
 #[path = "aurora/moving.rs"]

@@ -167,6 +167,28 @@ pub struct AuroraGlobal {
     /// Deadline of one switchover or failover.
     #[serde(default = "quarter_of_an_hour")]
     pub promote_timeout: Duration,
+    /// The last way of a failover that Aurora does not finish: the cluster that is to take over leaves the global cluster and takes
+    /// writes alone, once you agree in that very run (`muster approve --waive EngineFailover`). It fences nothing, and you have to
+    /// build a global cluster again. Absent: there is no such way, and Muster waits for Aurora.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detach: Option<AuroraDetach>,
+}
+
+/// When you are asked to take a cluster out of its global cluster.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, PartialEq, Eq, Debug)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("duration(self.after) >= duration('1m') && duration(self.after) <= duration('1h')")
+        .message("after must be between 1m and 1h").field_path(".after"),
+)]
+pub struct AuroraDetach {
+    /// You are asked once the failover was asked for so long ago and the cluster takes no writes yet.
+    #[serde(default = "ten_minutes")]
+    pub after: Duration,
+}
+
+const fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
 }
 
 const fn quarter_of_an_hour() -> Duration {

@@ -11,7 +11,7 @@ use crate::draft::Draft;
 use crate::facts::{DataFacts, Observations, PowerState, Seen, Witness};
 use crate::gates::{self, Intent};
 use crate::ids::{Epoch, ItemName, RegionName, Term};
-use crate::journal::{AckedBeat, Journal, Lineage, PolicyState, RunKind, Severity, Trigger};
+use crate::journal::{AckedBeat, Gate, Journal, Lineage, PolicyState, RunKind, Severity, Trigger};
 use crate::measure::estimate_loss;
 use crate::plan::{self, Opening, plan_hash};
 use crate::policy::Policy;
@@ -240,8 +240,16 @@ fn replicating(d: &mut Draft<'_>) {
     }
     let Some(active) = d.next.state.active_region.clone() else { return };
     let sight = d.sight;
+    let alone = sight.policy.data.iter().find_map(|item| {
+        let why = sight.data(&item.name, &active)?.alone.as_ref()?;
+        Some(format!("{} in {active}: {why}", item.name))
+    });
+    if let Some(why) = alone {
+        return d.condition("Replicating", false, "StandsAlone", why);
+    }
     let streams = |region: &RegionName| {
-        sight.policy.data.iter().all(|item| sight.data(&item.name, region).is_some_and(|f| f.streaming))
+        let from_active = |facts: &DataFacts| facts.streams_from(&active);
+        sight.policy.data.iter().all(|item| sight.data(&item.name, region).is_some_and(from_active))
     };
     let idle: Vec<String> = sight
         .policy
@@ -328,10 +336,15 @@ pub fn preview(
         Some(run) => run.clone(),
         None => would_open(&pinned, &sight, kind, to)?,
     };
-    let mut gates = gates::evaluate(&sight, &Intent::of(&run, now));
-    gates.extend(
-        run.gates.iter().filter(|g| g.name == "Fenced" && !run.proofs.contains_key(&run.from)).cloned(),
-    );
+    // Behind the point of no return only what was asked since then counts: the others are not evaluated any more.
+    let gates = if run.past_pivot() {
+        run.gates.iter().filter(|g| g.name == run::DETACH_GATE).cloned().collect()
+    } else {
+        let mut gates = gates::evaluate(&sight, &Intent::of(&run, now));
+        let unfenced = |g: &&Gate| g.name == "Fenced" && !run.proofs.contains_key(&run.from);
+        gates.extend(run.gates.iter().filter(unfenced).cloned());
+        gates
+    };
     let loss = estimate_loss(&sight, &run.to);
     let planned = run.kind.is_planned();
     Ok(PlanPreview {

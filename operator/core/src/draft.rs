@@ -162,7 +162,7 @@ pub(crate) fn timeout_of(action: &Action, policy: &Policy) -> Millis {
     let way = |name: &crate::ids::ItemName| policy.fences.iter().find(|w| w.name == *name).map(|w| w.timeout);
     let found = match action {
         Action::Fence { way: name, .. } | Action::Unfence { way: name, .. } => way(name),
-        Action::Promote { item, .. } | Action::SwitchOver { item, .. } => {
+        Action::Promote { item, .. } | Action::Detach { item, .. } | Action::SwitchOver { item, .. } => {
             policy.data.iter().find(|d| d.name == *item).map(|d| d.promote_deadline)
         }
         Action::KeepOldData { .. } => Some(CONTROL_PLANE_CALL),

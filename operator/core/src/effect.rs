@@ -51,6 +51,14 @@ pub enum Action {
         /// The standby's region.
         region: RegionName,
     },
+    /// Take a standby out of what its engine replicates by, so that it takes writes alone. Only with a person's consent, and only to
+    /// the target that a recorded [`Action::Promote`] names.
+    Detach {
+        /// Data item.
+        item: ItemName,
+        /// The standby's region.
+        region: RegionName,
+    },
     /// Have the engine itself hand an item over; it keeps one writer throughout. Its record is the point of no return, too.
     SwitchOver {
         /// Data item.
@@ -131,6 +139,7 @@ impl Action {
             Self::StopReceiving { .. } => "StopReceiving",
             Self::ResumeReceiving { .. } => "ResumeReceiving",
             Self::Promote { .. } => "Promote",
+            Self::Detach { .. } => "Detach",
             Self::SwitchOver { .. } => "SwitchOver",
             Self::Rejoin { .. } => "Rejoin",
             Self::KeepOldData { .. } => "KeepOldData",
@@ -152,6 +161,7 @@ impl fmt::Display for Action {
             Self::StopReceiving { item, region } => write!(f, "stop {item} in {region} from confirming"),
             Self::ResumeReceiving { item, region } => write!(f, "let {item} in {region} receive again"),
             Self::Promote { item, region } => write!(f, "promote {item} in {region}"),
+            Self::Detach { item, region } => write!(f, "detach {item} in {region}, to take writes alone"),
             Self::SwitchOver { item, from, to } => write!(f, "switch {item} over from {from} to {to}"),
             Self::Rejoin { item, region, follow } => {
                 write!(f, "rejoin {item} in {region} as a standby of {follow}")

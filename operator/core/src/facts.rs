@@ -211,6 +211,9 @@ pub struct DataFacts {
     pub streaming: bool,
     /// Which address a standby replicates from, without secrets.
     pub upstream: Option<String>,
+    /// Whose writes a standby gets, where its engine says so by itself.
+    #[serde(default)]
+    pub follows: Option<RegionName>,
     /// The witness row.
     pub witness: Option<Witness>,
     /// What speaks for a fence.
@@ -241,9 +244,17 @@ pub struct DataFacts {
     /// How far a standby is behind, by its engine's own word, where that has one.
     #[serde(default)]
     pub lag: Option<EngineLag>,
+    /// Why nobody can follow this writer, for people: it is in nothing that its engine replicates by.
+    #[serde(default)]
+    pub alone: Option<String>,
 }
 
 impl DataFacts {
+    /// Whether this node streams what a region writes, as far as its engine says whose writes they are.
+    pub fn streams_from(&self, region: &RegionName) -> bool {
+        self.streaming && self.follows.as_ref().is_none_or(|followed| followed == region)
+    }
+
     /// Whether this node cannot acknowledge an application's write, as observed.
     pub fn is_closed(&self) -> bool {
         self.is_proven_standby() || self.closed.is_closed()

@@ -149,7 +149,11 @@ fn most_advanced(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
 /// A standby that did not follow the last promotion lacks everything since, however far ahead it is of the others.
 fn target_current(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let stale = sight.policy.data.iter().find_map(|item| {
-        let timeline = sight.data(&item.name, intent.to)?.timeline;
+        let facts = sight.data(&item.name, intent.to)?;
+        if let Some(left) = facts.follows.as_ref().filter(|region| is_left_behind(sight, intent, region)) {
+            return Some(format!("{} in {} follows {left}, which was left", item.name, intent.to));
+        }
+        let timeline = facts.timeline;
         let known = sight.journal.state.lineage.get(&item.name)?.timeline;
         (timeline < known).then(|| {
             format!("{} in {} is on timeline {timeline}, the writer was on {known}", item.name, intent.to)
@@ -160,6 +164,13 @@ fn target_current(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
         None => gate("TargetCurrent", Severity::Block, true, format!("{} follows", intent.to), needs),
         Some(saw) => gate("TargetCurrent", Severity::Block, false, saw, needs),
     }
+}
+
+/// A region that an earlier failover left: whoever follows it gets none of the active region's writes. One whose promotion may
+/// still land has what the others have.
+fn is_left_behind(sight: &Sight<'_>, intent: &Intent<'_>, region: &RegionName) -> bool {
+    let outcast = sight.journal.state.outcasts.get(region);
+    region != intent.from && outcast.is_some_and(|outcast| !outcast.promotion_pending)
 }
 
 fn primary_unhealthy(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
@@ -226,6 +237,10 @@ fn acknowledged(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
 
 fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "the present primary answers and takes writes: a planned run loses nothing";
+    if let Some(left) = detachment_left(sight) {
+        let saw = format!("what was asked of {} may still detach it, for {left}", intent.from);
+        return gate("SourceWritable", Severity::Law, false, saw, needs);
+    }
     let silent = sight.policy.data.iter().find(|item| {
         sight
             .data(&item.name, intent.from)
@@ -246,6 +261,12 @@ fn source_writable(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     }
 }
 
+/// For how long a detachment of the active region may still land: were it a standby by then, it would take writes all the same.
+fn detachment_left(sight: &Sight<'_>) -> Option<Millis> {
+    let outcasts = sight.journal.state.outcasts.values();
+    outcasts.map(|outcast| outcast.detachment_left(&sight.now)).filter(|left| left.0 > 0).max()
+}
+
 /// Why an engine would not hand an item over to a node, or from it.
 fn hindered(facts: &DataFacts) -> Option<&String> {
     facts.unfit.as_ref().or(facts.unready.as_ref())
@@ -254,7 +275,7 @@ fn hindered(facts: &DataFacts) -> Option<&String> {
 fn target_streams(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "the target streams from the present primary";
     let idle = sight.policy.data.iter().find(|item| {
-        let ready = |facts: &DataFacts| facts.streaming && hindered(facts).is_none();
+        let ready = |facts: &DataFacts| facts.streams_from(intent.from) && hindered(facts).is_none();
         !sight.data(&item.name, intent.to).is_some_and(ready)
     });
     match idle {

@@ -135,6 +135,10 @@ pub struct DataItem {
     /// The engine saves what an old primary held that a failover left, and that has to be kept.
     #[serde(default)]
     pub saves_old_data: bool,
+    /// Once a failover was asked for so long ago and is not seen done, a person may have the target detached: it takes writes by
+    /// itself then, and its engine replicates nothing from it. `None`: nobody may.
+    #[serde(default)]
+    pub detaches_after: Option<Millis>,
     /// Whether an old primary can be made to rejoin: by a hook, or by what makes it anew.
     pub can_rejoin: bool,
     /// Deadline of one attempt to rejoin.

@@ -21,6 +21,7 @@ pub const TRANSITIONS: &[(Phase, Phase, Rule)] = &[
     (Phase::AwaitingApproval, Phase::Executing, Rule::StepRecorded),
     (Phase::AwaitingApproval, Phase::Blocked, Rule::GateUnmet),
     (Phase::AwaitingApproval, Phase::Aborted, Rule::RunAborted),
+    (Phase::AwaitingApproval, Phase::Failed, Rule::TargetLost),
     (Phase::Executing, Phase::Blocked, Rule::GateUnmet),
     (Phase::Executing, Phase::AwaitingApproval, Rule::AwaitingApproval),
     (Phase::Executing, Phase::Verifying, Rule::StepAwaited),

@@ -128,6 +128,22 @@ fn every_statement_says_on_what_and_has_a_name_of_its_own() {
 }
 
 #[test]
+fn only_a_policy_that_lets_clusters_be_detached_gets_the_right_to() {
+    let removes = |name: &str| {
+        let rights = rights(&good(name), Part::Everything, None);
+        let statements = rights.iter().flat_map(|rights| &rights.policy.statement);
+        let own = statements.filter(|statement| statement.sid == "TakeTheTargetOutOfThisGlobalDatabase");
+        own.map(|statement| serde_json::to_value(statement).expect("JSON")).collect::<Vec<_>>()
+    };
+    assert_eq!(removes("aurora"), Vec::<Value>::new());
+    let [east, west] = &removes("aurora-detach")[..] else { panic!("one of each role") };
+    for statement in [east, west] {
+        assert_eq!(statement["Action"], "rds:RemoveFromGlobalCluster");
+        assert!(statement["Resource"].to_string().contains("global-cluster:orders-global"), "{statement}");
+    }
+}
+
+#[test]
 fn only_who_knows_the_external_id_may_take_the_role_and_no_document_shows_it() {
     let rights = rights(&good("aurora"), Part::Everything, None);
     let trust = rights.iter().find_map(|rights| rights.trust.as_ref()).expect("of the role").to_json();

@@ -179,6 +179,23 @@ fn an_aurora_global_database_hands_over_by_itself_and_is_called_in_each_region()
     assert_eq!(config.members[&RegionName::new("east")].access.role_arn, None);
 }
 
+#[test]
+fn only_where_the_policy_says_so_a_person_may_have_an_aurora_cluster_detached() {
+    let after = |text: &str| {
+        let converted = convert_aws(text).expect("it is good");
+        let item = &converted.policy.data[0];
+        let EngineConfig::AuroraGlobal(config) = &converted.adapters.data[&item.name].engine else {
+            panic!("an Aurora global database")
+        };
+        assert_eq!(config.may_detach, item.detaches_after.is_some());
+        item.detaches_after
+    };
+    assert_eq!(after(AURORA), None);
+    let detachable = include_str!("policies/good/aurora-detach.yaml");
+    assert_eq!(after(detachable), Some(Millis::from_secs(1200)));
+    assert_eq!(after(&detachable.replace("{after: 20m}", "{}")), Some(Millis::from_secs(600)));
+}
+
 const RDS: &str = include_str!("policies/good/rds-replica.yaml");
 
 #[test]
@@ -242,7 +259,8 @@ fn an_rds_replica_without_a_sql_fence_is_told_what_it_lacks() {
 }
 
 fn convert_aws(text: &str) -> Result<Converted, Vec<Problem>> {
-    let more = [("MUSTER_SECRET_AWS_EXTERNAL_ID".to_owned(), "external".to_owned())];
+    let more = [("AWS_EXTERNAL_ID", "external"), ("POWER_KEY", "key")];
+    let more = more.map(|(name, value)| (format!("MUSTER_SECRET_{name}"), value.to_owned()));
     convert_with(text, secrets().into_iter().chain(more).collect())
 }
 

@@ -58,6 +58,13 @@ pub trait DataControl: Send + Sync + Debug {
     async fn resume_receiving(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
     /// Makes a standby the writer, guarded by the replicated witness and the target's own clock.
     async fn promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome;
+    /// Takes a standby out of what its engine replicates by, so that it takes writes alone. Only engines whose items may be detached
+    /// are asked, and only with a person's consent.
+    async fn detach(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        let _ = ctx;
+        let why = format!("not by this engine: nothing is detached in {region}");
+        Outcome::Failed(ErrorClass::Invalid, why)
+    }
     /// Has the engine itself move the writer from one region to the other, losing nothing; it keeps one writer meanwhile.
     /// Only engines whose items hand over are asked.
     async fn switch_over(&self, from: &RegionName, to: &RegionName, ctx: &OpCtx) -> Outcome {

@@ -44,6 +44,9 @@ pub(crate) const CALM: Duration = Duration::from_mins(5);
 pub(crate) const QUICK: Duration = Duration::from_millis(1800);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const KINDS: [RdsMove; 2] = [RdsMove::Switchover, RdsMove::Failover];
+pub(crate) const REMOVAL: &str = "RemoveFromGlobalCluster";
+/// How long RDS takes to make a cluster one by itself.
+pub(crate) const DETACH: Duration = Duration::from_mins(1);
 /// Nobody listens there.
 const NO_PORT: u16 = 1;
 
@@ -61,6 +64,11 @@ pub(crate) struct Change {
 pub(crate) fn change(kind: RdsMove, status: u16) -> Change {
     let (operation, region) = (operation_of(kind).to_owned(), region_of(kind).to_owned());
     Change { operation, region, account: ACCOUNT.to_owned(), status }
+}
+
+/// The one change that detaches west.
+pub(crate) fn removal(status: u16) -> Change {
+    Change { operation: REMOVAL.to_owned(), ..change(RdsMove::Failover, status) }
 }
 
 pub(crate) fn operation_of(kind: RdsMove) -> &'static str {
@@ -122,7 +130,14 @@ impl Stage {
         let aws = FakeAws::start().await.expect("the fake starts");
         aws.add_account(KEY, ACCOUNT);
         let (pending, moving, rejoin, cancelling) = (PENDING, MOVING, REJOIN, CANCELLING);
-        aws.set_rds_pace(RdsPace { pending, moving, rejoin, cancelling, ..RdsPace::default() });
+        aws.set_rds_pace(RdsPace {
+            pending,
+            moving,
+            rejoin,
+            cancelling,
+            detach: DETACH,
+            ..RdsPace::default()
+        });
         let happened = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&happened);
         aws.on_rds_event(Arc::new(move |happening: &RdsHappening| {
@@ -182,6 +197,7 @@ impl Stage {
                 (RegionName::from(WEST), member(WEST_AWS, &self.west, west)),
             ]
             .into(),
+            may_detach: true,
             adopted: AdoptedOwners::default(),
         }
     }
@@ -271,6 +287,19 @@ pub(crate) async fn ask_with(data: &AuroraData, kind: RdsMove, ctx: &OpCtx) -> O
         RdsMove::Switchover => data.switch_over(&EAST.into(), &WEST.into(), ctx).await,
         RdsMove::Failover => data.promote(&WEST.into(), ctx).await,
     }
+}
+
+/// Asks for west to be taken out of the global cluster.
+pub(crate) async fn detach(data: &AuroraData) -> Outcome {
+    detach_with(data, &detach_ctx().0).await
+}
+
+pub(crate) fn detach_ctx() -> (OpCtx, Arc<TestGuard>) {
+    ctx_of(Action::Detach { item: "orders".into(), region: WEST.into() }, 1, PATIENCE)
+}
+
+pub(crate) async fn detach_with(data: &AuroraData, ctx: &OpCtx) -> Outcome {
+    data.detach(&WEST.into(), ctx).await
 }
 
 pub(crate) async fn open_writer(data: &AuroraData, region: &str, epoch: u64) -> Outcome {

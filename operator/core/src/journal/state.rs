@@ -61,6 +61,9 @@ pub struct Outcast {
     pub promotion_pending: bool,
     /// A promotion that its target does not check may still land here: not brought back before.
     pub not_before: Option<Stamp>,
+    /// Until when a detachment of the region that took over may still land, although that one takes writes without it.
+    #[serde(default)]
+    pub detached_late: Option<Stamp>,
     /// Since when it is proven to acknowledge nothing. Ends with the proof.
     #[serde(default)]
     pub proven: Option<Stamp>,
@@ -85,12 +88,18 @@ impl Outcast {
             work: None,
             promotion_pending: false,
             not_before: None,
+            detached_late: None,
             proven: None,
             suspected: None,
             undo: Vec::new(),
             rejoin_attempts: 0,
             message: message.into(),
         }
+    }
+
+    /// For how long the region that took over may still be detached; over a reboot by the wall clock.
+    pub fn detachment_left(&self, now: &Stamp) -> Millis {
+        self.detached_late.map(|until| until.since_or_wall(now)).unwrap_or_default()
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
         way,
         promotion_pending: before.is_some_and(|o| o.promotion_pending),
         not_before: before.and_then(|o| o.not_before),
+        detached_late: before.and_then(|o| o.detached_late),
         proven: before.and_then(|o| o.proven),
         ..Outcast::new(run, "fenced, not rejoined yet")
     };

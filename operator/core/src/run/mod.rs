@@ -2,6 +2,7 @@
 
 mod compute;
 mod decide;
+mod detach;
 mod end;
 mod fence;
 mod hand_over;
@@ -22,6 +23,7 @@ use crate::seeded::{self, Bug};
 use crate::time::Millis;
 
 pub(crate) use compute::{PEAK_LASTS, known_peak, weakness as compute_weakness};
+pub(crate) use detach::GATE as DETACH_GATE;
 pub(crate) use end::end_behind;
 pub(crate) use fence::note_answer as note_fence_answer;
 pub(crate) use seen::witness_raised;

@@ -1,6 +1,6 @@
 //! The point of no return, and the first write behind it.
 
-use super::{decide, fence, seen, steps};
+use super::{decide, detach, fence, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, ErrorClass, Outcome};
@@ -219,23 +219,35 @@ pub(super) fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
     found.map_or(crate::draft::SHORT_CALL, |i| i.promote_deadline)
 }
 
-/// Looks for the promotion: the target takes writes.
+/// Looks for the promotion: the target takes writes, by whichever way it came to.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let to = d.run().to.clone();
     let facts = d.sight.data_since(item, &to, seen::since(&d.sight, step));
     if facts.is_some_and(|f| f.role == DataRole::Writable) || seen::answered_counts(&d.sight, step) {
+        detach::end(d, step, item);
         let sight = d.sight;
         let run = d.run();
         run.measured = measure::measure_rpo(&sight, run);
         return steps::observed(d, step, format!("{item} in {to} takes writes"));
     }
+    if detach::begin(d, step, item) {
+        return true;
+    }
+    let moved = wait_or_repeat(d, step, item, &to);
+    detach::ask(d, step, item);
+    moved
+}
+
+/// Waits for what is recorded, or sends it again.
+fn wait_or_repeat(d: &mut Draft<'_>, step: &mut Step, item: &ItemName, to: &RegionName) -> bool {
+    let facts = d.sight.data_since(item, to, seen::since(&d.sight, step));
     if was_cancelled(d, step, item) {
         d.fire(Rule::StepRepeated, format!("{item}: the engine is at rest, and {to} is a standby still"));
         d.repeat(step);
         return true;
     }
     if facts.is_none() {
-        d.block("TargetSilent", d.sight.why_unknown(item, &to), "the target answers, or is attested off");
+        d.block("TargetSilent", d.sight.why_unknown(item, to), "the target answers, or is attested off");
     } else if grace_left(d, step, item) {
         d.fire(Rule::StepAwaited, format!("{item} in {to}: an unchecked call may still land"));
         d.wake_in(LOOK_AGAIN);

@@ -1,6 +1,6 @@
 //! The plan, one step at a time: begin it, look for its end, try again, or go round it.
 
-use super::{compute, fence, hand_over, promote, seen, traffic};
+use super::{compute, detach, fence, hand_over, promote, seen, traffic};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, Outcome};
@@ -223,15 +223,31 @@ fn usual_time(d: &Draft<'_>, step: &Step) -> Millis {
     item.map_or(Millis(0), |item| item.expected_promote.times(3))
 }
 
+/// Says it too where an engine could be gone round, and the policy has no such way.
+fn needs_when_overdue(d: &Draft<'_>, step: &Step) -> &'static str {
+    let StepKey::PromoteData(name) = &step.key else { return "the target answers" };
+    let engine = d.sight.policy.data.iter().any(|item| item.name == *name && item.hands_over);
+    if engine && !detach::is_recorded(step) && detach::allowed_after(d, name).is_none() {
+        return "the engine comes to its end; the policy has no `detach`, so nobody is asked to go round it";
+    }
+    "the target answers"
+}
+
 fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
-    let started = step.started.unwrap_or(d.sight.now);
-    let long = d.sight.waited(started);
+    // Another way has its own time.
+    let is_new_way = detach::is_recorded(step) && step.attempts <= 1;
+    let began = if is_new_way { step.issued } else { step.started };
+    let long = d.sight.waited_since(began);
     if patience != Patience::Endless || long < usual_time(d, step).max(OVERDUE) {
         return;
     }
     let what = step.action.as_ref().map_or_else(|| "a step".to_owned(), ToString::to_string);
     let saw = format!("{what} has not been seen done; attempts go on");
-    d.block("StepOverdue", format!("{what}: {long}"), "the target answers");
+    d.block("StepOverdue", format!("{what}: {long}"), needs_when_overdue(d, step));
+    // A person is asked about this very step: the question stands.
+    if d.run().phase == Phase::AwaitingApproval {
+        return;
+    }
     if d.run().phase != Phase::Blocked {
         d.event(true, "StepOverdue", saw.clone());
     }

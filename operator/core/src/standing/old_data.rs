@@ -98,11 +98,15 @@ fn go_on(d: &mut Draft<'_>, mut keeping: Keeping) -> End {
     End::Open(Box::new(keeping))
 }
 
-/// Why it is not waited for any longer: the region has been back for long, and this process has been told once more that there
-/// is nothing.
+/// Why it is not waited for any longer: the region has been back for long, or nothing was saved because the one that took over was
+/// detached; and this process has been told once more that there is nothing.
 fn given_up(d: &Draft<'_>, keeping: &Keeping) -> Option<String> {
-    let is_over = d.sight.paused_since(keeping.back) >= GIVEN_UP_AFTER && saved(d, keeping).is_none();
-    last_failure(d, keeping).filter(|_| is_over)
+    let why = last_failure(d, keeping).filter(|_| saved(d, keeping).is_none())?;
+    let active = d.next.state.active_region.as_ref()?;
+    if d.sight.data(&keeping.item, active).is_some_and(|facts| facts.alone.is_some()) {
+        return Some(format!("{active} was detached, and the old primary has what it had ({why})"));
+    }
+    (d.sight.paused_since(keeping.back) >= GIVEN_UP_AFTER).then_some(why)
 }
 
 /// What is known of it, whichever region's engine tells.

@@ -121,9 +121,12 @@ fn undo_rest(d: &mut Draft<'_>, region: &RegionName, outcast: &mut Outcast) {
 
 fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool {
     let policy = d.sight.policy;
-    // What an unchecked call may still make a writer looks like any standby until then.
+    // What an unchecked call may still make a writer looks like any standby until then; and what may still detach the writer would
+    // leave this standby behind.
     let may_land = d.next.state.outcasts.get(region).is_some_and(|outcast| {
-        outcast.promotion_pending && outcast.not_before.is_some_and(|t| d.sight.now.since(&t).is_none())
+        let pending = outcast.not_before.filter(|_| outcast.promotion_pending);
+        pending.is_some_and(|t| d.sight.now.since(&t).is_none())
+            || outcast.detachment_left(&d.sight.now).0 > 0
     });
     !may_land
         && !policy.data.is_empty()
@@ -134,7 +137,7 @@ fn has_rejoined(d: &Draft<'_>, region: &RegionName, active: &RegionName) -> bool
                 return false;
             };
             back.role == DataRole::Standby
-                && back.streaming
+                && back.streams_from(active)
                 && back.system == writer.system
                 && back.timeline == writer.timeline
         })

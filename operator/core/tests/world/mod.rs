@@ -63,6 +63,7 @@ pub fn policy() -> Policy {
             capability: Capability::Checked,
             hands_over: false,
             saves_old_data: false,
+            detaches_after: None,
             can_rejoin: true,
             rejoin_timeout: Millis::from_secs(60),
             no_ack_declared: false,
@@ -132,10 +133,23 @@ pub struct Engine {
     pub prompt: bool,
     /// It accepts nothing: a right is missing.
     pub refuses: bool,
+    /// It takes a promotion and never comes to its end, unless it [`World::land`]s.
+    pub hangs: bool,
+    /// A region that left what it replicates by, and takes writes alone.
+    pub alone: Option<RegionName>,
+    /// What becomes of a detachment that it is asked for, if it is not done at once.
+    pub detaches: Option<Outcome>,
     /// What becomes of the first promotion that it is asked for.
     pub first_refusal: Option<ErrorClass>,
     /// What a region says against taking over or handing over.
     pub unfit: BTreeMap<RegionName, String>,
+}
+
+impl Engine {
+    /// Whether a region takes writes: as the engine's one writer, or alone.
+    pub fn writes(&self, region: &RegionName) -> bool {
+        self.writer == *region || self.alone.as_ref() == Some(region)
+    }
 }
 
 /// The item that an engine hands over.
@@ -149,6 +163,7 @@ pub fn events() -> DataItem {
         capability: Capability::Unchecked,
         hands_over: true,
         saves_old_data: false,
+        detaches_after: None,
         can_rejoin: false,
         rejoin_timeout: Millis(0),
         no_ack_declared: false,
@@ -247,6 +262,9 @@ impl World {
                 moving_to: None,
                 prompt: true,
                 refuses: false,
+                hangs: false,
+                alone: None,
+                detaches: None,
                 first_refusal: None,
                 unfit: BTreeMap::new(),
             },
@@ -305,7 +323,7 @@ impl World {
     fn takes_writes(&self, name: &RegionName) -> bool {
         let node = &self.nodes[name];
         let all = self.policy.data.iter().all(|data| {
-            if data.hands_over { self.engine.writer == *name } else { node.writable && node.logins }
+            if data.hands_over { self.engine.writes(name) } else { node.writable && node.logins }
         });
         self.serves(name) && all
     }
@@ -488,6 +506,8 @@ impl World {
             unfit: None,
             unready: None,
             lag: node.lag,
+            alone: None,
+            follows: None,
             write_block: self.write_block.clone().map(Box::new),
             saved: self.saved.clone(),
             unproven: None,
@@ -497,7 +517,9 @@ impl World {
     fn engine_facts(&self, name: &RegionName) -> Seen<DataFacts> {
         let engine = &self.engine;
         let Seen::Known(node) = self.data_facts(name) else { return Seen::Unknown("no answer".into()) };
-        let is_writer = engine.writer == *name;
+        let is_writer = engine.writes(name);
+        let alone =
+            engine.alone.as_ref().filter(|alone| *alone == name).map(|_| "nobody follows it".to_owned());
         let moving = engine.moving_to.as_ref().map(|to| format!("moves to {to}"));
         Seen::Known(DataFacts {
             role: if is_writer { DataRole::Writable } else { DataRole::Standby },
@@ -507,7 +529,9 @@ impl World {
             upstream: None,
             witness: engine.witness.clone(),
             closed: ClosedView::default(),
-            unfit: engine.unfit.get(name).cloned(),
+            follows: (!is_writer).then(|| engine.writer.clone()),
+            unfit: engine.unfit.get(name).cloned().or_else(|| alone.clone()),
+            alone,
             unready: moving,
             unproven: None,
             ..node
@@ -630,7 +654,7 @@ impl World {
             Witness { owner: effect.owner.clone(), epoch: effect.epoch, term: effect.term, seq: effect.seq };
         match &effect.action {
             Action::OpenWriter { item, region } if item.as_str() == "events" => {
-                if self.engine.writer != *region || !self.serves(region) {
+                if !self.engine.writes(region) || !self.serves(region) {
                     return Outcome::Failed(ErrorClass::Transient, "no writer".into());
                 }
                 self.engine.witness = Some(mark);
@@ -652,6 +676,16 @@ impl World {
             {
                 let class = self.engine.first_refusal.take().unwrap_or(ErrorClass::Invalid);
                 return Outcome::Failed(class, "not now".into());
+            }
+            Action::Promote { item, region } if item.as_str() == "events" && self.engine.hangs => {
+                self.engine.moving_to = Some(region.clone());
+            }
+            Action::Detach { .. } if self.engine.detaches.is_some() => {
+                return self.engine.detaches.clone().unwrap_or(Outcome::AlreadyDone);
+            }
+            Action::Detach { region, .. } if self.engine.writes(region) => return Outcome::AlreadyDone,
+            Action::Detach { region, .. } => {
+                (self.engine.alone, self.engine.moving_to) = (Some(region.clone()), None);
             }
             Action::Promote { item, region } if item.as_str() == "events" => {
                 self.engine.writer = region.clone();

@@ -8,8 +8,8 @@ use muster_crds::policy::SecretRef;
 use muster_crds::text::RoleArn;
 use muster_providers::aurora::{AuroraConfig, AuroraMember, old_volumes};
 use muster_providers::aws::permissions::{
-    ASSUME, AURORA_GLOBAL, HEALTH_OBJECT, NETWORK_ACL, On, Permission, RDS_REBUILD, RDS_REPLICA,
-    ROUTE53_RECORD, ROUTING_CONTROL,
+    ASSUME, AURORA_DETACH, AURORA_GLOBAL, HEALTH_OBJECT, NETWORK_ACL, On, Permission, RDS_REBUILD,
+    RDS_REPLICA, ROUTE53_RECORD, ROUTING_CONTROL,
 };
 use muster_providers::dns::{NameConfig, Target};
 use muster_providers::network_acl::NetworkAclPlace;
@@ -191,8 +191,10 @@ fn add_databases(all: &mut NeedsByCaller, policy: &CheckedPolicy) {
         let config = policy.adapters.data.get(&item_name(item.name.as_str())).map(|data| &data.engine);
         match config {
             Some(EngineConfig::AuroraGlobal(config)) => {
+                let detach = if config.may_detach { AURORA_DETACH } else { &[] };
                 for (region, member) in &config.members {
-                    let grants = AURORA_GLOBAL.iter().map(|of| database_grant(config, member, of));
+                    let permissions = AURORA_GLOBAL.iter().chain(detach);
+                    let grants = permissions.map(|of| database_grant(config, member, of));
                     allow_in(all, policy, region, grants);
                 }
             }

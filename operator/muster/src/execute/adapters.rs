@@ -61,6 +61,7 @@ impl Adapters {
             | Action::StopReceiving { item, .. }
             | Action::ResumeReceiving { item, .. }
             | Action::Promote { item, .. }
+            | Action::Detach { item, .. }
             | Action::SwitchOver { item, .. }
             | Action::KeepOldData { item, .. }
             | Action::Rejoin { item, .. } => self.perform_data(item, ctx).await,
@@ -74,6 +75,7 @@ impl Adapters {
             Action::StopReceiving { region, .. } => data.stop_receiving(region, ctx).await,
             Action::ResumeReceiving { region, .. } => data.resume_receiving(region, ctx).await,
             Action::Promote { region, .. } => data.promote(region, ctx).await,
+            Action::Detach { region, .. } => data.detach(region, ctx).await,
             Action::SwitchOver { from, to, .. } => data.switch_over(from, to, ctx).await,
             Action::Rejoin { region, follow, .. } => data.rejoin(region, follow, ctx).await,
             Action::KeepOldData { region, since, .. } => data.keep_old_data(region, *since, ctx).await,

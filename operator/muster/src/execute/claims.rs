@@ -150,6 +150,8 @@ mod tests {
             unfit: None,
             unready: None,
             lag: None,
+            alone: None,
+            follows: None,
             write_block: None,
             saved: Vec::new(),
             unproven: None,

@@ -26,6 +26,8 @@ pub struct AuroraConfig {
     pub tls: TlsMode,
     /// One cluster per region.
     pub members: BTreeMap<RegionName, AuroraMember>,
+    /// The policy lets a person have the target detached.
+    pub may_detach: bool,
     /// Foreign owners whose witness may be replaced.
     pub adopted: AdoptedOwners,
 }

@@ -1,6 +1,6 @@
 //! Changes: of the global cluster by RDS, which checks nothing, and of the witness by the database, which does.
 
-use super::judge::{Verdict, judge_failover, judge_switchover, latest};
+use super::judge::{Verdict, judge_detachment, judge_failover, judge_switchover, latest};
 use super::view::{ClusterView, GlobalView};
 use super::{AuroraData, Member};
 use crate::aws::{Action, CallError, LeaseGate, Silent, by_deadline, transient};
@@ -16,11 +16,12 @@ use tokio::time::Instant;
 /// So long an effect waits for what it can do without.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The two calls that change a global cluster.
+/// The calls that change a global cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     SwitchOver,
     FailOver,
+    Detach,
 }
 
 impl AuroraData {
@@ -65,12 +66,37 @@ impl AuroraData {
                     _ => return silent.outcome(),
                 },
             };
-            if let Some(cluster) = cluster.filter(|cluster| cluster.instances == 0) {
-                let (arn, status) = (&to.arn, &cluster.status);
-                let why = format!("{arn} has no instance (headless, {status}) and would take no connection");
+            if let Some(why) = cluster.and_then(|cluster| headless(to, &cluster)) {
                 return transient(why);
             }
             self.send(Call::FailOver, to, to, ctx, &sent).await
+        })
+        .await
+    }
+
+    /// Takes the target out of the global cluster at its own region, unless it has left it, or takes writes in it by now. A person
+    /// has agreed to that: the core records it in no other case.
+    pub(super) async fn do_detach(&self, to: &Member, ctx: &OpCtx) -> Outcome {
+        let sent = Arc::new(AtomicBool::new(false));
+        by_deadline(ctx, &sent, async {
+            let by = ctx.not_after;
+            let (global, own) = tokio::join!(self.global_at_once(to, by), self.own_cluster(to, by));
+            match global {
+                Ok(global) => match judge_detachment(global.as_ref(), own.as_ref(), &to.arn) {
+                    Verdict::NotStarted => {}
+                    verdict => return outcome_of_verdict(verdict),
+                },
+                Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,
+                // What keeps RDS from telling may be what keeps the failover from ending. It refuses what it cannot do.
+                Err(silent) if silent.class == ErrorClass::Denied || own.is_none() => {
+                    return silent.outcome();
+                }
+                Err(_) => {}
+            }
+            if let Some(why) = own.and_then(|own| headless(to, &own)) {
+                return transient(why);
+            }
+            self.send(Call::Detach, to, to, ctx, &sent).await
         })
         .await
     }
@@ -109,6 +135,12 @@ impl AuroraData {
                     let answer = Box::pin(request.customize().interceptor(gate).send()).await;
                     answer.map(drop).map_err(|error| CallError::new(Action::FailoverGlobalCluster, &error))
                 }
+                Call::Detach => {
+                    let request = client.remove_from_global_cluster().global_cluster_identifier(cluster);
+                    let request = request.db_cluster_identifier(target);
+                    let answer = Box::pin(request.customize().interceptor(gate).send()).await;
+                    answer.map(drop).map_err(|error| CallError::new(Action::RemoveFromGlobalCluster, &error))
+                }
             }
         };
         match ctx.send(request).await {
@@ -127,15 +159,19 @@ impl AuroraData {
 
     /// What the member's region says now, newer than this question.
     async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, Silent> {
-        let (global, cluster) =
-            tokio::join!(member.rds.global_clusters_at_once(by), self.own_cluster(member, by));
+        let (global, cluster) = tokio::join!(self.global_at_once(member, by), self.own_cluster(member, by));
         let region = member.rds.region();
-        let global = self.global_in(&global.map_err(|error| Silent::new(region, &error))?);
-        let global = global.ok_or_else(|| Silent {
+        let global = global?.ok_or_else(|| Silent {
             class: ErrorClass::Invalid,
             why: format!("RDS in {region} knows no global cluster {}", self.config.cluster),
         })?;
         Ok(Look { global, cluster })
+    }
+
+    /// The global cluster as the member's region sees it; `None`: it knows no such one.
+    async fn global_at_once(&self, member: &Member, by: Instant) -> Result<Option<GlobalView>, Silent> {
+        let all = member.rds.global_clusters_at_once(by).await;
+        Ok(self.global_in(&all.map_err(|error| Silent::new(member.rds.region(), &error))?))
     }
 
     /// The member's own cluster, if RDS tells soon: what it says of the global cluster alone is enough to act on.
@@ -201,6 +237,13 @@ impl Look {
         reasons.extend(cluster.unready());
         (!reasons.is_empty()).then(|| format!("{}: {}", member.arn, reasons.join("; ")))
     }
+}
+
+/// Why a cluster without instances is not made the writer.
+fn headless(to: &Member, own: &ClusterView) -> Option<String> {
+    let (arn, status) = (&to.arn, &own.status);
+    (own.instances == 0)
+        .then(|| format!("{arn} has no instance (headless, {status}) and would take no connection"))
 }
 
 /// Verdicts of the regions that answer, and why another one does not.

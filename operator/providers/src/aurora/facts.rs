@@ -2,9 +2,9 @@
 //! the member unfit or not ready, and is what a standby needs to be proven.
 
 use super::look::Looked;
-use super::view::Control;
+use super::view::{Control, GlobalView};
 use muster_core::facts::{ClosedView, DataFacts, DataRole, PositionUnit, SyncView};
-use muster_core::ids::Position;
+use muster_core::ids::{Position, RegionName};
 
 /// Aurora counts no timelines: a global database has one history, whoever takes writes.
 const TIMELINE: u64 = 1;
@@ -35,13 +35,45 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         sync: SyncView::default(),
         sync_name: None,
         heartbeat: looked.heartbeat(),
-        unfit: unfit(subject, control),
+        unfit: unfit(subject, looked, control),
         unready: unready(subject, looked, control),
         lag: None,
+        alone: alone(subject, looked, control),
+        follows: None,
         write_block: None,
         saved: Vec::new(),
         unproven: unproven(subject, looked, control),
     }
+}
+
+/// The writer of the global cluster that a standby is a member of, if one is said.
+pub(super) fn followed<'a>(subject: Subject<'_>, looked: &Looked, global: &'a GlobalView) -> Option<&'a str> {
+    let is_standby = looked.recovering && global.member(subject.arn).is_some();
+    match global.writers().as_slice() {
+        [writer] if is_standby && *writer != subject.arn => Some(writer),
+        _ => None,
+    }
+}
+
+/// Facts of a standby of `writer`. What a cluster that the policy does not name writes is nothing to take over from.
+pub(super) fn following(facts: DataFacts, writer: &str, region: Option<&RegionName>) -> DataFacts {
+    if region.is_some() {
+        return DataFacts { follows: region.cloned(), ..facts };
+    }
+    let why = format!("it follows {writer}, which the policy does not name");
+    let unready = facts.unready.into_iter().chain([why]).collect::<Vec<_>>().join("; ");
+    DataFacts { streaming: false, unready: Some(unready), ..facts }
+}
+
+/// Why nobody follows a cluster that takes writes: it was detached, or its global cluster is gone.
+fn alone(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
+    let control = control.as_ref().ok().filter(|control| !looked.recovering && control.cluster.is_some())?;
+    let member = control.global.as_ref().and_then(|global| global.member(subject.arn));
+    let cluster = subject.cluster;
+    let why = format!(
+        "it takes writes outside of the global cluster {cluster}, and no cluster follows it: build a global cluster around it again (docs/aws.md)"
+    );
+    member.is_none().then_some(why)
 }
 
 fn is_connected(subject: Subject<'_>, control: &Result<Control, String>) -> bool {
@@ -78,9 +110,10 @@ pub(super) fn is_reader_of_a_writer(
     looked.recovering && member.is_some_and(|member| member.is_writer)
 }
 
-fn unfit(subject: Subject<'_>, control: &Result<Control, String>) -> Option<String> {
-    let reasons =
+fn unfit(subject: Subject<'_>, looked: &Looked, control: &Result<Control, String>) -> Option<String> {
+    let mut reasons =
         control.as_ref().map(|control| control.unfit(subject.cluster, subject.arn)).unwrap_or_default();
+    reasons.extend(alone(subject, looked, control));
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
@@ -238,6 +271,41 @@ mod tests {
         assert!(unfit_of(|global, _| "neptune".clone_into(&mut global.engine)).contains("engine is neptune"));
         assert!(unfit_of(|global, _| drop(global.members.pop())).contains("not a member"));
         assert!(standby(&Ok(Control::default())).unfit.expect("unfit").contains("no global cluster"));
+    }
+
+    #[test]
+    fn a_writer_that_is_no_member_stands_alone_and_says_what_to_do() {
+        let writer = |control: Control| facts(subject(), &Looked::of(false, 1), &Ok(control));
+        assert_eq!(writer(well()).alone, None);
+        let mut left = well();
+        left.global.as_mut().expect("there").members.pop();
+        let gone = Control { global: None, ..well() };
+        for control in [left, gone] {
+            let facts = writer(control.clone());
+            let why = facts.alone.expect("alone");
+            assert!(why.contains("build a global cluster around it again"), "{why}");
+            assert_eq!(facts.role, DataRole::Writable);
+            assert!(facts.unfit.expect("unfit").ends_with(&why));
+            // A standby that is no member may be one that is being detached.
+            assert_eq!(standby(&Ok(control)).alone, None);
+        }
+        assert_eq!(writer(Control::default()).alone, None, "RDS does not show the cluster itself");
+        let silent = facts(subject(), &Looked::of(false, 1), &Err("no answer in time".to_owned()));
+        assert_eq!((silent.alone, silent.unfit), (None, None));
+    }
+
+    #[test]
+    fn a_standby_says_whose_writes_it_gets() {
+        let global = well().global.expect("there");
+        let looked = Looked::of(true, 1);
+        assert_eq!(followed(subject(), &looked, &global), Some("east"));
+        assert_eq!(followed(subject(), &Looked::of(false, 1), &global), None);
+        let east = RegionName::new("east");
+        let facts = following(standby(&Ok(well())), "east", Some(&east));
+        assert!(facts.streams_from(&east) && !facts.streams_from(&RegionName::new("west")));
+        let foreign = following(standby(&Ok(well())), "east", None);
+        assert!(!foreign.streaming && !foreign.streams_from(&east));
+        assert!(foreign.unready.expect("unready").contains("which the policy does not name"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether a switchover or a failover has to be asked for, is under way, or is done: nothing is checked by RDS itself, so it
 //! is looked at first, and what is found is adopted.
 
-use super::view::{GlobalView, Operation};
+use super::view::{ClusterView, GlobalView, Operation};
 
 /// What is found before a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +56,27 @@ pub(super) fn judge_failover(view: &GlobalView, to: &str) -> Verdict {
         None => Verdict::Unready(format!("{to} is not a member of the global cluster")),
         Some(member) if member.is_writer => Verdict::Done,
         Some(_) => Verdict::NotStarted,
+    }
+}
+
+/// A detachment of the target, as its region sees it: `view` is `None` where RDS knows the global cluster no more, as after the last
+/// of its members there left it. What hangs on the way to this target is why it is asked for.
+pub(super) fn judge_detachment(view: Option<&GlobalView>, own: Option<&ClusterView>, to: &str) -> Verdict {
+    let Some((global, member)) = view.and_then(|view| Some((view, view.member(to)?))) else {
+        return match own {
+            Some(_) => Verdict::Done,
+            None => Verdict::Unready(format!("RDS does not show {to}")),
+        };
+    };
+    if member.is_writer {
+        return Verdict::Done;
+    }
+    match &global.operation {
+        Some(operation) if operation.to != to => Verdict::Conflict(operation.to_string()),
+        None if own.is_some_and(ClusterView::is_promoting) => {
+            Verdict::Running(format!("{to} is promoting, and nothing else is under way"))
+        }
+        Some(_) | None => Verdict::NotStarted,
     }
 }
 
@@ -206,6 +227,49 @@ mod tests {
     fn a_cluster_that_was_detached_is_not_failed_over_to() {
         let alone = GlobalView { members: vec![member(EAST, true, "")], ..calm() };
         assert!(matches!(failover(&alone), Verdict::Unready(_)));
+    }
+
+    fn detachment(view: Option<&GlobalView>, status: Option<&str>) -> Verdict {
+        let own = status.map(|status| ClusterView { status: status.to_owned(), ..ClusterView::default() });
+        judge_detachment(view, own.as_ref(), WEST)
+    }
+
+    #[test]
+    fn a_detachment_may_begin_whatever_hangs_on_the_way_to_the_same_target() {
+        for view in [
+            calm(),
+            busy("pending", WEST, Some(true)),
+            busy("cancelling", WEST, Some(true)),
+            busy("switching-over", WEST, Some(false)),
+        ] {
+            assert_eq!(detachment(Some(&view), Some("available")), Verdict::NotStarted, "{view:?}");
+            assert_eq!(detachment(Some(&view), None), Verdict::NotStarted, "{view:?}");
+        }
+        let hangs = busy("failing-over", WEST, Some(true));
+        assert_eq!(detachment(Some(&hangs), Some("promoting")), Verdict::NotStarted);
+    }
+
+    #[test]
+    fn a_detachment_is_no_answer_to_a_move_to_somebody_else() {
+        for to in [NORTH, ""] {
+            let view = busy("pending", to, Some(true));
+            assert!(matches!(detachment(Some(&view), Some("available")), Verdict::Conflict(_)), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_detachment_is_done_when_the_target_is_no_member_or_takes_writes() {
+        let left = GlobalView { members: vec![member(EAST, true, "")], ..calm() };
+        for view in [Some(&left), None] {
+            assert_eq!(detachment(view, Some("available")), Verdict::Done);
+            assert!(matches!(detachment(view, None), Verdict::Unready(_)));
+        }
+        assert_eq!(detachment(Some(&moved()), Some("available")), Verdict::Done);
+    }
+
+    #[test]
+    fn a_detachment_that_is_under_way_is_adopted() {
+        assert!(matches!(detachment(Some(&calm()), Some("promoting")), Verdict::Running(_)));
     }
 
     #[test]

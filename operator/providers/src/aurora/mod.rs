@@ -8,6 +8,7 @@
 //! observe:      SQL at the cluster endpoint ║ DescribeGlobalClusters, DescribeDBClusters of that region (shared by policies)
 //! switch_over:  look at both regions ──► judge ──► SwitchoverGlobalCluster at the primary's region
 //! promote:      look at the target's region ──► judge ──► FailoverGlobalCluster(AllowDataLoss) at the target's region
+//! detach:       look at the target's region ──► judge ──► RemoveFromGlobalCluster at the target's region
 //! ```
 //!
 //! | call | idempotent because | checked by the target | not protected |
@@ -16,10 +17,16 @@
 //! | `open_writer` | the same numbers are written again | witness (older: `StaleEpoch`; other owner: `Conflict`), clock, not in recovery | - |
 //! | `switch_over` | looked for first: under way to the same target is adopted, done is `AlreadyDone` | **nothing of Muster's**; RDS itself refuses one while another operation runs, or while a member is not well. It keeps one writer throughout | a signed request that got stuck lands for 15 minutes, also one of an older epoch |
 //! | `promote` | the same; a switchover under way is a `Conflict`, never adopted: it waits for the old primary | **nothing of Muster's** | as above. AWS *tries* to block writes at the old primary, and tells by an event whether it could (`tidings.rs`), after the fact. What the target had not received is lost |
+//! | `detach` | the same; a cluster that is no member, or the writer already, is `AlreadyDone`; an operation to another member is a `Conflict` | **nothing of Muster's**; RDS refuses a cluster that is no member | as above: one that lands once the target is the writer can leave it alone, and never makes another one the writer. Nothing is fenced: the old primary stays the writer of the old global cluster. The global writer endpoint does not follow |
 //! | `rejoin` | reads only: Aurora builds the old primary again by itself | - | - |
 //! | `keep_old_data` | the copy's name follows from the snapshot's, and is looked for first | RDS takes a name once | a copy costs until a person deletes it |
 //! | `fence`, `unfence`, `stop_receiving`, `resume_receiving` | refused: Aurora has no way that proves anything | - | - |
 //! | `read_loss` | refused: no log can be read | - | - |
+//!
+//! # What stands alone
+//! A cluster that was detached, by Muster or by a person, takes writes and is a member of nothing: it is `alone`, and `unfit`. A
+//! standby says whose writes it gets ([`DataFacts::follows`](muster_core::facts::DataFacts)), so that one of the old global cluster is
+//! never taken for a standby of the cluster that left it.
 //!
 //! # What stands for a position
 //! Aurora shows no position in a log. [`DataFacts::position`](muster_core::facts::DataFacts) is the time of the newest heartbeat,
@@ -31,7 +38,8 @@
 //! another engine is `unfit`.
 //!
 //! What this module must never do: call a failover without `AllowDataLoss`, which would be a switchover; ask the old primary's
-//! region anything before a failover; call something done because RDS took it; remove a cluster from the global one.
+//! region anything before a failover; call something done because RDS took it; remove a cluster from the global one, but the target,
+//! where a person's consent to it is recorded.
 
 mod config;
 mod effects;
@@ -146,8 +154,17 @@ impl AuroraData {
         }
         let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
         let write_block = global.and_then(|global| self.tidings.of_old_primary(global));
+        let writer = global.and_then(|global| facts::followed(subject, &looked, global));
         let facts = lag::add(facts::facts(subject, &looked, &control), self.lags.of(subject.region));
-        Ok(DataFacts { write_block: write_block.map(Box::new), saved: self.saved.all(), ..facts })
+        let facts = DataFacts { write_block: write_block.map(Box::new), saved: self.saved.all(), ..facts };
+        Ok(match writer {
+            Some(writer) => facts::following(facts, writer, self.region_of(writer)),
+            None => facts,
+        })
+    }
+
+    fn region_of(&self, arn: &str) -> Option<&RegionName> {
+        self.members.iter().find(|(_, member)| member.arn == arn).map(|(region, _)| region)
     }
 
     /// What the cluster's database says: by the writer's endpoint, or where there is none, as in a secondary cluster, by the
@@ -213,6 +230,12 @@ impl DataControl for AuroraData {
     async fn promote(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
         match self.member(region) {
             Ok(member) => self.do_fail_over(member, ctx).await,
+            Err(why) => invalid(why),
+        }
+    }
+    async fn detach(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
+        match self.member(region) {
+            Ok(member) => self.do_detach(member, ctx).await,
             Err(why) => invalid(why),
         }
     }

@@ -11,6 +11,8 @@ const ENGINE: &str = "aurora-postgresql";
 const AVAILABLE: &str = "available";
 /// A cluster that is backed up serves and switches as ever.
 const BACKING_UP: &str = "backing-up";
+/// A cluster that becomes a writer, in its global cluster or alone.
+const PROMOTING: &str = "promoting";
 /// A secondary that replicates.
 const CONNECTED: &str = "connected";
 
@@ -121,6 +123,10 @@ impl ClusterView {
             version: text(cluster.engine_version()),
             instances: cluster.db_cluster_members().len(),
         }
+    }
+
+    pub(super) fn is_promoting(&self) -> bool {
+        self.status == PROMOTING
     }
 
     /// Why it can take over in no way, by its own state.

@@ -27,6 +27,7 @@ pub enum Action {
     DescribeDbClusters,
     SwitchoverGlobalCluster,
     FailoverGlobalCluster,
+    RemoveFromGlobalCluster,
     DescribeDbInstances,
     PromoteReadReplica,
     ModifyDbInstance,
@@ -58,6 +59,7 @@ impl Action {
         Self::DescribeDbClusters,
         Self::SwitchoverGlobalCluster,
         Self::FailoverGlobalCluster,
+        Self::RemoveFromGlobalCluster,
         Self::DescribeDbInstances,
         Self::PromoteReadReplica,
         Self::ModifyDbInstance,
@@ -88,6 +90,7 @@ impl Action {
             Self::DescribeDbClusters => "rds:DescribeDBClusters",
             Self::SwitchoverGlobalCluster => "rds:SwitchoverGlobalCluster",
             Self::FailoverGlobalCluster => "rds:FailoverGlobalCluster",
+            Self::RemoveFromGlobalCluster => "rds:RemoveFromGlobalCluster",
             Self::DescribeDbInstances => "rds:DescribeDBInstances",
             Self::PromoteReadReplica => "rds:PromoteReadReplica",
             Self::ModifyDbInstance => "rds:ModifyDBInstance",
@@ -306,6 +309,14 @@ pub const AURORA_GLOBAL: &[Permission] = &[
     },
 ];
 
+/// Of the same, beside [`AURORA_GLOBAL`], where the policy lets a person have the target detached.
+pub const AURORA_DETACH: &[Permission] = &[Permission {
+    sid: "TakeTheTargetOutOfThisGlobalDatabase",
+    actions: &[Action::RemoveFromGlobalCluster],
+    on: On::GlobalDatabase,
+    reason: "a failover that does not come to its end is gone round once a person agrees: the target takes writes alone",
+}];
+
 /// Of [`crate::rds_replica::RdsReplicaData`].
 pub const RDS_REPLICA: &[Permission] = &[
     Permission {
@@ -374,7 +385,7 @@ mod tests {
 
     fn permissions() -> impl Iterator<Item = &'static Permission> {
         let of_names = [ROUTE53_RECORD, HEALTH_OBJECT, ROUTING_CONTROL];
-        let of_databases = [AURORA_GLOBAL, RDS_REPLICA, RDS_REBUILD];
+        let of_databases = [AURORA_GLOBAL, AURORA_DETACH, RDS_REPLICA, RDS_REBUILD];
         [ASSUME, NETWORK_ACL].into_iter().chain(of_names).chain(of_databases).flatten()
     }
 

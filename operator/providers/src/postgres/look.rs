@@ -228,6 +228,8 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         unfit: None,
         unready: None,
         lag: None,
+        alone: None,
+        follows: None,
         write_block: None,
         saved: Vec::new(),
         unproven: None,

@@ -258,7 +258,7 @@ impl DataControl for RdsReplicaData {
             ));
         }
         match (self.instance(region), self.instance(follow)) {
-            (Ok(old), Ok(source)) => self.do_rejoin(old, source, ctx).await,
+            (Ok(old), Ok(source)) => Box::pin(self.do_rejoin(old, source, ctx)).await,
             (Err(why), _) | (_, Err(why)) => invalid(why),
         }
     }

@@ -4,6 +4,7 @@
 //! switchover   pending ─► switching-over ─ 0183 ─► old writer demoted, 0182 ─► writer flips, 0184, 0185 ─► 0397
 //! failover     pending ─► failing-over ─ 0390|0391 ─► writer flips, 0238|0519 ─► 0397 ─► 0240 ─► connected, 0241
 //! one that fails   ... ─► cancelling, 0239|0187 ─► as before
+//! removal      promoting ─► no member, available; what was under way with it ends
 //! promotion    modifying ─► rebooting ─► no source ─► (backing-up) ─► available
 //! new name     (pending) ─► renaming ─► available, under the new one;  deletion   deleting ─► gone
 //! ```

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// The gate that `max_loss` answers.
 const LOSS_GATE: &str = "EstimatedLoss";
+/// The gate whose waiver takes the target out of what its engine replicates by.
+const ENGINE_GATE: &str = "EngineFailover";
 /// The gate whose waiver lets the old primary go on.
 const FENCE_GATE: &str = "Fenced";
 
@@ -47,8 +49,7 @@ pub(super) fn obtain(
         }
         waives.insert(gate.name.clone());
     }
-    let both = (waives.contains(LOSS_GATE), waives.contains(FENCE_GATE));
-    if cx.screen.ask(&question(plan, max_loss, both, what))? {
+    if cx.screen.ask(&question(plan, max_loss, &waives, what))? {
         return Ok(consent(plan, args, max_loss, waives));
     }
     Err(Failure::new(Code::Refused, "you said no; nothing was changed"))
@@ -117,13 +118,9 @@ fn not_waived(open: &[&Gate]) -> Failure {
         .fix(format!("Go on all the same with --waive {}.", names.join(",")))
 }
 
-fn question(
-    plan: &PlanPreview,
-    max_loss: Option<Millis>,
-    (unbounded, unfenced): (bool, bool),
-    what: &str,
-) -> String {
-    let most = max_loss.or(plan.run.policy.safety.max_estimated_loss).filter(|_| !unbounded);
+fn question(plan: &PlanPreview, max_loss: Option<Millis>, waives: &BTreeSet<String>, what: &str) -> String {
+    let most = max_loss.or(plan.run.policy.safety.max_estimated_loss);
+    let most = most.filter(|_| !waives.contains(LOSS_GATE));
     let loss = match (most, plan.loss_is_growing) {
         (Some(most), true) => format!(" and accept a loss of writes, which grows, of at most {most}"),
         (Some(most), false) => format!(" and accept a loss of writes of at most {most}"),
@@ -131,8 +128,17 @@ fn question(
         (None, false) => " and accept a loss of writes without a limit".to_owned(),
     };
     let loss = if plan.run.kind.is_planned() { String::new() } else { loss };
-    let fence = if unfenced { "; what the old primary still takes afterwards is lost too" } else { "" };
-    format!("{what}: {} to {}{loss}{fence}?", plan.run.from, plan.run.to)
+    let fence = if waives.contains(FENCE_GATE) {
+        "; what the old primary still takes afterwards is lost too"
+    } else {
+        ""
+    };
+    let engine = if waives.contains(ENGINE_GATE) {
+        "; the target is detached for good, and nothing follows it until you build that again"
+    } else {
+        ""
+    };
+    format!("{what}: {} to {}{loss}{fence}{engine}?", plan.run.from, plan.run.to)
 }
 
 #[cfg(test)]
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_question_says_what_is_accepted() {
-        let text = question(&sample::plan(), Some(Millis(60_000)), (false, false), "Start this failover");
+        let text = question(&sample::plan(), Some(Millis(60_000)), &BTreeSet::new(), "Start this failover");
         assert_eq!(
             text,
             "Start this failover: east to west and accept a loss of writes, which grows, of at most 60.0 s?"
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_waived_fence_says_that_the_loss_goes_on() {
-        let text = question(&sample::plan(), Some(Millis(60_000)), (false, true), "Approve checkout-4");
+        let text = question(&sample::plan(), Some(Millis(60_000)), &waived(FENCE_GATE), "Approve checkout-4");
         assert!(
             text.ends_with("at most 60.0 s; what the old primary still takes afterwards is lost too?"),
             "{text}"
@@ -206,14 +212,28 @@ mod tests {
     }
 
     #[test]
+    fn a_waived_engine_says_that_the_target_is_detached() {
+        let text =
+            question(&sample::plan(), Some(Millis(60_000)), &waived(ENGINE_GATE), "Approve checkout-4");
+        assert!(
+            text.ends_with("detached for good, and nothing follows it until you build that again?"),
+            "{text}"
+        );
+    }
+
+    fn waived(gate: &str) -> BTreeSet<String> {
+        BTreeSet::from([gate.to_owned()])
+    }
+
+    #[test]
     fn a_waived_loss_is_asked_about_as_one_without_a_limit() {
         let mut plan = sample::plan();
         plan.loss_is_growing = false;
-        let text = question(&plan, None, (true, false), "Approve checkout-4");
+        let text = question(&plan, None, &waived(LOSS_GATE), "Approve checkout-4");
         assert_eq!(text, "Approve checkout-4: east to west and accept a loss of writes without a limit?");
         plan.run.kind = muster_core::journal::RunKind::Switchover;
         assert_eq!(
-            question(&plan, None, (false, false), "Approve checkout-4"),
+            question(&plan, None, &BTreeSet::new(), "Approve checkout-4"),
             "Approve checkout-4: east to west?"
         );
     }

@@ -56,6 +56,9 @@ fn step_line(step: &Step, clock: &str, paint: Paint) -> String {
 fn advice(run: &Run) -> Option<String> {
     let policy = &run.policy.name;
     match run.phase {
+        Phase::AwaitingApproval if run.past_pivot() => {
+            Some(format!("muster approve {policy} shows what it would go on without, and asks"))
+        }
         Phase::AwaitingApproval => {
             Some(format!("muster approve {policy} shows the plan and asks; muster abort {policy} ends it"))
         }
@@ -108,7 +111,11 @@ mod tests {
     fn a_run_that_waits_for_a_person_says_how_to_answer() {
         let mut run = sample::finished_run();
         run.phase = Phase::AwaitingApproval;
-        let text = lines(None, &run, Paint::PLAIN).join("\n");
-        assert!(text.contains("muster approve shop/checkout"), "{text}");
+        let text = |run: &Run| lines(None, run, Paint::PLAIN).join("\n");
+        run.clock.pivot = None;
+        assert!(text(&run).contains("muster abort shop/checkout ends it"), "{}", text(&run));
+        run.clock.pivot = Some(run.phase_since);
+        assert!(text(&run).contains("muster approve shop/checkout"), "{}", text(&run));
+        assert!(!text(&run).contains("muster abort"), "nothing ends it behind the point of no return");
     }
 }

@@ -68,6 +68,7 @@ pub(crate) fn policy() -> Policy {
             capability: Capability::Checked,
             hands_over: false,
             saves_old_data: false,
+            detaches_after: None,
             can_rejoin: true,
             rejoin_timeout: Millis(60_000),
             no_ack_declared: false,

@@ -48,6 +48,7 @@ fn item_of(name: &ItemName, aurora: &api::AuroraGlobal) -> DataItem {
         no_ack_declared: false,
         hands_over: true,
         saves_old_data: true,
+        detaches_after: aurora.detach.as_ref().map(|detach| millis(detach.after)),
     }
 }
 
@@ -92,6 +93,9 @@ fn check(spec: &RegionFailoverPolicySpec, aurora: &api::AuroraGlobal, path: &str
         }
     }
     within(aurora.promote_timeout, ("1m", "2h"), &format!("{path}.promoteTimeout"), findings);
+    if let Some(detach) = &aurora.detach {
+        within(detach.after, ("1m", "1h"), &format!("{path}.detach.after"), findings);
+    }
     check_tls(&aurora.tls, path, findings);
 }
 
@@ -146,6 +150,7 @@ fn config_of(
         password,
         tls,
         members,
+        may_detach: aurora.detach.is_some(),
         adopted: AdoptedOwners::default(),
     };
     DataConfig { engine: EngineConfig::AuroraGlobal(Box::new(config)), probed }

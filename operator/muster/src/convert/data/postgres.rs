@@ -51,6 +51,7 @@ fn item_of(name: &ItemName, postgres: &api::Postgres) -> DataItem {
             .is_some_and(|d| d.clients_never_lower_commit && d.list_is_not_edited),
         hands_over: false,
         saves_old_data: false,
+        detaches_after: None,
     }
 }
 

@@ -48,6 +48,7 @@ fn item_of(name: &ItemName, rds: &api::RdsReplica) -> DataItem {
         no_ack_declared: false,
         hands_over: false,
         saves_old_data: false,
+        detaches_after: None,
     }
 }
 

@@ -106,6 +106,8 @@ impl DataControl for Target {
             unfit: None,
             unready: None,
             lag: None,
+            alone: None,
+            follows: None,
             write_block: None,
             saved: Vec::new(),
             unproven: None,

@@ -44,6 +44,7 @@ pub fn policy(name: &str) -> Policy {
             capability: Capability::Checked,
             hands_over: false,
             saves_old_data: false,
+            detaches_after: None,
             can_rejoin: true,
             rejoin_timeout: Millis(2_000),
             no_ack_declared: false,

@@ -343,6 +343,7 @@ impl State {
             | Action::ResumeReceiving { .. }
             | Action::Scale { .. }
             | Action::Restore { .. }
+            | Action::Detach { .. }
             | Action::SwitchOver { .. }
             | Action::Settle { .. }
             | Action::Hook { .. } => {}

@@ -138,6 +138,7 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
         run: run.name.clone(),
         way: Some(ItemName::new("power")),
         not_before: None,
+        detached_late: None,
         promotion_pending: false,
         work: Some(promote()),
         proven: Some(stamp(2)),

@@ -1,0 +1,135 @@
+//! The last way of an engine whose own failover does not come to its end: the target leaves what it replicates by, and takes
+//! writes alone.
+//!
+//! It is one more effect behind the point of no return, on the same target. So what was sent before need not have expired: a
+//! failover that lands late finds this target as the writer, or none that it could move to it.
+//!
+//! What this module must never do: detach without a person's consent to this plan that names the gate; detach another region than
+//! the one whose promotion is recorded; keep the engine's own failover from being looked for, or repeated, while a person is asked.
+
+use super::{decide, end, steps};
+use crate::draft::Draft;
+use crate::effect::Action;
+use crate::facts::Outcome;
+use crate::gates::Intent;
+use crate::ids::{ItemName, RegionName};
+use crate::journal::{Gate, Phase, Severity, Step};
+use crate::plan::plan_hash;
+use crate::policy::Capability;
+use crate::time::Millis;
+
+/// What an approval has to name.
+pub(crate) const GATE: &str = "EngineFailover";
+/// What the gate needs, for people.
+const NEEDS: &str =
+    "the engine's own failover to end, or `muster approve --waive EngineFailover`: it is detached then";
+
+/// Whether the step's effect is a detachment, and no longer the engine's failover.
+pub(super) const fn is_recorded(step: &Step) -> bool {
+    matches!(step.action, Some(Action::Detach { .. }))
+}
+
+/// After how long a person may have this item detached in this run.
+pub(super) fn allowed_after(d: &Draft<'_>, item: &ItemName) -> Option<Millis> {
+    let is_planned = d.next.run.as_ref().is_none_or(|run| run.kind.is_planned());
+    let found = d.sight.policy.data.iter().find(|i| i.name == *item).filter(|_| !is_planned);
+    found.and_then(|item| item.detaches_after)
+}
+
+/// For how long the engine's failover has been waited for, once that is too long.
+fn is_due(d: &Draft<'_>, step: &Step, item: &ItemName) -> Option<Millis> {
+    let after = allowed_after(d, item).filter(|_| !is_recorded(step))?;
+    // A target that knows newer numbers is another holder's.
+    let superseded = d.sight.outcome_of(step).is_some_and(|o| matches!(o.value, Outcome::StaleEpoch(_)));
+    (!superseded && d.sight.waited_since(step.started) >= after).then_some(after)
+}
+
+/// Who agreed that items of this plan may be detached.
+fn consent(d: &mut Draft<'_>) -> Option<String> {
+    let now = d.sight.now;
+    let run = d.run();
+    let hash = plan_hash(run);
+    let approval = Intent::of(run, now).approval?;
+    (approval.waives.contains(GATE) && approval.plan_hash == hash).then(|| approval.by.clone())
+}
+
+/// Records it, if it is due and somebody has agreed. True if it did.
+pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
+    if is_due(d, step, item).is_none() {
+        return false;
+    }
+    let Some(by) = consent(d) else { return false };
+    // Two calls of one process on one target would overtake each other.
+    if d.sight.is_in_flight(step) {
+        return false;
+    }
+    let run = d.run();
+    for gate in run.gates.iter_mut().filter(|gate| gate.name == GATE) {
+        gate.waived = true;
+    }
+    let region = run.to.clone();
+    d.event(
+        true,
+        "Detaching",
+        format!("{by} agreed to detach {item} in {region}; nothing else follows it then"),
+    );
+    steps::start(d, step, Action::Detach { item: item.clone(), region })
+}
+
+/// Asks a person once it is due, beside what goes on. The step's phase is that of the question from then on.
+pub(super) fn ask(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
+    let Some(after) = is_due(d, step, item) else { return };
+    if consent(d).is_some() {
+        return;
+    }
+    let to = d.run().to.clone();
+    let saw = format!("{item} in {to} takes no writes {after} after its engine was asked for it");
+    d.block("EngineFailover", saw.clone(), NEEDS);
+    let why = format!("{GATE} is not met: {saw} (needs {NEEDS})");
+    keep_gate(d, saw);
+    decide::ask(d, &why);
+}
+
+/// Shows the gate to whoever is asked, beside the others as they were at the point of no return.
+fn keep_gate(d: &mut Draft<'_>, saw: String) {
+    let gate = Gate {
+        name: GATE.to_owned(),
+        ok: false,
+        saw,
+        needs: NEEDS.to_owned(),
+        severity: Severity::Block,
+        waived: false,
+    };
+    let run = d.run();
+    if run.gates.contains(&gate) {
+        return;
+    }
+    run.gates.retain(|known| known.name != GATE);
+    run.gates.push(gate);
+}
+
+/// The target takes writes: nobody is asked any more. Until a detachment that was not needed can land no more, the region that was
+/// left does not count as back, and nothing is switched over.
+pub(super) fn end(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
+    let run = d.run();
+    let waited = run.gates.iter().any(|gate| gate.name == GATE && !gate.waived);
+    run.gates.retain(|gate| gate.name != GATE || gate.waived);
+    let (from, to) = (run.from.clone(), run.to.clone());
+    if waited && !is_recorded(step) {
+        d.phase(Phase::Executing, format!("{item} in {to} takes writes after all"));
+    }
+    if may_land_late(d, step, item, &to) {
+        let until = step.issued.map(|at| at.plus(end::UNCHECKED_LANDS_WITHIN));
+        if let Some(outcast) = d.next.state.outcasts.get_mut(&from) {
+            outcast.detached_late = until;
+        }
+    }
+}
+
+/// Whether a detachment was recorded, and the target takes writes without it.
+fn may_land_late(d: &Draft<'_>, step: &Step, item: &ItemName, to: &RegionName) -> bool {
+    let is_unchecked =
+        d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
+    let is_alone = d.sight.data(item, to).is_some_and(|facts| facts.alone.is_some());
+    is_recorded(step) && is_unchecked && !is_alone
+}
