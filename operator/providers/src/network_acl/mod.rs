@@ -105,7 +105,10 @@ impl FenceControl for NetworkAclFence {
         };
         let (looked, ()) = tokio::join!(place.look(Instant::now() + deadline), place.cover.refresh());
         match looked {
-            Ok(looked) => place.cover.gap(&looked.acls).map_or_else(|| looked.facts(), Seen::Unknown),
+            Ok(looked) => match (looked.facts(), place.cover.gap(&looked.acls)) {
+                (Seen::Known(_), Some(gap)) => Seen::Unknown(gap),
+                (facts, _) => facts,
+            },
             Err(silent) => Seen::Unknown(silent.why),
         }
     }
