@@ -399,12 +399,25 @@ async fn a_database_that_may_stand_in_other_subnets_is_named_and_nothing_is_deni
     let stage = Stage::start().await;
     stage.stand_in(&["subnet-1", "subnet-7"]);
     let fence = stage.fence();
-    let seen = status(&fence).await;
     let why = "reports may stand in subnet-7, which none of the policy's network ACLs is in force for";
-    assert_eq!(seen, Seen::Unknown(why.to_owned()));
+    let seen = status(&fence).await.known().cloned().expect("EC2 answers");
+    assert!(seen.id.ends_with(why), "{}", seen.id);
+    assert_eq!(state(&fence).await, ON);
     let refused = fence.fence(&east(), &ctx()).await;
     assert_eq!(refused, Outcome::Failed(ErrorClass::Invalid, format!("nothing is denied: {why}")));
     assert_eq!(stage.changes(), 0);
+}
+
+#[tokio::test]
+async fn what_was_denied_before_a_gap_was_known_is_not_off_and_can_be_lifted() {
+    let stage = Stage::start().await;
+    assert!(matches!(stage.fence().fence(&east(), &ctx()).await, Outcome::Issued(_)));
+    stage.stand_in(&["subnet-7"]);
+    let fence = stage.fence();
+    assert_eq!(state(&fence).await, BETWEEN);
+    assert_eq!(fence.fence(&east(), &ctx()).await, Outcome::AlreadyDone);
+    assert!(matches!(fence.unfence(&east(), &ctx()).await, Outcome::Issued(_)));
+    assert_eq!((state(&fence).await, stage.is_cut_off()), (ON, false));
 }
 
 #[tokio::test]

@@ -150,8 +150,9 @@ fn most_advanced(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
 fn target_current(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let stale = sight.policy.data.iter().find_map(|item| {
         let facts = sight.data(&item.name, intent.to)?;
-        if let Some(left) = facts.follows.as_ref().filter(|region| is_left_behind(sight, intent, region)) {
-            return Some(format!("{} in {} follows {left}, which was left", item.name, intent.to));
+        if let Some(other) = facts.follows.as_ref().filter(|region| is_another_writer(sight, intent, region))
+        {
+            return Some(format!("{} in {} follows {other}, and not {}", item.name, intent.to, intent.from));
         }
         let timeline = facts.timeline;
         let known = sight.journal.state.lineage.get(&item.name)?.timeline;
@@ -166,11 +167,11 @@ fn target_current(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     }
 }
 
-/// A region that an earlier failover left: whoever follows it gets none of the active region's writes. One whose promotion may
-/// still land has what the others have.
-fn is_left_behind(sight: &Sight<'_>, intent: &Intent<'_>, region: &RegionName) -> bool {
+/// Whoever follows another writer gets none of the active region's writes. One whose promotion may still land has what the others
+/// have.
+fn is_another_writer(sight: &Sight<'_>, intent: &Intent<'_>, region: &RegionName) -> bool {
     let outcast = sight.journal.state.outcasts.get(region);
-    region != intent.from && outcast.is_some_and(|outcast| !outcast.promotion_pending)
+    region != intent.from && !outcast.is_some_and(|outcast| outcast.promotion_pending)
 }
 
 fn primary_unhealthy(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
@@ -272,16 +273,29 @@ fn hindered(facts: &DataFacts) -> Option<&String> {
     facts.unfit.as_ref().or(facts.unready.as_ref())
 }
 
+/// Why a switchover would keep writes waiting for long: its engine blocks them until the target has caught up. An old word says
+/// nothing of now.
+fn too_far(facts: &DataFacts) -> Option<String> {
+    const FRESH: Millis = Millis(3 * 60_000);
+    const LONG: Millis = Millis(30_000);
+    let lag = facts.lag.filter(|lag| lag.behind > LONG && lag.age < FRESH)?;
+    Some(format!("{lag}; a switchover would keep writes waiting for so long"))
+}
+
 fn target_streams(sight: &Sight<'_>, intent: &Intent<'_>) -> Gate {
     let needs = "the target streams from the present primary";
     let idle = sight.policy.data.iter().find(|item| {
-        let ready = |facts: &DataFacts| facts.streams_from(intent.from) && hindered(facts).is_none();
+        let ready = |facts: &DataFacts| {
+            facts.streams_from(intent.from) && hindered(facts).is_none() && too_far(facts).is_none()
+        };
         !sight.data(&item.name, intent.to).is_some_and(ready)
     });
     match idle {
         None => gate("TargetStreams", Severity::Law, true, format!("{} streams", intent.to), needs),
         Some(item) => {
-            let saw = match sight.data(&item.name, intent.to).and_then(hindered) {
+            let facts = sight.data(&item.name, intent.to);
+            let why = facts.and_then(|facts| hindered(facts).cloned().or_else(|| too_far(facts)));
+            let saw = match why {
                 Some(why) => format!("{} in {}: {why}", item.name, intent.to),
                 None => format!("{} in {} does not stream", item.name, intent.to),
             };

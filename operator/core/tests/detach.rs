@@ -4,9 +4,9 @@ mod world;
 
 use muster_core::decide::preview;
 use muster_core::effect::{Action, Effect};
-use muster_core::facts::{ErrorClass, Outcome};
+use muster_core::facts::{ErrorClass, Outcome, WriteBlock};
 use muster_core::journal::{Approval, Journal, OutcomeKind, Phase, RunKind, Step, StepKey};
-use muster_core::policy::{DataItem, Policy};
+use muster_core::policy::{DataItem, Policy, ProofClass};
 use muster_core::rulebook::may_go;
 use muster_core::time::Millis;
 use muster_core::wish::Wish;
@@ -176,10 +176,33 @@ fn what_no_engine_saved_is_not_waited_for() {
     agree(&mut world);
     assert_completed(&mut world);
     world.run_for(10);
-    assert_eq!(sent(&world, "KeepOldData").len(), 1);
+    assert!(sent(&world, "KeepOldData").is_empty());
     assert!(world.journal.state.keeping.is_empty());
-    let said = &world.run().saved[&item("events")];
-    assert!(said.contains("west was detached"), "{said}");
+}
+
+#[test]
+fn what_the_engine_blocked_speaks_for_nobody_once_it_was_gone_round() {
+    let mut policy = detachable(Some(AFTER));
+    policy.safety.accept.insert(ProofClass::Attested);
+    policy.fences.clear();
+    let mut world = World::new(policy);
+    world.engine.hangs = true;
+    world.node("east").running = false;
+    until(&mut world, 60, |world| {
+        world.journal.run.as_ref().is_some_and(|run| run.phase == Phase::AwaitingApproval)
+    });
+    let unfenced = approval(&world, &["Fenced"]);
+    approve(&mut world, unfenced);
+    until(&mut world, 60, |world| !sent(world, "Promote").is_empty());
+    let (at, said) = (world.now.wall, "writes blocked".to_owned());
+    world.write_block = Some(WriteBlock { region: region("east"), at, holds: true, said });
+    until(&mut world, 90, is_asking);
+    assert_eq!(world.run().proofs[&region("east")].class, ProofClass::Waived, "it has not moved yet");
+    agree(&mut world);
+    assert_completed(&mut world);
+    world.run_for(10);
+    assert_eq!(world.run().proofs[&region("east")].class, ProofClass::Waived);
+    assert!(world.journal.state.needs_ack.is_some());
 }
 
 #[test]
@@ -285,6 +308,31 @@ fn a_run_that_asks_cannot_be_aborted_and_ends_with_its_target() {
     );
     assert!(may_go(Phase::AwaitingApproval, Phase::Failed));
     assert!(sent(&world, "Detach").is_empty());
+}
+
+#[test]
+fn a_target_that_was_detached_and_lost_is_fenced_when_it_comes_back_and_writes_alone() {
+    let mut policy = detachable(Some(AFTER));
+    policy.regions.push(region("north"));
+    let mut world = hanging(policy);
+    until(&mut world, 90, is_asking);
+    let first = world.run().to.clone();
+    world.engine.detaches = Some(Outcome::Failed(ErrorClass::UnknownOutcome, "the answer was lost".into()));
+    agree(&mut world);
+    until(&mut world, 10, |world| !sent(world, "Detach").is_empty());
+    (world.engine.hangs, world.engine.moving_to) = (false, None);
+    world.node(first.as_str()).running = false;
+    until(&mut world, 30, |world| world.run().to != first);
+    let run = world.run_to_end().clone();
+    assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+    assert!(world.journal.state.outcasts[&first].detached);
+    let fenced = sent(&world, "Fence").len();
+    // It comes back, and RDS does not say yet that it is alone.
+    world.node(first.as_str()).running = true;
+    world.engine.alone = Some(first.clone());
+    until(&mut world, 10, |world| sent(world, "Fence").len() > fenced);
+    let told = world.decisions.iter().flat_map(|decision| &decision.events);
+    assert!(told.into_iter().any(|event| event.reason == "OutcastWrites"));
 }
 
 /// What the next process finds: the journal as it was stored, and nothing of what this one heard.
@@ -399,7 +447,7 @@ fn what_follows_the_region_that_was_left_is_no_target_without_a_person() {
     world.run_for(30);
     assert_eq!(world.run().name, first, "no verdict opens a run to it");
     let blocker = world.last().blocked.iter().find(|blocker| blocker.name == "TargetCurrent").expect("unmet");
-    assert!(blocker.saw.contains("follows east, which was left"), "{}", blocker.saw);
+    assert!(blocker.saw.contains("follows east, and not west"), "{}", blocker.saw);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::replacing::Replacing;
 use super::stage::{Play, Stage};
 use anyhow::{Context, bail};
 use muster::api::{PolicyStatus, Role};
-use muster_core::journal::{Phase, PolicyState, RunKind};
+use muster_core::ids::RunName;
+use muster_core::journal::{Phase, PolicyState, Run, RunKind};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -29,6 +30,8 @@ pub(super) struct Following<'f> {
     /// When the trouble is over.
     relief: Option<Instant>,
     asked: bool,
+    /// The run that came to its end.
+    over: Option<RunName>,
     /// What becomes of the old primary once the run is over.
     replacing: Replacing,
     pub(super) crashed: bool,
@@ -48,6 +51,7 @@ impl<'f> Following<'f> {
             epoch,
             relief: lasts.map(|lasts| Instant::now() + lasts),
             asked: play.kind == RunKind::Failover,
+            over: None,
             replacing: Replacing::after(parts),
             crashed: false,
             reasons: Vec::new(),
@@ -60,6 +64,11 @@ impl<'f> Following<'f> {
     /// What was wrong on the way.
     pub(super) fn take_wrong(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrong)
+    }
+
+    /// Whether this is the run that was followed: on a busy machine probes come late, and a verdict may open another one.
+    pub(super) fn has_followed(&self, run: &Run) -> bool {
+        self.over.as_ref() == Some(&run.name)
     }
 
     /// For people.
@@ -159,6 +168,7 @@ impl<'f> Following<'f> {
             (self.epoch, self.asked) = (run.epoch.0, false);
             return false;
         }
+        self.over = run.phase.is_final().then(|| run.name.clone());
         run.phase.is_final()
     }
 

@@ -16,7 +16,7 @@ use crate::crash::{CrashPoint, Reached, check_quiet, read_calls};
 use anyhow::{Context, anyhow};
 use muster::api::PolicyStatus;
 use muster_aws_fake::{Fault, FaultKind};
-use muster_core::journal::RunKind;
+use muster_core::journal::{OutcomeKind, RunKind};
 use muster_core::policy::Mode;
 use std::path::Path;
 use std::time::Duration;
@@ -154,6 +154,10 @@ impl Stage {
             return Err(anyhow!("{point} was not reached, but {}", calls.join(" ")).context(Untested));
         }
         let run = status.journal.run.as_ref().context("there is no run")?;
+        if !following.has_followed(run) && run.outcome == Some(OutcomeKind::Aborted) {
+            let (name, why) = (&run.name, &run.reason);
+            return Err(anyhow!("{name} was opened beside it, and given up: {why}").context(Untested));
+        }
         let objects = self.control.look(parts).await?;
         let end = End::look((&self.cloud, &self.items), &status.journal, run, parts).await?.and(objects);
         let effects = Effects::count(&self.cloud.calls(), self.items.promotions().since(promotions));

@@ -224,17 +224,15 @@ async fn how_far_a_standby_is_behind_is_told_by_any_cluster_and_stays_known_with
     stage.servers().lock().await.server_mut(EAST).kill();
     let later = until(&data, WEST, |facts| facts.lag.is_some_and(|lag| lag.age > first.age)).await;
     assert_eq!(later.lag.map(|lag| lag.behind), Some(Millis(483)));
-    assert_eq!(later.unready.filter(|why| why.contains("behind")), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_is_far_behind_takes_no_switchover() {
+async fn a_standby_that_is_far_behind_may_take_over_all_the_same() {
     let stage = Stage::start().await;
     let data = stage.adapter();
     tell_lag(&stage, &behind(95_000)).await;
-    let facts = until(&data, WEST, |facts| facts.unready.is_some() && facts.lag.is_some()).await;
-    let told = facts.unready.expect("unready");
-    assert!(told.contains("95.0 s behind") && told.contains("keep writes waiting"), "{told}");
+    let facts = until(&data, WEST, |facts| facts.lag.is_some() && facts.unready.is_none()).await;
+    assert_eq!(facts.lag.map(|lag| lag.behind), Some(Millis(95_000)));
     assert_eq!(facts.unfit, None, "a failover goes on");
 }
 

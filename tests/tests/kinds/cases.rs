@@ -162,6 +162,8 @@ pub(super) const POLICY_CASES: &[Case] = &[
     ("two Aurora global databases", &[EAST, WEST, (DATA, AURORA), ("/spec/data/-", SECOND_AURORA), (HOOK, WEBHOOK)], Some(("spec.data", "at most one auroraGlobal"))),
     ("a sql fence where it proves nothing", &[EAST, WEST, (DATA, AURORA)], Some(("spec.fence", "proves nothing at an auroraGlobal"))),
     ("a failover without time", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/promoteTimeout", "59s")], Some(("spec.data[0].auroraGlobal.promoteTimeout", "between 1m and 2h"))),
+    ("a cluster that may be detached", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/detach", "{}")], None),
+    ("a cluster that may be detached at once", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/detach", r#"{"after": "59s"}"#)], Some(("spec.data[0].auroraGlobal.detach.after", "between 1m and 1h"))),
     ("a cluster's name for its ARN", &[EAST, WEST, (DATA, AURORA), (HOOK, WEBHOOK), ("/spec/data/0/auroraGlobal/members/1/clusterArn", "orders")], Some(("spec.data[0].auroraGlobal.members[1].clusterArn", "should match"))),
     ("an RDS replica, fenced by SQL", &[EAST, WEST, (DATA, RDS)], None),
     ("an RDS replica nobody knows where", &[EAST, (DATA, RDS)], Some(("spec.regions", "rdsReplica needs to know each region of AWS"))),

@@ -64,6 +64,9 @@ pub struct Outcast {
     /// Until when a detachment of the region that took over may still land, although that one takes writes without it.
     #[serde(default)]
     pub detached_late: Option<Stamp>,
+    /// Its detachment was recorded: it may take writes alone, and then by no right of its engine.
+    #[serde(default)]
+    pub detached: bool,
     /// Since when it is proven to acknowledge nothing. Ends with the proof.
     #[serde(default)]
     pub proven: Option<Stamp>,
@@ -89,6 +92,7 @@ impl Outcast {
             promotion_pending: false,
             not_before: None,
             detached_late: None,
+            detached: false,
             proven: None,
             suspected: None,
             undo: Vec::new(),

@@ -81,6 +81,13 @@ fn is_one_cluster(d: &Draft<'_>, region: &RegionName) -> bool {
     d.sight.policy.compute.iter().any(|item| d.sight.same_workload(&item.name, region).is_some())
 }
 
+/// Until when a detachment of this region may still land that was not needed when it took over.
+fn detachment_of(d: &Draft<'_>, region: &RegionName) -> Option<Stamp> {
+    let is_active = d.next.state.active_region.as_ref() == Some(region);
+    let others = d.next.state.outcasts.values().filter(|_| is_active);
+    others.filter_map(|outcast| outcast.detached_late).max_by_key(|until| until.wall)
+}
+
 /// From the first recorded fence on the region counts as cast out until it has rejoined.
 pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<ItemName>) {
     let run = d.run().name.clone();
@@ -89,7 +96,8 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
         way,
         promotion_pending: before.is_some_and(|o| o.promotion_pending),
         not_before: before.and_then(|o| o.not_before),
-        detached_late: before.and_then(|o| o.detached_late),
+        detached_late: before.and_then(|o| o.detached_late).or_else(|| detachment_of(d, region)),
+        detached: before.is_some_and(|o| o.detached),
         proven: before.and_then(|o| o.proven),
         ..Outcast::new(run, "fenced, not rejoined yet")
     };

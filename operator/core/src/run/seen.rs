@@ -43,7 +43,7 @@ pub(crate) fn witness_raised(
     if !open || !reaches(d, step, facts.witness.as_ref()) {
         return None;
     }
-    let streams = |f: &DataFacts| f.role == DataRole::Standby && f.streaming;
+    let streams = |f: &DataFacts| f.role == DataRole::Standby && f.streams_from(region);
     let behind = followers
         && d.sight
             .policy

@@ -51,7 +51,8 @@ fn begin(d: &mut Draft<'_>) {
     let Some(pivot) = run.clock.pivot else { return };
     let is_open = |item: &ItemName| {
         let is_known = |keeping: &Keeping| keeping.run == run.name && keeping.item == *item;
-        was_promoted(run, item) && !run.saved.contains_key(item) && !d.next.state.keeping.iter().any(is_known)
+        let is_saved = run.saved.contains_key(item) || d.next.state.keeping.iter().any(is_known);
+        was_promoted(run, item) && !was_detached(d, run) && !is_saved
     };
     let saving = d.sight.policy.data.iter().filter(|item| item.saves_old_data && is_open(&item.name));
     let begun: Vec<Keeping> = saving
@@ -70,6 +71,14 @@ fn begin(d: &mut Draft<'_>) {
 /// Whether the run asked for a promotion of the item: a switchover leaves nothing behind.
 fn was_promoted(run: &Run, item: &ItemName) -> bool {
     run.steps.iter().any(|step| step.key == StepKey::PromoteData(item.clone()) && step.started.is_some())
+}
+
+/// Whether the engine's own failover was gone round: it saved nothing, and the old primary has what it had. Where the detachment
+/// was not needed in the end, it was not.
+fn was_detached(d: &Draft<'_>, run: &Run) -> bool {
+    let is_recorded = run.steps.iter().any(|step| matches!(step.action, Some(Action::Detach { .. })));
+    let outcast = d.next.state.outcasts.get(&run.from);
+    is_recorded && outcast.is_none_or(|outcast| outcast.detached_late.is_none())
 }
 
 fn go_on(d: &mut Draft<'_>, mut keeping: Keeping) -> End {
@@ -98,15 +107,11 @@ fn go_on(d: &mut Draft<'_>, mut keeping: Keeping) -> End {
     End::Open(Box::new(keeping))
 }
 
-/// Why it is not waited for any longer: the region has been back for long, or nothing was saved because the one that took over was
-/// detached; and this process has been told once more that there is nothing.
+/// Why it is not waited for any longer: the region has been back for long, and this process has been told once more that there
+/// is nothing.
 fn given_up(d: &Draft<'_>, keeping: &Keeping) -> Option<String> {
-    let why = last_failure(d, keeping).filter(|_| saved(d, keeping).is_none())?;
-    let active = d.next.state.active_region.as_ref()?;
-    if d.sight.data(&keeping.item, active).is_some_and(|facts| facts.alone.is_some()) {
-        return Some(format!("{active} was detached, and the old primary has what it had ({why})"));
-    }
-    (d.sight.paused_since(keeping.back) >= GIVEN_UP_AFTER).then_some(why)
+    let is_over = d.sight.paused_since(keeping.back) >= GIVEN_UP_AFTER && saved(d, keeping).is_none();
+    last_failure(d, keeping).filter(|_| is_over)
 }
 
 /// What is known of it, whichever region's engine tells.

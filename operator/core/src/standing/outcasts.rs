@@ -149,10 +149,13 @@ pub(crate) fn is_seen_writing(d: &Draft<'_>, region: &RegionName) -> bool {
     let outcast = d.next.state.outcasts.get(region);
     let work = outcast.and_then(|o| o.work.as_ref());
     let rejoining = work.is_some_and(|step| matches!(step.action, Some(Action::Rejoin { .. })));
-    // What its engine moves takes writes where it is, by right.
-    let arriving = outcast.is_some_and(|o| o.promotion_pending);
-    let moves =
-        |item: &DataItem| d.sight.is_yet_to_hand_over(&item.name, region) || (arriving && item.hands_over);
+    // What its engine moves takes writes where it is, by right; what was detached does not.
+    let arriving = outcast.is_some_and(|o| o.promotion_pending && !o.detached);
+    let is_alone =
+        |item: &DataItem| d.sight.data(&item.name, region).is_some_and(|facts| facts.alone.is_some());
+    let moves = |item: &DataItem| {
+        d.sight.is_yet_to_hand_over(&item.name, region) || (arriving && item.hands_over && !is_alone(item))
+    };
     d.sight.policy.data.iter().filter(|item| !moves(item)).any(|item| {
         d.sight.data(&item.name, region).is_some_and(|facts| {
             if rejoining {

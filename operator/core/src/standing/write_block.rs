@@ -6,9 +6,10 @@
 use super::CLOCKS_DIFFER;
 use super::loss::bound_loss;
 use crate::draft::Draft;
+use crate::effect::Action;
 use crate::facts::WriteBlock;
 use crate::ids::RegionName;
-use crate::journal::{Proof, Run};
+use crate::journal::{Proof, Run, Step};
 use crate::policy::{DataItem, ProofClass};
 use std::collections::BTreeMap;
 
@@ -21,7 +22,10 @@ pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
         let words = words_on(d, &left);
         if let Some(broken) = words.iter().flatten().find(|word| !word.holds) {
             suspect(d, &left.region, broken);
-        } else if words.iter().all(Option::is_some) && d.sight.policy.accepts(ProofClass::Attested) {
+        } else if words.iter().all(Option::is_some)
+            && d.sight.policy.accepts(ProofClass::Attested)
+            && d.next.run.as_ref().is_some_and(did_the_engine_move)
+        {
             let said: Vec<_> = words.iter().flatten().map(|word| word.said.clone()).collect();
             attest(d, &left.region, &said.join("; "));
         }
@@ -45,6 +49,13 @@ fn left_without_proof(d: &Draft<'_>) -> Option<Left> {
     };
     let since = pivot.minus(CLOCKS_DIFFER).wall.0;
     (is_out && is_open(run)).then(|| Left { region: run.from.clone(), since })
+}
+
+/// Whether the engine's own failover came to its end: one that was gone round leaves the old primary its writer, whatever it had
+/// blocked there.
+fn did_the_engine_move(run: &Run) -> bool {
+    let is_detached = |step: &Step| matches!(step.action, Some(Action::Detach { .. }));
+    run.clock.promoted.is_some() && !run.steps.iter().any(is_detached)
 }
 
 /// The newest word on each data item, whichever region's engine gives it.

@@ -84,6 +84,12 @@ impl AuroraData {
             match global {
                 Ok(global) => match judge_detachment(global.as_ref(), own.as_ref(), &to.arn) {
                     Verdict::NotStarted => {}
+                    Verdict::Done if !self.takes_writes(to, by).await => {
+                        return transient(format!(
+                            "{} has left the global cluster, and takes no writes yet",
+                            to.arn
+                        ));
+                    }
                     verdict => return outcome_of_verdict(verdict),
                 },
                 Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,

@@ -62,7 +62,8 @@ pub(super) fn following(facts: DataFacts, writer: &str, region: Option<&RegionNa
     }
     let why = format!("it follows {writer}, which the policy does not name");
     let unready = facts.unready.into_iter().chain([why]).collect::<Vec<_>>().join("; ");
-    DataFacts { streaming: false, unready: Some(unready), ..facts }
+    // By what AWS calls it: no region of the policy is that.
+    DataFacts { follows: Some(RegionName::new(writer)), streaming: false, unready: Some(unready), ..facts }
 }
 
 /// Why nobody follows a cluster that takes writes: it was detached, or its global cluster is gone.

@@ -23,10 +23,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_mins(5);
 /// Of one question.
 const LONGEST: Duration = Duration::from_millis(500);
-/// A word that is older says nothing of a switchover that would begin now.
-const FRESH: Millis = Millis(3 * 60_000);
-/// Aurora blocks writes while a switchover catches up: one with more to catch up than this is not begun.
-const TOO_FAR: Millis = Millis(30_000);
+/// Two clocks of one database's storage may differ by so much. A word from the future beyond that is none.
+const SKEW: i64 = 1_000;
 
 /// What was told of the clusters of one global database.
 #[derive(Debug, Default)]
@@ -93,8 +91,7 @@ impl Lags {
 
 impl Known {
     fn learn(&mut self, rows: Vec<Row>, now: Instant) {
-        for row in rows {
-            // A clock that runs behind makes a word no newer than its arrival.
+        for row in rows.into_iter().filter(|row| row.age >= -SKEW) {
             let age = Duration::from_millis(u64::try_from(row.age).unwrap_or_default());
             let Some(calculated) = now.checked_sub(age) else { continue };
             let is_newer = self.words.get(&row.region).is_none_or(|known| known.calculated <= calculated);
@@ -115,16 +112,10 @@ async fn read(session: &Session<'_>) -> Result<Vec<Row>, PgError> {
     serde_json::from_str(text).map_err(unreadable)
 }
 
-/// The facts of a member, with how far it is behind. Only a switchover minds: it would keep writes waiting for so long.
+/// The facts of a member, with how far it is behind.
 pub(super) fn add(facts: DataFacts, lag: Option<EngineLag>) -> DataFacts {
-    let Some(lag) = lag.filter(|_| facts.role == DataRole::Standby) else { return facts };
-    let too_far = (lag.behind > TOO_FAR && lag.age < FRESH)
-        .then(|| format!("{lag}; a switchover would keep writes waiting for so long"));
-    let unready = match (facts.unready, too_far) {
-        (Some(why), Some(too_far)) => Some(format!("{why}; {too_far}")),
-        (why, too_far) => why.or(too_far),
-    };
-    DataFacts { lag: Some(lag), unready, ..facts }
+    let lag = lag.filter(|_| facts.role == DataRole::Standby);
+    DataFacts { lag, ..facts }
 }
 
 #[cfg(test)]
@@ -143,7 +134,9 @@ mod tests {
         known.learn(vec![row(400, 2_000)], now);
         known.learn(vec![row(9_000, 30_000)], now + SECOND);
         assert_eq!(known.words["us-west-2"].behind, Millis(400), "another cluster tells late");
-        known.learn(vec![row(500, -3_000)], now + SECOND * 2);
+        known.learn(vec![row(7_000, -3_000)], now + SECOND * 2);
+        assert_eq!(known.words["us-west-2"].behind, Millis(400), "a word from the future");
+        known.learn(vec![row(500, -300)], now + SECOND * 2);
         let word = known.words["us-west-2"];
         assert_eq!((word.behind, word.calculated), (Millis(500), now + SECOND * 2));
     }

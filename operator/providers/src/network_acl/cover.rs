@@ -7,6 +7,7 @@
 
 use crate::aws::{CallError, LONGEST_LOOK, Look, NetworkAcl, Rds};
 use aws_sdk_rds::types::{DbInstance, DbSubnetGroup};
+use muster_core::facts::ErrorClass;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,8 +36,10 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Known {
     due: Option<Instant>,
-    /// Each subnet that a database may stand in, with an instance that may.
-    subnets: BTreeMap<String, String>,
+    /// By the policy's database: each subnet that it may stand in, with an instance that may.
+    subnets: BTreeMap<String, BTreeMap<String, String>>,
+    /// RDS refuses to tell, which is told once.
+    refused: bool,
 }
 
 impl Cover {
@@ -60,8 +63,8 @@ impl Cover {
         let covered: BTreeSet<&str> =
             acls.iter().flat_map(|acl| &acl.association_set.item).map(|of| of.subnet_id.as_str()).collect();
         let known = self.0.known();
-        let (subnet, instance) =
-            known.subnets.iter().find(|(subnet, _)| !covered.contains(subnet.as_str()))?;
+        let mut all = known.subnets.values().flatten();
+        let (subnet, instance) = all.find(|(subnet, _)| !covered.contains(subnet.as_str()))?;
         Some(format!(
             "{instance} may stand in {subnet}, which none of the policy's network ACLs is in force for"
         ))
@@ -79,14 +82,18 @@ impl Inner {
         known.due = Some(Instant::now() + if told.is_ok() { EVERY } else { AGAIN });
         match told {
             Ok(all) => known.learn(&self.databases, &all),
-            Err(CallError { why, .. }) => {
-                let region = self.rds.region();
-                tracing::debug!(
-                    region,
-                    why,
-                    "the databases' subnets cannot be compared with the network ACLs"
-                );
+            Err(CallError { class: ErrorClass::Denied, why, .. }) => {
+                if !std::mem::replace(&mut known.refused, true) {
+                    let region = self.rds.region();
+                    tracing::warn!(
+                        region,
+                        why,
+                        "the databases' subnets are not compared with the network ACLs"
+                    );
+                }
             }
+            // A region that is away; its circuit tells.
+            Err(_) => {}
         }
     }
 }
@@ -94,22 +101,24 @@ impl Inner {
 impl Known {
     /// A database that is not there just now, as while it is made anew, stands where it stood.
     fn learn(&mut self, databases: &BTreeSet<String>, all: &[DbInstance]) {
-        let own = all.iter().filter(|instance| is_of(databases, instance));
-        let subnets: BTreeMap<String, String> = own.flat_map(subnets_of).collect();
-        if !subnets.is_empty() {
-            self.subnets = subnets;
+        for database in databases {
+            let own = all.iter().filter(|instance| is_of(database, instance));
+            let subnets: BTreeMap<String, String> = own.flat_map(subnets_of).collect();
+            if !subnets.is_empty() {
+                self.subnets.insert(database.clone(), subnets);
+            }
         }
     }
 }
 
-/// Whether it is one of these, or in a cluster that is.
-fn is_of(databases: &BTreeSet<String>, instance: &DbInstance) -> bool {
+/// Whether it is this one, or in this cluster.
+fn is_of(database: &str, instance: &DbInstance) -> bool {
     let Some(arn) = instance.db_instance_arn() else { return false };
     let in_cluster = || {
         let place = arn.rsplit_once(":db:").map(|(place, _)| place)?;
         instance.db_cluster_identifier().map(|name| format!("{place}:cluster:{name}"))
     };
-    databases.contains(arn) || in_cluster().is_some_and(|cluster| databases.contains(&cluster))
+    arn == database || in_cluster().is_some_and(|cluster| cluster == database)
 }
 
 fn subnets_of(instance: &DbInstance) -> impl Iterator<Item = (String, String)> {
@@ -145,9 +154,12 @@ mod tests {
             instance("stranger", Some("others"), &["subnet-9"]),
         ];
         known.learn(&own, &all);
-        let subnets: Vec<&str> = known.subnets.keys().map(String::as_str).collect();
-        assert_eq!(subnets, ["subnet-1", "subnet-2", "subnet-3"]);
-        known.learn(&own, &[]);
-        assert_eq!(known.subnets.len(), 3);
+        let subnets = |known: &Known| {
+            let all = known.subnets.values().flatten();
+            all.map(|(subnet, _)| subnet.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(subnets(&known), ["subnet-1", "subnet-2", "subnet-3"]);
+        known.learn(&own, &all[..1]);
+        assert_eq!(subnets(&known), ["subnet-1", "subnet-2", "subnet-3"]);
     }
 }

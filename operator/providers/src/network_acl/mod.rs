@@ -106,7 +106,12 @@ impl FenceControl for NetworkAclFence {
         let (looked, ()) = tokio::join!(place.look(Instant::now() + deadline), place.cover.refresh());
         match looked {
             Ok(looked) => match (looked.facts(), place.cover.gap(&looked.acls)) {
-                (Seen::Known(_), Some(gap)) => Seen::Unknown(gap),
+                // Not all is off, whatever the entries say; that they are gone again is told all the same.
+                (Seen::Known(facts), Some(gap)) => Seen::Known(FenceFacts {
+                    id: format!("{}, and {gap}", facts.id),
+                    state: PowerState::On,
+                    ..facts
+                }),
                 (facts, _) => facts,
             },
             Err(silent) => Seen::Unknown(silent.why),
@@ -181,15 +186,15 @@ impl Place {
                 Ok(looked) => looked,
                 Err(silent) => return silent.outcome(),
             };
-            if let Some(gap) = self.cover.gap(&looked.acls) {
-                return invalid(format!("nothing is denied: {gap}"));
-            }
             let mut missing = Vec::new();
             for acl in looked.each() {
                 match acl.missing() {
                     Ok(entries) => missing.extend(entries.into_iter().map(|entry| (acl.acl, entry))),
                     Err(in_the_way) => return Outcome::Conflict(in_the_way),
                 }
+            }
+            if let Some(gap) = self.cover.gap(&looked.acls).filter(|_| !missing.is_empty()) {
+                return invalid(format!("nothing is denied: {gap}"));
             }
             // What comes in is denied everywhere before what goes out is anywhere.
             missing.sort_by_key(|(_, entry)| entry.egress);

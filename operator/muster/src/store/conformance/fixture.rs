@@ -139,6 +139,7 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
         way: Some(ItemName::new("power")),
         not_before: None,
         detached_late: None,
+        detached: false,
         promotion_pending: false,
         work: Some(promote()),
         proven: Some(stamp(2)),

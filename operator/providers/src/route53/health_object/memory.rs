@@ -107,6 +107,11 @@ impl Memory {
         Some((known.looked?, known.standing.clone()?))
     }
 
+    /// Another version of the policy compares records and health checks with what it says itself.
+    pub(super) fn judge_anew(&mut self) {
+        self.roles_due = None;
+    }
+
     pub(super) fn needs_roles(&self, now: Instant) -> bool {
         self.roles_due.is_none_or(|due| now >= due)
     }

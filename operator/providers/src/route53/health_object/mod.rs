@@ -105,6 +105,7 @@ impl HealthObject {
         let name = config::check(config)?;
         let new = || Memory::new(config.markers.keys());
         let memory = account.memory(&config.name.owner, config.what_is_remembered(), new);
+        memory.lock().unwrap_or_else(PoisonError::into_inner).judge_anew();
         let objects = Objects::new(config, account);
         Ok(Self(Arc::new(Steering {
             name,
