@@ -84,10 +84,11 @@ impl AuroraData {
             match global {
                 Ok(global) => match judge_detachment(global.as_ref(), own.as_ref(), &to.arn) {
                     Verdict::NotStarted => {}
-                    Verdict::Done if !self.takes_writes(to, by).await => {
+                    // A list that lacks it may be one that is late.
+                    Verdict::Done if !is_listed(global.as_ref(), to) && !self.takes_writes(to, by).await => {
+                        let arn = &to.arn;
                         return transient(format!(
-                            "{} has left the global cluster, and takes no writes yet",
-                            to.arn
+                            "{arn} has left the global cluster, and takes no writes yet"
                         ));
                     }
                     verdict => return outcome_of_verdict(verdict),
@@ -243,6 +244,11 @@ impl Look {
         reasons.extend(cluster.unready());
         (!reasons.is_empty()).then(|| format!("{}: {}", member.arn, reasons.join("; ")))
     }
+}
+
+/// Whether the global cluster has this member.
+fn is_listed(global: Option<&GlobalView>, member: &Member) -> bool {
+    global.is_some_and(|global| global.member(&member.arn).is_some())
 }
 
 /// Why a cluster without instances is not made the writer.
