@@ -215,6 +215,10 @@ impl Run {
         let moved = |step: &Step| step.key.is_hand_over() && step.is_done();
         self.yet_to_hand_over().next().is_some() && !self.steps.iter().any(|s| promotes(s) || moved(s))
     }
+    /// Whether the engine's own failover was gone round: a detachment was recorded.
+    pub fn has_detached(&self) -> bool {
+        self.steps.iter().any(Step::is_detachment)
+    }
     /// Whether the intent to promote was recorded: from then on the plan only goes forward.
     pub fn past_pivot(&self) -> bool {
         self.clock.pivot.is_some()

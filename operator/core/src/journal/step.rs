@@ -132,6 +132,10 @@ impl Step {
             saw: String::new(),
         }
     }
+    /// Whether its effect is a detachment, and no longer the engine's failover.
+    pub const fn is_detachment(&self) -> bool {
+        matches!(self.action, Some(Action::Detach { .. }))
+    }
     /// Whether nothing is left to do.
     pub const fn is_done(&self) -> bool {
         matches!(self.state, StepState::Observed | StepState::Skipped)

@@ -24,11 +24,6 @@ pub(crate) const GATE: &str = "EngineFailover";
 const NEEDS: &str =
     "the engine's own failover to end, or `muster approve --waive EngineFailover`: it is detached then";
 
-/// Whether the step's effect is a detachment, and no longer the engine's failover.
-pub(super) const fn is_recorded(step: &Step) -> bool {
-    matches!(step.action, Some(Action::Detach { .. }))
-}
-
 /// After how long a person may have this item detached in this run.
 pub(super) fn allowed_after(d: &Draft<'_>, item: &ItemName) -> Option<Millis> {
     let is_planned = d.next.run.as_ref().is_none_or(|run| run.kind.is_planned());
@@ -38,7 +33,7 @@ pub(super) fn allowed_after(d: &Draft<'_>, item: &ItemName) -> Option<Millis> {
 
 /// For how long the engine's failover has been waited for, once that is too long.
 fn is_due(d: &Draft<'_>, step: &Step, item: &ItemName) -> Option<Millis> {
-    let after = allowed_after(d, item).filter(|_| !is_recorded(step))?;
+    let after = allowed_after(d, item).filter(|_| !step.is_detachment())?;
     // A target that knows newer numbers is another holder's.
     let superseded = d.sight.outcome_of(step).is_some_and(|o| matches!(o.value, Outcome::StaleEpoch(_)));
     (!superseded && d.sight.waited_since(step.started) >= after).then_some(after)
@@ -115,7 +110,7 @@ pub(super) fn end(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
     let waited = run.gates.iter().any(|gate| gate.name == GATE && !gate.waived);
     run.gates.retain(|gate| gate.name != GATE || gate.waived);
     let (from, to) = (run.from.clone(), run.to.clone());
-    if waited && !is_recorded(step) {
+    if waited && !step.is_detachment() {
         d.phase(Phase::Executing, format!("{item} in {to} takes writes after all"));
     }
     if may_land_late(d, step, item, &to) {
@@ -131,5 +126,5 @@ fn may_land_late(d: &Draft<'_>, step: &Step, item: &ItemName, to: &RegionName) -
     let is_unchecked =
         d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
     let is_alone = d.sight.data(item, to).is_some_and(|facts| facts.alone.is_some());
-    is_recorded(step) && is_unchecked && !is_alone
+    step.is_detachment() && is_unchecked && !is_alone
 }

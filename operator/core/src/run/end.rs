@@ -1,6 +1,5 @@
 //! How a run ends.
 
-use super::detach;
 use crate::draft::Draft;
 use crate::ids::RegionName;
 use crate::journal::{Cooldown, OutcomeKind, Phase, RunKind, StepKey, Trigger};
@@ -144,7 +143,7 @@ fn cast_out_target(d: &mut Draft<'_>, to: &RegionName) {
         .filter(|s| matches!(s.key, StepKey::PromoteData(_) | StepKey::HandOver(_)))
         .filter_map(|s| s.issued)
         .max_by_key(|s| s.tick);
-    let detached = d.run().steps.iter().any(detach::is_recorded);
+    let detached = d.run().has_detached();
     let Some(outcast) = d.next.state.outcasts.get_mut(to) else { return };
     outcast.promotion_pending = true;
     outcast.detached |= detached;

@@ -227,7 +227,7 @@ fn usual_time(d: &Draft<'_>, step: &Step) -> Millis {
 fn needs_when_overdue(d: &Draft<'_>, step: &Step) -> &'static str {
     let StepKey::PromoteData(name) = &step.key else { return "the target answers" };
     let engine = d.sight.policy.data.iter().any(|item| item.name == *name && item.hands_over);
-    if engine && !detach::is_recorded(step) && detach::allowed_after(d, name).is_none() {
+    if engine && !step.is_detachment() && detach::allowed_after(d, name).is_none() {
         return "the engine comes to its end; the policy has no `detach`, so nobody is asked to go round it";
     }
     "the target answers"
@@ -235,7 +235,7 @@ fn needs_when_overdue(d: &Draft<'_>, step: &Step) -> &'static str {
 
 fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
     // Another way has its own time.
-    let is_new_way = detach::is_recorded(step) && step.attempts <= 1;
+    let is_new_way = step.is_detachment() && step.attempts <= 1;
     let began = if is_new_way { step.issued } else { step.started };
     let long = d.sight.waited_since(began);
     if patience != Patience::Endless || long < usual_time(d, step).max(OVERDUE) {

@@ -76,9 +76,8 @@ fn was_promoted(run: &Run, item: &ItemName) -> bool {
 /// Whether the engine's own failover was gone round: it saved nothing, and the old primary has what it had. Where the detachment
 /// was not needed in the end, it was not.
 fn was_detached(d: &Draft<'_>, run: &Run) -> bool {
-    let is_recorded = run.steps.iter().any(|step| matches!(step.action, Some(Action::Detach { .. })));
     let outcast = d.next.state.outcasts.get(&run.from);
-    is_recorded && outcast.is_none_or(|outcast| outcast.detached_late.is_none())
+    run.has_detached() && outcast.is_none_or(|outcast| outcast.detached_late.is_none())
 }
 
 fn go_on(d: &mut Draft<'_>, mut keeping: Keeping) -> End {

@@ -6,10 +6,9 @@
 use super::CLOCKS_DIFFER;
 use super::loss::bound_loss;
 use crate::draft::Draft;
-use crate::effect::Action;
 use crate::facts::WriteBlock;
 use crate::ids::RegionName;
-use crate::journal::{Proof, Run, Step};
+use crate::journal::{Proof, Run};
 use crate::policy::{DataItem, ProofClass};
 use std::collections::BTreeMap;
 
@@ -54,8 +53,7 @@ fn left_without_proof(d: &Draft<'_>) -> Option<Left> {
 /// Whether the engine's own failover came to its end: one that was gone round leaves the old primary its writer, whatever it had
 /// blocked there.
 fn did_the_engine_move(run: &Run) -> bool {
-    let is_detached = |step: &Step| matches!(step.action, Some(Action::Detach { .. }));
-    run.clock.promoted.is_some() && !run.steps.iter().any(is_detached)
+    run.clock.promoted.is_some() && !run.has_detached()
 }
 
 /// The newest word on each data item, whichever region's engine gives it.
