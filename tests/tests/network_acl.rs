@@ -72,13 +72,22 @@ impl Stage {
         stage
     }
 
-    /// As another process has it.
-    fn fence_at(&self, rule_number: u16) -> NetworkAclFence {
-        let accounts = AwsAccounts::at(AwsPlace {
+    /// Of another process.
+    fn accounts(&self) -> AwsAccounts {
+        AwsAccounts::at(AwsPlace {
             endpoint: self.aws.endpoint(),
             access_key: KEY.to_owned(),
             secret_key: Secret::new("a-secret-of-nobody"),
-        });
+        })
+    }
+
+    /// As another process has it.
+    fn fence_at(&self, rule_number: u16) -> NetworkAclFence {
+        self.fence_of(&self.accounts(), rule_number)
+    }
+
+    /// As a version of the policy has it.
+    fn fence_of(&self, accounts: &AwsAccounts, rule_number: u16) -> NetworkAclFence {
         let place = |aws_region: &str, ids: &[&str]| NetworkAclPlace {
             aws_region: aws_region.to_owned(),
             access: AwsAccess::default(),
@@ -87,9 +96,9 @@ impl Stage {
         };
         let regions =
             [(east(), place("us-east-1", &EAST)), (RegionName::new("west"), place("us-west-2", &[WEST]))];
-        let config =
-            NetworkAclConfig { name: ItemName::new("cut-off"), rule_number, regions: regions.into() };
-        NetworkAclFence::new(config, &accounts)
+        let (owner, name) = (Owner::new("uid-1"), ItemName::new("cut-off"));
+        let config = NetworkAclConfig { owner, name, rule_number, regions: regions.into() };
+        NetworkAclFence::new(config, accounts)
     }
 
     /// The subnets of the instance's group.
@@ -345,11 +354,6 @@ async fn a_change_that_hangs_may_have_its_effect_later() {
 #[tokio::test]
 async fn an_acl_that_is_not_there_is_unknown_and_never_off() {
     let stage = Stage::start().await;
-    let accounts = AwsAccounts::at(AwsPlace {
-        endpoint: stage.aws.endpoint(),
-        access_key: KEY.to_owned(),
-        secret_key: Secret::new("a-secret-of-nobody"),
-    });
     let ids = [EAST[0].to_owned(), "acl-0fff".to_owned()].into();
     let place = NetworkAclPlace {
         aws_region: "us-east-1".to_owned(),
@@ -358,11 +362,12 @@ async fn an_acl_that_is_not_there_is_unknown_and_never_off() {
         databases: [].into(),
     };
     let config = NetworkAclConfig {
+        owner: Owner::new("uid-1"),
         name: ItemName::new("cut-off"),
         rule_number: 1,
         regions: [(east(), place)].into(),
     };
-    let fence = NetworkAclFence::new(config, &accounts);
+    let fence = NetworkAclFence::new(config, &stage.accounts());
     assert!(
         matches!(status(&fence).await, Seen::Unknown(why) if why.contains("knows no network ACL acl-0fff"))
     );
@@ -405,6 +410,21 @@ async fn a_database_that_may_stand_in_other_subnets_is_named_and_nothing_is_deni
     assert_eq!(state(&fence).await, ON);
     let refused = fence.fence(&east(), &ctx()).await;
     assert_eq!(refused, Outcome::Failed(ErrorClass::Invalid, format!("nothing is denied: {why}")));
+    assert_eq!(stage.changes(), 0);
+}
+
+#[tokio::test]
+async fn an_edit_of_the_policy_forgets_no_gap_while_the_region_is_silent() {
+    let stage = Stage::start().await;
+    stage.stand_in(&["subnet-1", "subnet-7"]);
+    let accounts = stage.accounts();
+    let before = stage.fence_of(&accounts, 1);
+    assert_eq!(state(&before).await, ON);
+    stage.aws.fault(Fault::of("DescribeDBInstances", FaultKind::Hang));
+    let after = stage.fence_of(&accounts, 5);
+    drop(before);
+    let refused = after.fence(&east(), &ctx()).await;
+    assert!(matches!(&refused, Outcome::Failed(_, why) if why.contains("subnet-7")), "{refused:?}");
     assert_eq!(stage.changes(), 0);
 }
 

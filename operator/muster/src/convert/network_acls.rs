@@ -40,7 +40,8 @@ pub(super) fn convert(
         regions.insert(RegionName::new(of.region.as_str()), place);
     }
     let rule_number = u16::try_from(fence.rule_number).ok()?;
-    Some(NetworkAclConfig { name: name.clone(), rule_number, regions })
+    let owner = resolver.with.owner.clone();
+    Some(NetworkAclConfig { owner, name: name.clone(), rule_number, regions })
 }
 
 /// ARNs of what the policy has of RDS in a region.

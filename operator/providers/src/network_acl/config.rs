@@ -1,12 +1,14 @@
 //! What the fence needs to know.
 
 use crate::aws::AwsAccess;
-use muster_core::ids::{ItemName, RegionName};
+use muster_core::ids::{ItemName, Owner, RegionName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A fence at the network ACLs of the databases' subnets.
 #[derive(Clone, Debug)]
 pub struct NetworkAclConfig {
+    /// Whose memory of the databases' subnets it is.
+    pub owner: Owner,
     /// The way's name in the policy.
     pub name: ItemName,
     /// Of the entries for IPv4; those for IPv6 have the next one.

@@ -5,9 +5,10 @@
 //!
 //! What this module must never do: hold up a look at the ACLs, or call subnets covered because nobody has named them.
 
-use crate::aws::{CallError, LONGEST_LOOK, Look, NetworkAcl, Rds};
+use crate::aws::{Account, CallError, LONGEST_LOOK, Look, NetworkAcl, Rds};
 use aws_sdk_rds::types::{DbInstance, DbSubnetGroup};
 use muster_core::facts::ErrorClass;
+use muster_core::ids::{Owner, RegionName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,29 +31,41 @@ struct Inner {
     /// ARNs of clusters and instances.
     databases: BTreeSet<String>,
     look: Look,
-    known: Mutex<Known>,
+    /// Outlives this version of the policy.
+    known: Arc<Mutex<Known>>,
 }
 
+/// What RDS told of the databases in one region.
 #[derive(Debug, Default)]
 struct Known {
     due: Option<Instant>,
     /// By the policy's database: each subnet that it may stand in, with an instance that may.
     subnets: BTreeMap<String, BTreeMap<String, String>>,
+    /// The databases that RDS was asked for at all.
+    asked_for: BTreeSet<String>,
+    /// Those that it had no instance of, which is told once of each.
+    missing: BTreeSet<String>,
     /// RDS refuses to tell, which is told once.
     refused: bool,
 }
 
 impl Cover {
     /// Asks nobody yet.
-    pub(super) fn new(rds: Arc<Rds>, databases: BTreeSet<String>) -> Self {
-        let (look, known) = (Look::default(), Mutex::default());
+    pub(super) fn new(
+        (owner, region): (&Owner, &RegionName),
+        account: &Account,
+        aws_region: &str,
+        databases: BTreeSet<String>,
+    ) -> Self {
+        let known = account.memory(owner, format!("{region} in {aws_region}"), Known::default);
+        let (rds, look) = (account.rds(aws_region), Look::default());
         Self(Arc::new(Inner { rds, databases, look, known }))
     }
 
     /// Asks RDS if it is time to, and waits a little for it.
     pub(super) async fn refresh(&self) {
         let inner = Arc::clone(&self.0);
-        let is_due = inner.known().due.is_none_or(|due| Instant::now() >= due);
+        let is_due = inner.known().is_due(&inner.databases);
         if is_due && !inner.databases.is_empty() {
             self.0.look.wait(async move { inner.read().await }, WITHIN).await;
         }
@@ -63,7 +76,7 @@ impl Cover {
         let covered: BTreeSet<&str> =
             acls.iter().flat_map(|acl| &acl.association_set.item).map(|of| of.subnet_id.as_str()).collect();
         let known = self.0.known();
-        let mut all = known.subnets.values().flatten();
+        let mut all = known.subnets_of(&self.0.databases);
         let (subnet, instance) = all.find(|(subnet, _)| !covered.contains(subnet.as_str()))?;
         Some(format!(
             "{instance} may stand in {subnet}, which none of the policy's network ACLs is in force for"
@@ -78,13 +91,22 @@ impl Inner {
 
     async fn read(&self) {
         let told = self.rds.instances(Instant::now() + LONGEST_LOOK).await;
+        let region = self.rds.region();
         let mut known = self.known();
         known.due = Some(Instant::now() + if told.is_ok() { EVERY } else { AGAIN });
+        known.asked_for.extend(self.databases.iter().cloned());
         match told {
-            Ok(all) => known.learn(&self.databases, &all),
+            Ok(all) => {
+                for database in known.learn(&self.databases, &all) {
+                    tracing::warn!(
+                        region,
+                        database,
+                        "RDS has no instance of it: its subnets are not compared with the network ACLs"
+                    );
+                }
+            }
             Err(CallError { class: ErrorClass::Denied, why, .. }) => {
                 if !std::mem::replace(&mut known.refused, true) {
-                    let region = self.rds.region();
                     tracing::warn!(
                         region,
                         why,
@@ -99,8 +121,22 @@ impl Inner {
 }
 
 impl Known {
-    /// A database that is not there just now, as while it is made anew, stands where it stood.
-    fn learn(&mut self, databases: &BTreeSet<String>, all: &[DbInstance]) {
+    /// A version of the policy that has a further database does not wait for what the one before was told.
+    fn is_due(&self, databases: &BTreeSet<String>) -> bool {
+        self.due.is_none_or(|due| Instant::now() >= due) || !databases.is_subset(&self.asked_for)
+    }
+
+    /// Of these databases: each subnet, with an instance that may stand in it.
+    fn subnets_of<'k>(
+        &'k self,
+        databases: &'k BTreeSet<String>,
+    ) -> impl Iterator<Item = (&'k String, &'k String)> {
+        self.subnets.iter().filter(|(database, _)| databases.contains(*database)).flat_map(|(_, all)| all)
+    }
+
+    /// A database that is not there just now, as while it is made anew, stands where it stood. Those that are newly missing and
+    /// that nothing is known of.
+    fn learn(&mut self, databases: &BTreeSet<String>, all: &[DbInstance]) -> Vec<String> {
         for database in databases {
             let own = all.iter().filter(|instance| is_of(database, instance));
             let subnets: BTreeMap<String, String> = own.flat_map(subnets_of).collect();
@@ -108,6 +144,11 @@ impl Known {
                 self.subnets.insert(database.clone(), subnets);
             }
         }
+        let unknown = databases.iter().filter(|database| !self.subnets.contains_key(*database));
+        let unknown: BTreeSet<String> = unknown.cloned().collect();
+        let news = unknown.difference(&self.missing).cloned().collect();
+        self.missing = unknown;
+        news
     }
 }
 
@@ -154,12 +195,26 @@ mod tests {
             instance("stranger", Some("others"), &["subnet-9"]),
         ];
         known.learn(&own, &all);
-        let subnets = |known: &Known| {
-            let all = known.subnets.values().flatten();
-            all.map(|(subnet, _)| subnet.clone()).collect::<Vec<_>>()
+        let subnets = |known: &Known, of: &BTreeSet<String>| {
+            known.subnets_of(of).map(|(subnet, _)| subnet.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(subnets(&known), ["subnet-1", "subnet-2", "subnet-3"]);
-        known.learn(&own, &all[..1]);
-        assert_eq!(subnets(&known), ["subnet-1", "subnet-2", "subnet-3"]);
+        assert_eq!(subnets(&known, &own), ["subnet-1", "subnet-2", "subnet-3"]);
+        assert_eq!(known.learn(&own, &all[..1]), [""; 0]);
+        assert_eq!(subnets(&known, &own), ["subnet-1", "subnet-2", "subnet-3"]);
+        let fewer = own.iter().take(1).cloned().collect();
+        assert_eq!(subnets(&known, &fewer), ["subnet-1"], "the policy has it no more");
+    }
+
+    #[test]
+    fn a_database_that_rds_has_no_instance_of_is_told_once_and_a_further_one_is_asked_for_at_once() {
+        let arn = |name: &str| format!("arn:aws:rds:us-east-1:111122223333:{name}");
+        let orders = BTreeSet::from([arn("cluster:orders")]);
+        let both = BTreeSet::from([arn("cluster:orders"), arn("db:reports")]);
+        let mut known = Known { due: Some(Instant::now() + EVERY), ..Known::default() };
+        known.asked_for.clone_from(&orders);
+        assert_eq!(known.learn(&orders, &[]), [arn("cluster:orders")]);
+        assert_eq!(known.learn(&orders, &[]), [""; 0], "it was told");
+        assert!(!known.is_due(&orders) && known.is_due(&both));
+        assert_eq!(known.learn(&both, &[]), [arn("db:reports")]);
     }
 }

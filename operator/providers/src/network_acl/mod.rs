@@ -78,16 +78,17 @@ enum Change {
 impl NetworkAclFence {
     /// Connects to nothing yet.
     pub fn new(config: NetworkAclConfig, accounts: &AwsAccounts) -> Self {
-        let place = |place: NetworkAclPlace| {
+        let place = |region: &RegionName, place: NetworkAclPlace| {
             let account = accounts.account(&place.access);
             Place {
                 ec2: account.ec2(&place.aws_region),
                 ids: place.ids,
                 rule_number: config.rule_number,
-                cover: Cover::new(account.rds(&place.aws_region), place.databases),
+                cover: Cover::new((&config.owner, region), &account, &place.aws_region, place.databases),
             }
         };
-        let places = config.regions.into_iter().map(|(region, of)| (region, place(of))).collect();
+        let places = config.regions.into_iter();
+        let places = places.map(|(region, of)| (region.clone(), place(&region, of))).collect();
         Self { name: config.name, places }
     }
 
