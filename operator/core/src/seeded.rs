@@ -14,6 +14,10 @@ pub enum Bug {
     NoQuorum,
     /// Another policy's claim on the same target is ignored.
     IgnoreClaims,
+    /// A target is detached as soon as its engine was waited for, whether or not anybody agreed.
+    DetachUnasked,
+    /// A detachment that was not needed counts as one that lands no more.
+    IgnoreLateDetachment,
     /// A fence's proof need not be seen again in the pass that promotes.
     StaleProof,
 }

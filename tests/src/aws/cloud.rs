@@ -11,7 +11,8 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use muster::demo::resolver::ask_address;
 use muster_aws_fake::{
-    Call, FailoverRecord, FakeAws, Fault, FaultId, NewGlobalCluster, NewMember, ObjectCheck, RdsPace, Zone,
+    Call, FailoverRecord, FakeAws, Fault, FaultId, InstanceShape, NewGlobalCluster, NewMember, ObjectCheck,
+    RdsPace, Zone,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub(super) const NAME: &str = "shop.example.com";
 pub(super) const GLOBAL: &str = "orders-global";
 pub(super) const MARKER: &str = "muster/shop.example.com";
 pub(super) const MARKER_SECRET: &str = "0123456789abcdefSECRET";
+/// Of the entries that deny.
+pub(super) const RULE: u32 = 1;
 /// Until a batch of changes is visible.
 const INSYNC: Duration = Duration::from_millis(300);
 const CHECKER_PACE: Duration = Duration::from_millis(50);
@@ -57,6 +60,7 @@ pub(super) fn usual_pace() -> RdsPace {
         rename: Duration::from_millis(50),
         create: Duration::from_millis(500),
         delete: Duration::from_millis(300),
+        detach: Duration::from_millis(500),
         ..RdsPace::default()
     }
 }
@@ -112,6 +116,11 @@ impl Cloud {
             let (bucket, text) = (bucket(region), format!("muster-on-{MARKER_SECRET}"));
             let object = ObjectCheck { bucket: &bucket, region: region.aws(), key: MARKER, text: &text };
             cloud.checks.insert(region, cloud.aws.create_object_check(ACCOUNT, &object));
+            let subnets = subnets(region);
+            cloud.aws.create_network_acl(ACCOUNT, region.aws(), acl(region), &subnets);
+            let (group, subnets) = (Some("data".to_owned()), subnets.map(str::to_owned).into());
+            let shape = InstanceShape { subnet_group: group, subnets, ..InstanceShape::default() };
+            cloud.aws.set_instance_shape(&orders_instance_arn(region), shape);
         }
         cloud.put_record(Region::East, Some(cloud.check(Region::West)));
         cloud.put_record(Region::West, None);
@@ -163,6 +172,20 @@ impl Cloud {
     pub(super) fn end_outage(&self) {
         for fault in std::mem::take(&mut *locked(&self.outage)) {
             self.aws.remove_fault(fault);
+        }
+    }
+
+    /// Whether nobody reaches a region's databases from outside of their subnets.
+    pub(super) fn is_cut_off(&self, region: Region) -> bool {
+        self.aws.is_cut_off(ACCOUNT, region.aws())
+    }
+
+    /// Takes off what is denied at a region's network ACL, as a person would.
+    pub(super) fn lift(&self, region: Region) {
+        for (egress, number, action) in self.aws.acl_entries(acl(region)) {
+            if number == RULE && action == "deny" {
+                self.aws.remove_acl_entry(acl(region), egress, number);
+            }
         }
     }
 
@@ -238,6 +261,26 @@ fn member(region: Region) -> NewMember {
 /// The name of a region's instance, whichever it is: one that was promoted, or a replica.
 pub(super) fn instance(region: Region) -> String {
     format!("reports-{}", region.name())
+}
+
+fn orders_instance_arn(region: Region) -> String {
+    format!("arn:aws:rds:{}:{ACCOUNT}:db:orders-{}-1", region.aws(), region.name())
+}
+
+/// The network ACL of a region's databases.
+pub(super) const fn acl(region: Region) -> &'static str {
+    match region {
+        Region::East => "acl-0ea57",
+        Region::West => "acl-0e57a",
+    }
+}
+
+/// What it is in force for.
+const fn subnets(region: Region) -> [&'static str; 2] {
+    match region {
+        Region::East => ["subnet-0ea1", "subnet-0ea2"],
+        Region::West => ["subnet-0e51", "subnet-0e52"],
+    }
 }
 
 /// The bucket of a region's marker.

@@ -12,8 +12,10 @@ use super::objects::Objects;
 use super::policy::{policies, secrets};
 use super::programs::{Api, state};
 use super::region::{Parts, Region};
+use super::stage::Way;
 use clap::ValueEnum;
 use muster::demo::folders;
+use muster_core::ids::RunName;
 use muster_core::journal::RunKind;
 use std::path::Path;
 
@@ -35,10 +37,10 @@ impl Under {
     pub(super) const ALL: [Self; 2] = [Self::Local, Self::Operator];
 
     /// What the objects have to show once a run is over.
-    pub(super) fn wanted_objects(self, kind: RunKind) -> Vec<(&'static str, String)> {
+    pub(super) fn wanted_objects(self, kind: RunKind, way: Way) -> Vec<(&'static str, String)> {
         match self {
             Self::Local => Vec::new(),
-            Self::Operator => Objects::wanted(kind),
+            Self::Operator => Objects::wanted(kind, way),
         }
     }
 }
@@ -103,6 +105,14 @@ impl Control {
         }
     }
 
+    /// Lets a run go on that waits for consent to this gate.
+    pub(super) async fn waive(&self, api: &Api, run: &RunName, gate: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Local => api.waive(run, gate).await,
+            Self::Operator(objects) => objects.waive(run, gate).await,
+        }
+    }
+
     /// Why nothing comes of what was asked for, if nothing does and that is told elsewhere than in the journal.
     pub(super) async fn refusal(&self) -> anyhow::Result<Option<String>> {
         match self {
@@ -128,10 +138,15 @@ impl Control {
     }
 
     /// What the objects do not show yet of a run that is over, in words.
-    pub(super) async fn differs(&self, kind: RunKind, parts: Parts) -> anyhow::Result<Option<String>> {
+    pub(super) async fn differs(
+        &self,
+        kind: RunKind,
+        way: Way,
+        parts: Parts,
+    ) -> anyhow::Result<Option<String>> {
         let wanted = match self {
             Self::Local => return Ok(None),
-            Self::Operator(_) => Under::Operator.wanted_objects(kind),
+            Self::Operator(_) => Under::Operator.wanted_objects(kind, way),
         };
         let seen = self.look(parts).await?;
         let differ = seen.iter().zip(&wanted).find(|(seen, wanted)| seen != wanted);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! global database  Demoted     the server stops in order: its standby has received everything by then
-//!                  Promoted    pg_promote; the other server is copied anew from it and follows, unless its region is lost
+//!                  Promoted    pg_promote; the other server is copied anew from it and follows, unless its region is lost. The same
+//!                              where it was detached: then that region is lost, and comes back as it was
 //! instances        Promoted    pg_promote; the other server stays as it was, and takes writes if nobody keeps it from that
 //!                  Renamed     the server ends: nothing answers at the endpoint of the old name
 //!                  Replicates  the server is copied anew from the other one, and follows
@@ -11,7 +12,7 @@
 
 use super::region::Region;
 use anyhow::{Context, bail};
-use muster::demo::postgres::{Login, connect};
+use muster::demo::postgres::{Login, connect, view};
 use muster_aws_fake::{FakeAws, RdsEffect, RdsHappening};
 use muster_providers::testing::postgres::{APPLICATION, DATABASE, Pair, Server, program};
 use nix::sys::signal::{Signal, kill};
@@ -171,27 +172,25 @@ impl Databases {
         drop(pair);
     }
 
-    /// Takes away a server whose endpoint has another name from now on.
-    async fn retire(&self, region: Region) {
+    /// Takes away a server whose endpoint has another name from now on, or whose cluster somebody stopped.
+    pub(super) async fn retire(&self, region: Region) {
         end(self.pair.lock().await.server_mut(region.name()), Signal::SIGQUIT).await;
     }
 
-    /// Lets a lost region's server come back: as Aurora has it a standby, if the other one takes writes by now, and else as
-    /// it was.
-    pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
+    /// Lets a lost region's server come back: as Aurora has it a standby, if it is in a global database with the other one, which
+    /// takes writes by now; and else as it was.
+    pub(super) async fn repair(&self, region: Region, follows_other: bool) -> anyhow::Result<()> {
         locked(&self.lost).remove(&region);
+        if follows_other && self.engine == Engine::Global {
+            return self.follow(region).await;
+        }
         let mut pair = self.pair.lock().await;
-        let is_rebuilt = self.engine == Engine::Global
-            && pair.server(region.other().name()).value("select pg_is_in_recovery()").await? == "f";
-        if !is_rebuilt {
-            let server = pair.server_mut(region.name());
-            if server.postmaster().is_none() {
-                server.start().await.context("failed to start what was there")?;
-            }
-            return Ok(());
+        let server = pair.server_mut(region.name());
+        if server.postmaster().is_none() {
+            server.start().await.context("failed to start what was there")?;
         }
         drop(pair);
-        self.follow(region).await
+        Ok(())
     }
 
     /// How often the fake said that one of them was promoted.
@@ -208,6 +207,12 @@ impl Databases {
     pub(super) fn address(&self, region: Region) -> SocketAddr {
         let port = self.ports.get(&region).copied().unwrap_or_default();
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// Whether a region's server answers, and takes no writes.
+    pub(super) async fn is_reader(&self, region: Region) -> bool {
+        let Ok(session) = self.superuser(region).await else { return false };
+        view(&session).await.is_ok_and(|seen| seen.in_recovery)
     }
 
     /// A superuser's session.

@@ -1,11 +1,15 @@
 //! What happened at the targets in a run, counted at the wire and by what RDS itself says has happened.
 
+use super::stage::Way;
 use muster_aws_fake::Call;
 use muster_core::journal::RunKind;
 use std::fmt;
 
 const SWITCHOVER: &str = "SwitchoverGlobalCluster";
 const FAILOVER: &str = "FailoverGlobalCluster";
+const REMOVE: &str = "RemoveFromGlobalCluster";
+const DENY: &str = "CreateNetworkAclEntry";
+const OPEN: &str = "DeleteNetworkAclEntry";
 const PROMOTE: &str = "PromoteReadReplica";
 const COPY: &str = "CopyDBClusterSnapshot";
 const RENAME: &str = "ModifyDBInstance";
@@ -37,6 +41,12 @@ pub(super) struct Effects {
     pub(super) switchovers: usize,
     /// Failovers that RDS took, as the caller was told.
     pub(super) failovers: usize,
+    /// Clusters that RDS took out of their global database, as the caller was told.
+    pub(super) removals: usize,
+    /// Entries of network ACLs that EC2 made, as the caller was told.
+    denied: usize,
+    /// Entries of network ACLs that EC2 removed, as the caller was told.
+    opened: usize,
     /// Promotions of the replica that RDS took, as the caller was told.
     pub(super) promoted: usize,
     /// Other names for old primaries that RDS took, as the caller was told.
@@ -62,6 +72,9 @@ impl Effects {
             promotions,
             switchovers: taken(SWITCHOVER),
             failovers: taken(FAILOVER),
+            removals: taken(REMOVE),
+            denied: taken(DENY),
+            opened: taken(OPEN),
             promoted: taken(PROMOTE),
             renamed: taken(RENAME),
             created: taken(CREATE),
@@ -80,18 +93,32 @@ impl Effects {
         Self { switchovers, failovers, copies: failovers, ..once }
     }
 
+    /// The same in a run of this way, after which a person opened the network ACL so often.
+    pub(super) const fn by(self, way: Way, opened: usize) -> Self {
+        match way {
+            Way::Usual => self,
+            // Aurora saves nothing of the old volume where its own failover was gone round.
+            Way::Detached => Self { removals: 1, copies: 0, ..self },
+            // What comes in, and what goes out; and again, where the old writer is seen writing once it is reached.
+            Way::ByAcl => Self { denied: 2 * opened, ..self },
+        }
+    }
+
     /// The same where the process was ended while the name settled: before the last marker goes off, the next process writes
     /// the same records anew, since an older batch that got stuck could land otherwise.
     pub(super) const fn and_a_touch(self) -> Self {
         Self { swaps: self.swaps + 1, ..self }
     }
 
-    const fn compared(&self) -> [(&'static str, usize); 9] {
+    const fn compared(&self) -> [(&'static str, usize); 12] {
         [
             ("members that RDS promoted", self.promotions.members),
             ("replicas that RDS promoted", self.promotions.replicas),
             (SWITCHOVER, self.switchovers),
             (FAILOVER, self.failovers),
+            (REMOVE, self.removals),
+            (DENY, self.denied),
+            (OPEN, self.opened),
             (PROMOTE, self.promoted),
             (RENAME, self.renamed),
             (CREATE, self.created),

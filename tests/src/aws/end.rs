@@ -5,6 +5,7 @@ use super::control::Under;
 use super::databases::Databases;
 use super::items::Items;
 use super::region::{Parts, Region};
+use super::stage::Way;
 use muster::demo::postgres::view;
 use muster_core::ids::RegionName;
 use muster_core::journal::{Journal, Run, RunKind};
@@ -16,6 +17,8 @@ pub(super) const MEMBERS: &[&str] = &["left", "taken", "writer by RDS"];
 pub(super) const REPLICAS: &[&str] =
     &["left of the replicas", "taken of the replicas", "left by RDS", "taken by RDS"];
 const WRITE: &str = "insert into notes (item) values ('end'); delete from notes where item = 'end'";
+/// What is otherwise once the target of a failover was detached, and a person has stopped the old writer.
+const ALONE: &[(&str, &str)] = &[("left", SILENT), ("writer by RDS", "left"), ("not rejoined", "left")];
 /// What does not answer.
 const SILENT: &str = "silent";
 
@@ -25,7 +28,7 @@ pub(super) struct End(Vec<(&'static str, String)>);
 
 impl End {
     /// As it has to be, whatever was in the way.
-    pub(super) fn wanted(under: Under, kind: RunKind) -> Self {
+    pub(super) fn wanted(under: Under, kind: RunKind, way: Way) -> Self {
         let mut all = Self::targets_wanted();
         all.extend([
             ("kind", format!("{kind:?}")),
@@ -39,7 +42,19 @@ impl End {
         if kind == RunKind::Failover {
             all.push(("recovery time", "measured".to_owned()));
         }
-        Self(all).and(under.wanted_objects(kind))
+        let wanted = Self(all).and(under.wanted_objects(kind, way));
+        if way == Way::Detached { wanted.but(ALONE) } else { wanted }
+    }
+
+    /// The same, where these are otherwise.
+    fn but(mut self, otherwise: &[(&str, &str)]) -> Self {
+        for (what, is) in &mut self.0 {
+            let other = otherwise.iter().find(|(name, _)| name == what);
+            if let Some((_, other)) = other {
+                (*other).clone_into(is);
+            }
+        }
+        self
     }
 
     /// The same, with this to be compared too.

@@ -1,11 +1,14 @@
 //! A run from its beginning until everything is calm after it, as a person and their on-call phone would follow it.
 
+use super::effects::{Effects, Promotions};
+use super::items::ORDERS;
 use super::programs::is_ready;
 use super::region::Parts;
 use super::replacing::Replacing;
-use super::stage::{Play, Stage};
+use super::stage::{Play, Stage, Way};
 use anyhow::{Context, bail};
-use muster::api::{PolicyStatus, Role};
+use muster::api::{DataBrief, PolicyStatus, Role};
+use muster_core::facts::DataRole;
 use muster_core::ids::RunName;
 use muster_core::journal::{Phase, PolicyState, Run, RunKind};
 use std::time::Duration;
@@ -16,6 +19,10 @@ const RUN: Duration = Duration::from_mins(4);
 /// For what follows a run, with an old primary that is made anew in it, and the grace of both its calls if they are lost.
 const AFTERWARDS: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(50);
+/// The gate at which a person has a target detached.
+const ENGINE_GATE: &str = "EngineFailover";
+/// Of a region that was left and writes again.
+const BESIDE: &str = "takes writes beside";
 /// So long Muster is gone, by the clock of AWS.
 const GONE: Duration = Duration::from_hours(1);
 /// For the checkers and the name servers to notice that.
@@ -35,6 +42,10 @@ pub(super) struct Following<'f> {
     /// What becomes of the old primary once the run is over.
     replacing: Replacing,
     pub(super) crashed: bool,
+    /// A person has stopped the old writer, which came back beside one that was detached.
+    stopped: bool,
+    /// So often a person opened the network ACL of the region that was left.
+    pub(super) opened: usize,
     /// What the run said that it waits for.
     reasons: Vec<String>,
     wrong: Vec<String>,
@@ -54,6 +65,8 @@ impl<'f> Following<'f> {
             over: None,
             replacing: Replacing::after(parts),
             crashed: false,
+            stopped: false,
+            opened: 0,
             reasons: Vec::new(),
             wrong: Vec::new(),
             told: Vec::new(),
@@ -158,6 +171,9 @@ impl<'f> Following<'f> {
         {
             self.note(&format!("not agreed to: {error:#}"));
         }
+        if self.play.way == Way::Detached && run.phase == Phase::AwaitingApproval {
+            self.consent(stage, run).await;
+        }
         if matches!(run.phase, Phase::Blocked | Phase::AwaitingApproval) {
             self.note(&format!("waited: {}", run.message));
         }
@@ -170,6 +186,22 @@ impl<'f> Following<'f> {
         }
         self.over = run.phase.is_final().then(|| run.name.clone());
         run.phase.is_final()
+    }
+
+    /// Has the target detached, as the run asks for it.
+    async fn consent(&mut self, stage: &Stage, run: &Run) {
+        let is_asked = run.gates.iter().any(|gate| gate.name == ENGINE_GATE && !gate.ok);
+        let has_agreed = run.approval.as_ref().is_some_and(|given| given.waives.contains(ENGINE_GATE));
+        if !is_asked || has_agreed {
+            return;
+        }
+        let removals = Effects::count(&stage.cloud.calls(), Promotions::default()).removals;
+        if removals > 0 && self.wrong.is_empty() {
+            self.wrong.push("the target was detached before anybody had agreed".to_owned());
+        }
+        if let Err(error) = stage.control.waive(&stage.api, &run.name, ENGINE_GATE).await {
+            self.note(&format!("not agreed to: {error:#}"));
+        }
     }
 
     /// Where the request came to nothing, the person asks again.
@@ -201,15 +233,19 @@ impl<'f> Following<'f> {
 
     /// What the world does once the run is over.
     async fn after_run(&mut self, stage: &mut Stage) -> anyhow::Result<()> {
-        if let Some(words) = self.words()
+        let asks = (self.play.way == Way::Detached).then_some(ENGINE_GATE);
+        if let Some(words) = self.words().or(asks)
             && !self.reasons.iter().any(|reason| reason.contains(words))
         {
-            self.wrong.push(format!("the run did not say that it waited for what is {words}"));
+            self.wrong.push(format!("the run did not say that it waited: {words}"));
         }
         if self.play.hour {
             self.go_for_an_hour(stage).await?;
         }
         if self.play.kind == RunKind::Failover {
+            if self.play.way == Way::ByAcl && !stage.cloud.is_cut_off(self.parts.left) {
+                self.wrong.push("the databases of the region that was left are not cut off".to_owned());
+            }
             stage.repair(self.parts.left).await?;
         }
         Ok(())
@@ -233,6 +269,14 @@ impl<'f> Following<'f> {
     /// Everything is as before, by the other region; acknowledges what automation stands still for.
     async fn is_calm(&mut self, stage: &Stage, status: &PolicyStatus) -> anyhow::Result<bool> {
         let (kept, taken) = (&status.journal.state, self.parts.taken);
+        if self.play.way == Way::Detached && !self.stopped {
+            self.stop_old_writer(stage, status).await;
+            return Ok(false);
+        }
+        if self.play.way == Way::ByAcl && stage.cloud.is_cut_off(self.parts.left) {
+            self.open_again(stage).await?;
+            return Ok(false);
+        }
         let brought_back = self.bring_back(stage, kept).await;
         if self.relief.is_some() {
             "the trouble still lasts".clone_into(&mut self.last);
@@ -245,13 +289,14 @@ impl<'f> Following<'f> {
             }
         } else if let Err(waits) = brought_back {
             self.last = format!("{waits:#}");
-        } else if let Err(missing) = is_ready(status, taken) {
+        } else if let Err(missing) = self.is_well(status) {
             self.last = missing;
-        } else if self.play.is_undisturbed() && !kept.keeping.is_empty() {
+        } else if self.waits_for_copies() && !kept.keeping.is_empty() {
             "what RDS saved of the old primary is not kept yet".clone_into(&mut self.last);
         } else if !stage.is_settled(taken).await? {
             "the roles of the records are not swapped yet, or a marker is on".clone_into(&mut self.last);
-        } else if let Some(differs) = stage.control.differs(self.play.kind, self.parts).await? {
+        } else if let Some(differs) = stage.control.differs(self.play.kind, self.play.way, self.parts).await?
+        {
             self.last = differs;
         } else {
             return Ok(true);
@@ -259,16 +304,73 @@ impl<'f> Following<'f> {
         Ok(false)
     }
 
+    /// Where RDS answers for the region that was left, a copy is still asked for when a next run could begin.
+    fn waits_for_copies(&self) -> bool {
+        self.play.is_undisturbed() || self.play.way == Way::ByAcl
+    }
+
+    fn is_well(&self, status: &PolicyStatus) -> Result<(), String> {
+        if self.play.way == Way::Detached {
+            is_alone(status, self.parts)
+        } else {
+            is_ready(status, self.parts.taken)
+        }
+    }
+
+    /// A person takes off what keeps everybody out, once RDS shows the old writer as a reader.
+    async fn open_again(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let Parts { left, taken } = self.parts;
+        "RDS does not show the old writer as a reader yet".clone_into(&mut self.last);
+        if stage.cloud.writer().await? == Some(taken) && stage.items.orders.is_reader(left).await {
+            stage.cloud.lift(left);
+            self.opened += 1;
+        }
+        Ok(())
+    }
+
+    /// The old writer came back, and nothing that the policy has keeps writes out of it: Muster says so, and a person stops it.
+    async fn stop_old_writer(&mut self, stage: &Stage, status: &PolicyStatus) {
+        let writes = |data: &&DataBrief| data.role == Some(DataRole::Writable);
+        let mut of_left = status.facts.data.iter().filter(|data| data.region == self.parts.left.id());
+        let is_seen = of_left.any(|data| data.item.as_str() == ORDERS && writes(&data));
+        match &status.journal.state.needs_ack {
+            // Not only the old primary of RDS, which comes back writing after each failover.
+            Some(why) if why.contains(BESIDE) && is_seen => {
+                stage.items.orders.retire(self.parts.left).await;
+                self.told.push(format!("stopped by hand: {why}"));
+                self.stopped = true;
+            }
+            why => self.last = format!("nobody says that the old writer is back, but {why:?}"),
+        }
+    }
+
     /// What becomes of the region that was left: Muster replaces its old primary, and a person switches its application on once
     /// it has rejoined. An error says what they wait for.
     async fn bring_back(&mut self, stage: &Stage, kept: &PolicyState) -> anyhow::Result<()> {
         let replaced = self.replacing.go_on(&stage.cloud).await;
         replaced.context("the old primary is not replaced")?;
+        if self.play.way == Way::Detached {
+            return Ok(());
+        }
         if let Some(outcast) = kept.outcasts.values().next() {
             bail!("not rejoined: {}", outcast.message);
         }
         stage.switch_on(self.parts.left)
     }
+}
+
+/// Where the target was detached: it stands alone, and says so; the region that was left stays out.
+fn is_alone(status: &PolicyStatus, parts: Parts) -> Result<(), String> {
+    let state = &status.journal.state;
+    if state.active_region != Some(parts.taken.id()) {
+        return Err(format!("{} is not known to take writes", parts.taken.name()));
+    }
+    match state.conditions.get("Replicating") {
+        Some(condition) if !condition.ok && condition.reason == "StandsAlone" => {}
+        condition => return Err(format!("nobody says that it stands alone, but {condition:?}")),
+    }
+    let out: Vec<_> = state.outcasts.keys().cloned().collect();
+    if out == [parts.left.id()] { Ok(()) } else { Err(format!("{out:?} stay out")) }
 }
 
 /// Where the newest pass says these words.

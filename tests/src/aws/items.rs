@@ -42,10 +42,11 @@ impl Items {
         }
     }
 
-    /// Lets a lost region's servers come back, as RDS brings them back.
-    pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
+    /// Lets a lost region's servers come back, as RDS brings them back: it builds those anew that are in a global database with
+    /// the writer of the other region.
+    pub(super) async fn repair(&self, region: Region, follows_other: bool) -> anyhow::Result<()> {
         for databases in self.each() {
-            databases.repair(region).await?;
+            databases.repair(region, follows_other).await?;
         }
         Ok(())
     }

@@ -16,7 +16,13 @@
 //! what an undisturbed run takes.
 //!
 //! Under the operator (`control`) the policy is an object in a real API server, and a person speaks with kubectl. What acts on
-//! AWS is the same there, so it is a sample: each trouble in one kind of run, and one of so many points.
+//! AWS is the same there, so it is a sample: each trouble of the usual runs in one kind of them, and one of so many of their points.
+//!
+//! Where Aurora's own failover comes to no end (`detached`), a person has the target detached and stops the old writer, which comes
+//! back beside it. That uses the bed up.
+//!
+//! Where the application alone is lost and its databases go on (`by network ACL`), these are cut off by what EC2 is asked to deny:
+//! Muster reaches them by `links`, and a person takes the entries off once RDS has moved the writer.
 //!
 //! RDS never makes an old primary a replica: after each run Muster makes it anew (`replacing`), once it has closed it.
 //!
@@ -31,6 +37,7 @@ mod end;
 mod following;
 mod fronts;
 mod items;
+mod links;
 mod objects;
 mod policy;
 mod programs;

@@ -10,11 +10,12 @@
 use super::control::{ME, WHY};
 use super::policy::{POLICY, file, secrets};
 use super::region::{Parts, Region};
+use super::stage::Way;
 use crate::cluster::{Cluster, Options};
 use crate::operated::{Door, condition, install_kinds, read_policy, text, through, write_secrets};
 use anyhow::{Context, ensure};
 use jiff::{SignedDuration, Timestamp};
-use muster_core::ids::RegionName;
+use muster_core::ids::{RegionName, RunName};
 use muster_core::journal::RunKind;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -84,10 +85,25 @@ impl Objects {
         if !is_shown || text(&run, &["spec", "approval", "planHash"]) == hash {
             return Ok(());
         }
+        self.approve(&self.newest(), hash, &[]).await
+    }
+
+    /// Agrees to the plan that the run's object shows, whether or not this gate is met.
+    pub(super) async fn waive(&self, run: &RunName, gate: &str) -> anyhow::Result<()> {
+        let shown = self.get("run", run.as_str()).await?;
+        let hash = text(&shown, &["status", "planHash"]);
+        ensure!(!hash.is_empty(), "the run's object does not show its plan yet");
+        if text(&shown, &["spec", "approval", "planHash"]) == hash {
+            return Ok(());
+        }
+        self.approve(run.as_str(), hash, &[gate]).await
+    }
+
+    async fn approve(&self, run: &str, hash: &str, waives: &[&str]) -> anyhow::Result<()> {
         let until = (Timestamp::now() + CONSENT).to_string();
-        let patch =
-            json!({"spec": {"approval": {"planHash": hash, "by": ME, "validUntil": until}}}).to_string();
-        let words = ["patch", "run", &self.newest(), "-n", POLICY.0, "--type=merge", "-p", &patch];
+        let approval = json!({"planHash": hash, "by": ME, "validUntil": until, "waives": waives});
+        let patch = json!({"spec": {"approval": approval}}).to_string();
+        let words = ["patch", "run", run, "-n", POLICY.0, "--type=merge", "-p", &patch];
         self.cluster.kubectl(&words).await.map(drop)
     }
 
@@ -109,14 +125,13 @@ impl Objects {
     }
 
     /// As they have to be once a run of this kind is over.
-    pub(super) fn wanted(kind: RunKind) -> Vec<(&'static str, String)> {
+    pub(super) fn wanted(kind: RunKind, way: Way) -> Vec<(&'static str, String)> {
+        // A person was asked before a planned one, and in the middle of one that went round Aurora.
+        let approved = if kind.is_planned() || way == Way::Detached { APPROVED } else { "" };
+        let protected = if way == Way::Detached { "False" } else { "True" };
         vec![
-            ("policy object", "Watching, taken active, protected True".to_owned()),
-            // A person was asked before a planned one.
-            (
-                "run object",
-                format!("{kind:?} Completed, Succeeded{}", if kind.is_planned() { APPROVED } else { "" }),
-            ),
+            ("policy object", format!("Watching, taken active, protected {protected}")),
+            ("run object", format!("{kind:?} Completed, Succeeded{approved}")),
         ]
     }
 
@@ -155,7 +170,7 @@ mod tests {
     fn a_planned_run_is_told_with_its_approval_as_it_is_wanted() {
         let mut run =
             json!({"spec": {"kind": "Switchover"}, "status": {"phase": "Completed", "outcome": "Succeeded"}});
-        let wanted = |kind| Objects::wanted(kind).pop().map(|(_, is)| is).unwrap_or_default();
+        let wanted = |kind| Objects::wanted(kind, Way::Usual).pop().map(|(_, is)| is).unwrap_or_default();
         assert_ne!(told(&run), wanted(RunKind::Switchover));
         run["status"]["conditions"] = json!([{"type": "ApprovalTaken", "status": "True"}]);
         assert_eq!(told(&run), wanted(RunKind::Switchover));

@@ -1,14 +1,17 @@
 //! The policy of the bed, its secrets, and the fence's program.
 
-use super::cloud::{Cloud, GLOBAL, MARKER_SECRET, NAME, ROLE, ZONE, bucket};
+use super::cloud::{Cloud, GLOBAL, MARKER_SECRET, NAME, ROLE, RULE, ZONE, acl, bucket};
 use super::fronts::Fronts;
 use super::items::{Items, ORDERS, REPORTS};
+use super::links::Links;
 use super::region::Region;
+use super::stage::Way;
 use anyhow::Context;
 use muster::demo::folders;
 use muster_core::policy::Mode;
 use muster_providers::testing::postgres::{APPLICATION, DATABASE, MUSTER};
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,27 @@ pub(super) struct Bed<'b> {
     pub(super) cloud: &'b Cloud,
     pub(super) items: &'b Items,
     pub(super) fronts: &'b Fronts,
+    pub(super) links: &'b Links,
+}
+
+impl Bed<'_> {
+    /// Where an item's database is reached in a region: where it stands, unless it may be cut off.
+    fn address(&self, item: &str, region: Region, way: Way) -> SocketAddr {
+        let (databases, links) = if item == ORDERS {
+            (&self.items.orders, &self.links.orders)
+        } else {
+            (&self.items.reports, &self.links.reports)
+        };
+        let link = links.get(&region).filter(|_| way == Way::ByAcl);
+        link.copied().unwrap_or_else(|| databases.address(region))
+    }
+}
+
+/// What differs from run to run.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) mode: Mode,
+    pub(super) way: Way,
 }
 
 /// The folder of the policy, for the controller and both vantages.
@@ -77,15 +101,15 @@ fn fence(folder: &Path) -> PathBuf {
 }
 
 /// Writes the policy as it is to be from now on.
-pub(super) fn write(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<()> {
-    let text = render(bed, mode)?;
+pub(super) fn write(bed: &Bed<'_>, terms: Terms) -> anyhow::Result<()> {
+    let text = render(bed, terms)?;
     // Renamed into place: a reader sees the old file or the new one.
     let new = policies(bed.folder).join(".checkout.yaml.new");
     folders::write(&new, &text, 0o600)?;
     std::fs::rename(new, file(bed.folder)).context("failed to write the policy")
 }
 
-fn render(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<String> {
+fn render(bed: &Bed<'_>, Terms { mode, way }: Terms) -> anyhow::Result<String> {
     let mut y = String::new();
     let (namespace, name) = POLICY;
     writeln!(y, "apiVersion: muster.dev/v1alpha1\nkind: RegionFailoverPolicy")?;
@@ -103,17 +127,28 @@ fn render(bed: &Bed<'_>, mode: Mode) -> anyhow::Result<String> {
         writeln!(y, "  - {{name: {vantage}, tokenSecret: {{name: {vantage}, key: token}}}}")?;
     }
     write_probes(&mut y, bed)?;
-    write_data(&mut y, bed)?;
+    write_data(&mut y, bed, way)?;
     write_traffic(&mut y, bed)?;
+    write_fences(&mut y, bed, way)?;
+    writeln!(y, "  safety: {{cooldown: 1s, accept: [Attested], maxEstimatedLoss: 30s}}")?;
+    Ok(y)
+}
+
+fn write_fences(y: &mut String, bed: &Bed<'_>, way: Way) -> anyhow::Result<()> {
     let fence = fence(bed.folder).display().to_string();
+    writeln!(y, "  fence:\n  - {{name: deny-logins, sql: {{data: {REPORTS}}}, timeout: 3s, attempts: 2}}")?;
+    if way == Way::ByAcl {
+        let of = |region: Region| format!("{{region: {}, ids: [{}]}}", region.name(), acl(region));
+        let acls = Region::ALL.map(of).join(", ");
+        let aws = format!("{{networkAcls: [{acls}], ruleNumber: {RULE}}}");
+        writeln!(y, "  - {{name: cut-off, aws: {aws}, timeout: 3s, attempts: 2}}")?;
+        return Ok(());
+    }
     writeln!(
         y,
-        r#"  fence:
-  - {{name: deny-logins, sql: {{data: {REPORTS}}}, timeout: 3s, attempts: 2}}
-  - {{name: writers, exec: {{fence: ["{fence}", "fence"], status: ["{fence}", "status"], unfence: ["{fence}", "unfence"]}}, proof: Attested, timeout: 3s, attempts: 2}}
-  safety: {{cooldown: 1s, accept: [Attested], maxEstimatedLoss: 30s}}"#
+        r#"  - {{name: writers, exec: {{fence: ["{fence}", "fence"], status: ["{fence}", "status"], unfence: ["{fence}", "unfence"]}}, proof: Attested, timeout: 3s, attempts: 2}}"#
     )?;
-    Ok(y)
+    Ok(())
 }
 
 fn write_probes(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
@@ -145,10 +180,10 @@ fn write_probes(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
+fn write_data(y: &mut String, bed: &Bed<'_>, way: Way) -> anyhow::Result<()> {
     writeln!(y, "  data:\n  - name: {ORDERS}\n    auroraGlobal:\n      cluster: {GLOBAL}\n      members:")?;
     for region in Region::ALL {
-        let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.items.orders.address(region));
+        let (name, arn, at) = (region.name(), bed.cloud.cluster(region), bed.address(ORDERS, region, way));
         writeln!(
             y,
             r#"      - {{region: {name}, clusterArn: "{arn}", host: {ip}, readerHost: {ip}, port: {port}}}"#,
@@ -157,9 +192,13 @@ fn write_data(y: &mut String, bed: &Bed<'_>) -> anyhow::Result<()> {
         )?;
     }
     write_session(y)?;
+    if way == Way::Detached {
+        // As soon as the kind allows.
+        y.push_str("      detach: {after: 1m}\n");
+    }
     writeln!(y, "  - name: {REPORTS}\n    rdsReplica:\n      instances:")?;
     for region in Region::ALL {
-        let (name, arn, at) = (region.name(), Cloud::instance_arn(region), bed.items.reports.address(region));
+        let (name, arn, at) = (region.name(), Cloud::instance_arn(region), bed.address(REPORTS, region, way));
         let (ip, port) = (at.ip(), at.port());
         writeln!(y, r#"      - {{region: {name}, instanceArn: "{arn}", host: {ip}, port: {port}}}"#)?;
     }

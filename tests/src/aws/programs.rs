@@ -6,7 +6,7 @@ use super::items::{ORDERS, REPORTS};
 use super::policy::{POLICY, policies, secrets};
 use super::region::Region;
 use anyhow::{Context, bail};
-use muster::api::{Accepted, Ack, Consent, DataBrief, PolicyStatus, StartRun};
+use muster::api::{Accepted, Ack, Approve, Consent, DataBrief, PolicyStatus, StartRun};
 use muster::cli::client::{ApiPath, Client};
 use muster::demo::cloud::environment_at;
 use muster::demo::folders;
@@ -15,6 +15,7 @@ use muster::demo::processes::{Environment, Launch, Processes};
 use muster_core::decision::PlanPreview;
 use muster_core::facts::{DataRole, PowerState};
 use muster_core::health::VerdictKind;
+use muster_core::ids::RunName;
 use muster_core::journal::RunKind;
 use muster_core::rules::Rule;
 use muster_core::time::Millis;
@@ -31,6 +32,8 @@ const START: Duration = Duration::from_secs(30);
 /// For a process to end by itself.
 const END: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a person's consent holds.
+const CONSENT: Millis = Millis::from_secs(120);
 /// Lines of the log that an error shows.
 const LAST_LINES: usize = 15;
 
@@ -198,9 +201,8 @@ impl Api {
     pub(super) async fn start_run(&self, kind: RunKind, to: Region) -> anyhow::Result<()> {
         let plan = path(&["plan"]).with("kind", format!("{kind:?}")).with("to", to.name());
         let plan: PlanPreview = self.client.get(plan).await?;
-        let valid_for = Millis::from_secs(120);
-        let approve =
-            Consent { plan_hash: plan.plan_hash, max_loss: None, waives: BTreeSet::new(), valid_for };
+        let (waives, valid_for) = (BTreeSet::new(), CONSENT);
+        let approve = Consent { plan_hash: plan.plan_hash, max_loss: None, waives, valid_for };
         let request = StartRun {
             kind,
             to: Some(to.id()),
@@ -209,6 +211,21 @@ impl Api {
             approve: Some(approve),
         };
         let _: Accepted = self.client.post(path(&["runs"]), &request).await?;
+        Ok(())
+    }
+
+    /// Agrees to the plan of this run as it is shown now, whether or not this gate is met.
+    pub(super) async fn waive(&self, run: &RunName, gate: &str) -> anyhow::Result<()> {
+        let plan: PlanPreview = self.client.get(path(&["plan"])).await?;
+        let agreed = Approve {
+            run: run.clone(),
+            plan_hash: plan.plan_hash,
+            max_loss: None,
+            waives: BTreeSet::from([gate.to_owned()]),
+            by: ME.to_owned(),
+            valid_for: CONSENT,
+        };
+        let _: Accepted = self.client.post(path(&["approve"]), &agreed).await?;
         Ok(())
     }
 

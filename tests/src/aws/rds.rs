@@ -20,7 +20,13 @@ impl Cloud {
     /// Who takes the writes of the global database, as RDS says.
     pub(super) async fn writer(&self) -> anyhow::Result<Option<Region>> {
         let ask = format!("DescribeGlobalClusters&GlobalClusterIdentifier={GLOBAL}");
-        let told = self.ask_rds(Region::West, &ask).await?;
+        let told = match self.ask_rds(Region::West, &ask).await {
+            // Its cluster has left.
+            Err(error) if error.to_string().contains("GlobalClusterNotFoundFault") => {
+                self.ask_rds(Region::East, &ask).await?
+            }
+            told => told?,
+        };
         let members = texts(&told, "GlobalClusterMember");
         let writers: Vec<&str> = members
             .into_iter()

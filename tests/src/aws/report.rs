@@ -24,6 +24,8 @@ pub struct Tally {
     runs: usize,
     /// Those among them with the policy in an API server.
     pub(super) operator_runs: usize,
+    /// Points that only the run which showed them went through.
+    pub(super) unreached: usize,
     wrong_ends: usize,
     extra_mutations: usize,
     found: usize,
@@ -63,24 +65,28 @@ impl Tally {
 
     /// Whether everything that was chosen was played, ended well, every bug was found, and no opinion is news.
     pub fn is_good(&self) -> bool {
-        let Self { runs, wrong_ends, extra_mutations, found, seeds, opinions, .. } = *self;
+        let Self {
+            fault_points, runs, unreached, wrong_ends, extra_mutations, found, seeds, opinions, ..
+        } = *self;
+        // A few come and go with how long things take; many would mean that points are not what they are taken for.
+        let is_steady = unreached * 20 <= fault_points;
         let is_something = runs + seeds > 0 || opinions.is_some();
         let is_shared = opinions.is_none_or(|opinions| opinions.is_good());
-        is_something && wrong_ends == 0 && extra_mutations == 0 && found == seeds && is_shared
+        is_something && is_steady && wrong_ends == 0 && extra_mutations == 0 && found == seeds && is_shared
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fault_points, runs, operator_runs, wrong_ends, extra_mutations, found, seeds, opinions } =
-            self;
+        let Self { fault_points, runs, operator_runs, unreached, .. } = self;
+        let Self { wrong_ends, extra_mutations, found, seeds, opinions, .. } = self;
         write!(
             f,
             "aws: adapters={ADAPTERS} fault_points={fault_points} runs={runs} wrong_ends={wrong_ends} \
              extra_mutations={extra_mutations} seeded_bugs={found}/{seeds}"
         )?;
         opinions.iter().try_for_each(|opinions| write!(f, " {opinions}"))?;
-        write!(f, " operator_runs={operator_runs}")
+        write!(f, " operator_runs={operator_runs} unreached={unreached}")
     }
 }
 
@@ -99,8 +105,16 @@ mod tests {
         tally.judge_seed("another", &Ok(Vec::new()));
         assert!(!tally.is_good());
         let last = "aws: adapters=3 fault_points=0 runs=1 wrong_ends=0 extra_mutations=0 seeded_bugs=1/2";
-        assert_eq!(tally.to_string(), format!("{last} operator_runs=0"));
+        assert_eq!(tally.to_string(), format!("{last} operator_runs=0 unreached=0"));
+        assert!(Tally { found: 2, fault_points: 20, unreached: 1, ..tally }.is_good());
+        assert!(
+            !Tally { found: 2, fault_points: 20, unreached: 2, ..tally }.is_good(),
+            "points came and went"
+        );
         tally.opinions = Some(Opinions { moto: Standing::Missing, ministack: Standing::Missing });
-        assert_eq!(tally.to_string(), format!("{last} moto=missing ministack=missing operator_runs=0"));
+        assert_eq!(
+            tally.to_string(),
+            format!("{last} moto=missing ministack=missing operator_runs=0 unreached=0")
+        );
     }
 }

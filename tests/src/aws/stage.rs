@@ -1,21 +1,22 @@
 //! One bed, and one run after the other in it.
 
 use super::clerk::Clerk;
-use super::cloud::Cloud;
+use super::cloud::{Cloud, usual_pace};
 use super::control::{Control, Under};
 use super::effects::Effects;
 use super::end::End;
 use super::following::Following;
 use super::fronts::Fronts;
 use super::items::Items;
-use super::policy::{self, Bed, off_file};
+use super::links::Links;
+use super::policy::{self, Bed, Terms, off_file};
 use super::programs::{Api, Programs};
 use super::region::{Parts, Region};
 use super::troubles::{Trouble, unavailable};
 use crate::crash::{CrashPoint, Reached, check_quiet, read_calls};
 use anyhow::{Context, anyhow};
 use muster::api::PolicyStatus;
-use muster_aws_fake::{Fault, FaultKind};
+use muster_aws_fake::{Fault, FaultKind, RdsPace};
 use muster_core::journal::{OutcomeKind, RunKind};
 use muster_core::policy::Mode;
 use std::path::Path;
@@ -24,6 +25,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// For everything to be calm before and after a run; this machine may be busy.
 const CALM: Duration = Duration::from_secs(100);
+/// Longer than any run is waited for.
+const NEVER: Duration = Duration::from_hours(1);
 /// What the global control planes offer to change; they stand in one region.
 const CHANGES: [&str; 4] =
     ["ChangeResourceRecordSets", "CreateHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck"];
@@ -38,12 +41,43 @@ pub(super) struct Play<'p> {
     pub(super) crash: Option<&'p CrashPoint>,
     /// The process is gone for an hour once the run is over.
     pub(super) hour: bool,
+    pub(super) way: Way,
+}
+
+/// What is otherwise in a run, whatever troubles it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// Nothing.
+    Usual,
+    /// Aurora's own failover comes to no end, and a person has its target detached. It uses the bed up.
+    Detached,
+    /// The application alone is lost, and the databases are cut off at their network ACL.
+    ByAcl,
+}
+
+impl Way {
+    /// A call that no run of another way makes.
+    pub(super) const fn own_call(self) -> Option<&'static str> {
+        match self {
+            Self::Usual | Self::ByAcl => None,
+            Self::Detached => Some("Detach."),
+        }
+    }
+
+    /// In titles.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "",
+            Self::Detached => "detached ",
+            Self::ByAcl => "by network ACL ",
+        }
+    }
 }
 
 impl Play<'_> {
     /// Nothing is in the way.
     pub(super) const fn undisturbed(kind: RunKind) -> Self {
-        Self { kind, trouble: None, crash: None, hour: false }
+        Self { kind, trouble: None, crash: None, hour: false, way: Way::Usual }
     }
 
     pub(super) const fn is_undisturbed(&self) -> bool {
@@ -55,6 +89,8 @@ impl Play<'_> {
 pub(super) struct Played {
     pub(super) end: End,
     pub(super) effects: Effects,
+    /// So often a person opened the network ACL of the region that was left.
+    pub(super) opened: usize,
     /// What was wrong on the way.
     pub(super) wrong: Vec<String>,
     /// What a reader should know beside that.
@@ -70,14 +106,23 @@ impl Played {
     }
 }
 
-/// The run did not begin, or went another way than the undisturbed one before it came to the point, as on a busy
-/// machine: the point was not tried, and it may be played again.
+/// The run did not begin, or another one came between, as on a busy machine: nothing was tried, and it may be played again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Untested;
 
 impl std::fmt::Display for Untested {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the point was not tried")
+        f.write_str("it was not tried")
+    }
+}
+
+/// The run came to its end, and never to the point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreached;
+
+impl std::fmt::Display for Unreached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the point was not reached")
     }
 }
 
@@ -89,6 +134,7 @@ pub(super) struct Stage {
     pub(super) active: Region,
     runs: u32,
     fronts: Fronts,
+    links: Links,
     _mirrors: [AbortOnDropHandle<()>; 2],
     pub(super) cloud: Cloud,
     pub(super) items: Items,
@@ -104,15 +150,27 @@ impl Stage {
         let off = |region| off_file(folder.path(), region);
         let fronts = Fronts::start(|region| items.orders.address(region), off).await?;
         policy::prepare(folder.path())?;
-        let bed = Bed { folder: folder.path(), cloud: &cloud, items: &items, fronts: &fronts };
-        policy::write(&bed, Mode::Approve)?;
+        let links = Links::open(&cloud.aws, &items).await?;
+        let bed = Bed { folder: folder.path(), cloud: &cloud, items: &items, fronts: &fronts, links: &links };
+        policy::write(&bed, Terms { mode: Mode::Approve, way: Way::Usual })?;
         let control = Box::pin(Control::start(under, folder.path())).await?;
         let programs = Programs::new(folder.path(), &cloud, &control)?;
         let api = programs.start_controller(&[]).await?;
         programs.start_vantages()?;
         let active = Region::East;
-        let stage =
-            Self { programs, api, control, active, runs: 0, fronts, _mirrors: mirrors, cloud, items, folder };
+        let stage = Self {
+            programs,
+            api,
+            control,
+            active,
+            runs: 0,
+            fronts,
+            links,
+            _mirrors: mirrors,
+            cloud,
+            items,
+            folder,
+        };
         let ready = stage.api.wait_ready(active, CALM).await;
         ready.with_context(|| format!("the bed does not get calm; {}", stage.last_words()))?;
         Ok(stage)
@@ -133,8 +191,13 @@ impl Stage {
         let promotions = self.items.promotions();
         let clerk = Clerk::start(&self.items.reports, parts.left).await?;
         self.cloud.aws.clear_calls();
-        if play.kind == RunKind::Failover {
-            self.lose(parts.left).await;
+        if play.way == Way::Detached {
+            self.cloud.aws.set_rds_pace(RdsPace { pending: NEVER, ..usual_pace() });
+        }
+        match (play.kind, play.way) {
+            (RunKind::Failover, Way::ByAcl) => self.fronts.set_up(parts.left, false),
+            (RunKind::Failover, Way::Usual | Way::Detached) => self.lose(parts.left).await,
+            _ => {}
         }
         if let Some(trouble) = play.trouble {
             (trouble.begin)(&self.cloud, parts);
@@ -147,11 +210,9 @@ impl Stage {
         }
         let status = followed?;
         let reached = read_calls(&log)?;
-        if let Some(point) = play.crash
-            && !following.crashed
-        {
+        if play.crash.is_some() && !following.crashed {
             let calls: Vec<_> = reached.iter().map(|at| at.crash_point().to_string()).collect();
-            return Err(anyhow!("{point} was not reached, but {}", calls.join(" ")).context(Untested));
+            return Err(anyhow!("it went through {}", calls.join(" ")).context(Unreached));
         }
         let run = status.journal.run.as_ref().context("there is no run")?;
         if !following.has_followed(run) && run.outcome == Some(OutcomeKind::Aborted) {
@@ -171,7 +232,7 @@ impl Stage {
         } else {
             told.extend(lost.iter().flat_map(|lost| ["; ", lost]));
         }
-        Ok(Played { end, effects, wrong, told, reached })
+        Ok(Played { end, effects, opened: following.opened, wrong, told, reached })
     }
 
     /// The next run's process: its calls count from 1. A busy moment must not start a failover where a run is planned.
@@ -179,7 +240,8 @@ impl Stage {
         self.programs.stop_controller();
         let mode = if play.kind == RunKind::Failover { Mode::Automatic } else { Mode::Approve };
         let (cloud, items, fronts) = (&self.cloud, &self.items, &self.fronts);
-        policy::write(&Bed { folder: self.folder.path(), cloud, items, fronts }, mode)?;
+        let (folder, links) = (self.folder.path(), &self.links);
+        policy::write(&Bed { folder, cloud, items, fronts, links }, Terms { mode, way: play.way })?;
         self.control.apply_policy(self.folder.path()).await?;
         let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
         if let Some(point) = play.crash {
@@ -210,7 +272,8 @@ impl Stage {
     pub(super) async fn repair(&self, region: Region) -> anyhow::Result<()> {
         self.cloud.end_outage();
         self.cloud.aws.set_old_writer_lost(false);
-        self.items.repair(region).await?;
+        let follows_other = self.cloud.writer().await? == Some(region.other());
+        self.items.repair(region, follows_other).await?;
         self.fronts.set_up(region, true);
         Ok(())
     }

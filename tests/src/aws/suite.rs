@@ -6,10 +6,10 @@ use super::effects::Effects;
 use super::end::End;
 use super::report::{Judged, Tally};
 use super::seeded::Seed;
-use super::stage::{Play, Played, Stage, Untested};
+use super::stage::{Play, Played, Stage, Unreached, Untested, Way};
 use super::troubles::{self, Trouble};
 use crate::cluster::Tools;
-use crate::crash::CrashPoint;
+use crate::crash::{CrashPoint, Reached};
 use muster_aws_opinions::play_second_opinions;
 use muster_core::journal::RunKind::{self, Failback, Failover, Switchover};
 use std::fmt;
@@ -17,13 +17,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// So often in a suite a busy machine may keep a run from coming to its point.
+/// So often a busy machine may keep one run from coming to its point.
 const PATIENCE: usize = 5;
+/// So often in a suite.
+const MOST_UNTRIED: usize = 50;
+/// After so many runs that did not go through a point, the one that showed it went another way than runs do.
+const MOST_UNREACHED: usize = 3;
 /// Kinds in which the process is ended at each point; a failback takes the very same way as a switchover.
 const CRASHED: [RunKind; 2] = [Switchover, Failover];
 /// Under the operator the process is ended at one of so many points, and each trouble is met in one kind of run: what acts is
 /// the same there, and what differs, the store and how a person asks, is met in each run.
 const OPERATED_EVERY: usize = 5;
+/// Ways of a failover beside the usual one.
+const OTHER_WAYS: [Way; 2] = [Way::Detached, Way::ByAcl];
 const SEEDED: &str = "seeded";
 /// What others make of the fake's ways.
 const OPINIONS: &str = "opinions";
@@ -88,11 +94,16 @@ struct Item {
     under: Under,
     kind: RunKind,
     what: What,
+    way: Way,
+    /// So often it was not tried.
+    untried: usize,
+    /// So often its point was not reached.
+    unreached: usize,
 }
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{:?} ", prefix(self.under), self.kind)?;
+        write!(f, "{}{:?} {}", prefix(self.under), self.kind, self.way.name())?;
         match &self.what {
             What::Undisturbed => f.write_str("undisturbed"),
             What::OnTheWay => f.write_str("on the way"),
@@ -113,7 +124,12 @@ const fn prefix(under: Under) -> &'static str {
 
 impl Item {
     const fn of(under: Under, kind: RunKind, what: What) -> Self {
-        Self { under, kind, what }
+        Self { under, kind, what, way: Way::Usual, untried: 0, unreached: 0 }
+    }
+
+    /// A failover of one of the other ways.
+    fn by(way: Way, under: Under, what: What) -> Self {
+        Self { way, ..Self::of(under, Failover, what) }
     }
 
     const fn is_undisturbed(&self) -> bool {
@@ -121,7 +137,7 @@ impl Item {
     }
 
     const fn play(&self) -> Play<'_> {
-        let undisturbed = Play::undisturbed(self.kind);
+        let undisturbed = Play { way: self.way, ..Play::undisturbed(self.kind) };
         match &self.what {
             What::Undisturbed | What::OnTheWay => undisturbed,
             What::Trouble(trouble) => Play { trouble: Some(*trouble), ..undisturbed },
@@ -131,8 +147,8 @@ impl Item {
     }
 
     fn judge(&self, played: &Played) -> Judged {
-        let expected = Effects::of_undisturbed(self.kind);
-        let mut wrong = played.end.differences(&End::wanted(self.under, self.kind));
+        let expected = Effects::of_undisturbed(self.kind).by(self.way, played.opened);
+        let mut wrong = played.end.differences(&End::wanted(self.under, self.kind, self.way));
         wrong.extend(played.wrong.iter().cloned());
         if matches!(self.what, What::Undisturbed | What::OnTheWay) {
             wrong.extend(played.effects.missing(&expected));
@@ -146,10 +162,12 @@ impl Item {
 
 /// The titles of all runs but those that end the process: their points are known once an undisturbed run was played.
 pub fn list() -> Vec<String> {
-    let crash = |under, kind| format!("{}{kind:?} crash <call>:<point>", prefix(under));
     let of = |under| {
         let runs = all(under).into_iter().map(|item| item.to_string());
-        runs.chain(CRASHED.map(|kind| crash(under, kind))).collect::<Vec<_>>()
+        let crashed = CRASHED.map(|kind| format!("{kind:?} ")).into_iter();
+        let crashed = crashed.chain(OTHER_WAYS.map(|way| format!("{Failover:?} {}", way.name())));
+        let crashed = crashed.map(|run| format!("{}{run}crash <call>:<point>", prefix(under)));
+        runs.chain(crashed).collect::<Vec<_>>()
     };
     let seeds = Seed::ALL.iter().map(|seed| format!("{SEEDED} {}", seed.name()));
     Under::ALL.into_iter().flat_map(of).chain(seeds).chain([OPINIONS.to_owned()]).collect()
@@ -168,6 +186,13 @@ fn all(under: Under) -> Vec<Item> {
         all.extend(kinds.map(|kind| Item::of(under, *kind, What::Trouble(trouble))));
     }
     all.push(Item::of(under, Failover, What::Hour));
+    for way in OTHER_WAYS {
+        all.push(Item::by(way, under, What::Undisturbed));
+        if under == Under::Local {
+            let troubles = troubles::of(way).iter();
+            all.extend(troubles.map(|trouble| Item::by(way, under, What::Trouble(trouble))));
+        }
+    }
     all
 }
 
@@ -231,7 +256,11 @@ fn is_wanted(item: &Item, choice: &Choice) -> bool {
     let asks_for_points = choice.only.as_ref().is_some_and(|only| {
         // A title under the operator is none under the other.
         let is_there = item.under == Under::Operator || !only.contains(prefix(Under::Operator));
-        is_there && (only.contains(':') || only.contains("crash"))
+        let named =
+            |way: &Way| only.contains(way.name()) || way.own_call().is_some_and(|own| only.contains(own));
+        let is_of_the_way = item.way == OTHER_WAYS.into_iter().find(named).unwrap_or(Way::Usual);
+        let asks_for_one = only.contains(':') && is_of_the_way;
+        is_there && (asks_for_one || (only.contains("crash") && (is_of_the_way || !only.contains(' '))))
     });
     let shows_points = item.is_undisturbed() && CRASHED.contains(&item.kind);
     choice.takes(&item.to_string()) || (asks_for_points && shows_points)
@@ -246,6 +275,25 @@ fn comes_again(kind: RunKind, call: &str) -> bool {
     }
     let attempt = ["Rejoin.", "R311."].iter().find_map(|name| call.strip_prefix(name));
     attempt.is_none_or(|nth| kind.is_planned() && matches!(nth, "1" | "2"))
+}
+
+/// The points that a run of this way has and the usual one has not.
+fn special(way: Way, reached: &[Reached]) -> &[Reached] {
+    let is = |name: &'static str| move |at: &Reached| at.call.starts_with(name);
+    let (begin, end) = match way {
+        Way::Usual => (0, reached.len()),
+        Way::Detached => {
+            // From the question on: the promotions come after the first one, and before the detachment.
+            let end = reached.iter().rposition(is("Detach.")).map_or(0, |at| at + 1);
+            let begin = reached[..end].iter().rposition(is("Promote.")).map_or(0, |at| at + 1);
+            (begin, end)
+        }
+        Way::ByAcl => {
+            let end = reached.iter().position(is("Promote.")).unwrap_or(reached.len());
+            (reached.iter().position(is("Fence.")).unwrap_or(end), end)
+        }
+    };
+    &reached[begin..end]
 }
 
 /// What all beds take their runs from.
@@ -326,16 +374,32 @@ impl Queue {
     #[allow(clippy::print_stderr)] // a suite's line per run
     fn put_back(&self, item: &Item, why: &[String]) -> bool {
         let mut state = self.state();
-        if state.untried >= PATIENCE {
+        let next = Item { untried: item.untried + 1, ..item.clone() };
+        if next.untried >= PATIENCE || state.untried >= MOST_UNTRIED {
             return false;
         }
         state.untried += 1;
         if !matches!(item.what, What::OnTheWay) {
-            state.items.push(item.clone());
+            state.items.push(next);
         }
         drop(state);
         eprintln!("again {item}: {}", why.join("; "));
         true
+    }
+
+    /// Whoever showed the point took longer than others, and so did more.
+    #[allow(clippy::print_stderr)] // a suite's line per run
+    fn put_back_unreached(&self, item: &Item, why: &str) {
+        let mut state = self.state();
+        let next = Item { unreached: item.unreached + 1, ..item.clone() };
+        let is_gone = next.unreached >= MOST_UNREACHED;
+        if is_gone {
+            state.tally.unreached += 1;
+        } else {
+            state.items.push(next);
+        }
+        drop(state);
+        eprintln!("{} {item}: {why}", if is_gone { "gone " } else { "again" });
     }
 
     /// There is no way to the run that waits for it.
@@ -353,13 +417,17 @@ impl Queue {
     }
 
     /// The points that an undisturbed run went through.
-    fn add_points(&self, kind: RunKind, played: &Played) {
+    fn add_points(&self, shown: &Item, played: &Played) {
+        let Item { under, kind, way, .. } = *shown;
         if !CRASHED.contains(&kind) {
             return;
         }
-        let points = played.reached.iter().filter(|reached| comes_again(kind, &reached.call));
+        let points = special(way, &played.reached).iter().filter(|reached| comes_again(kind, &reached.call));
         let points = points.map(|reached| What::Crash(reached.crash_point()));
-        let items = points.map(|what| Item::of(self.under, kind, what)).step_by(self.choice.step(self.under));
+        let items = points.map(|what| Item { way, ..Item::of(under, kind, what) });
+        // Those of another way are few.
+        let step = if way == Way::Usual { self.choice.step(under) } else { self.choice.every.max(1) };
+        let items = items.step_by(step);
         let wanted: Vec<Item> = items.filter(|item| self.choice.takes(&item.to_string())).collect();
         let mut state = self.state();
         state.tally.fault_points += wanted.len();
@@ -397,18 +465,24 @@ impl Suite {
     async fn play(&mut self, item: &Item) -> anyhow::Result<()> {
         let began = Instant::now();
         let played = Box::pin(self.stage.play(&item.play())).await;
+        let is_new_bed = played.is_err();
         let judged = match played {
             Ok(played) => {
                 let judged = item.judge(&played);
                 if judged.wrong.is_empty() && item.is_undisturbed() {
-                    self.queue.add_points(item.kind, &played);
+                    self.queue.add_points(item, &played);
                 }
                 judged
             }
             Err(error) => {
+                let unreached = error.is::<Unreached>().then(|| format!("{error:#}"));
                 let wrong = vec![format!("{error:#}; {}", self.stage.last_words())];
                 // What is left of that bed may be anything: begin anew.
                 self.stage = Box::pin(begin_anew(self.queue.under)).await?;
+                if let Some(why) = unreached {
+                    self.queue.put_back_unreached(item, &why);
+                    return Ok(());
+                }
                 if error.is::<Untested>() && self.queue.put_back(item, &wrong) {
                     return Ok(());
                 }
@@ -419,6 +493,9 @@ impl Suite {
             }
         };
         self.queue.judge(item, &judged, began);
+        if item.way == Way::Detached && !is_new_bed {
+            self.stage = Box::pin(begin_anew(self.queue.under)).await?;
+        }
         Ok(())
     }
 }
@@ -458,6 +535,11 @@ mod tests {
         assert_eq!(chosen("Failover crash Promote.1:sent", Some(Under::Local)), local);
         let operated = local.map(|title| format!("operator {title}"));
         assert_eq!(chosen("operator Failover crash Promote.1:sent", None), operated);
+        let detached = ["Failover detached undisturbed"];
+        assert_eq!(chosen("Detach.1:sent", Some(Under::Local)), detached);
+        assert_eq!(chosen("Failover detached crash Detach.1:sent", Some(Under::Local)), detached);
+        let every = [&local[..], &detached, &["Failover by network ACL undisturbed"]].concat();
+        assert_eq!(chosen("crash", Some(Under::Local)), every);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::cloud::{Cloud, usual_pace};
 use super::region::Parts;
+use super::stage::Way;
 use muster_aws_fake::{Fault, FaultKind, RdsMove, RdsPace};
 use muster_core::journal::RunKind::{self, Failback, Failover, Switchover};
 use std::time::Duration;
@@ -9,6 +10,9 @@ use std::time::Duration;
 const EVERY: &[RunKind] = &[Switchover, Failback, Failover];
 const PLANNED: &[RunKind] = &[Switchover, Failback];
 const MOVES: [&str; 2] = ["SwitchoverGlobalCluster", "FailoverGlobalCluster"];
+const FAILOVERS: &[RunKind] = &[Failover];
+const DETACH: &str = "RemoveFromGlobalCluster";
+const DENY: &str = "CreateNetworkAclEntry";
 const PROMOTE: &str = "PromoteReadReplica";
 const REBUILD: [&str; 2] = ["ModifyDBInstance", "CreateDBInstanceReadReplica"];
 const PUT: &str = "PutObject";
@@ -80,6 +84,29 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("checkers-cut", EVERY, cut_checkers).ended_by(heal_checkers).lasting(10),
 ];
 
+/// Those of the ways of a failover that only it has.
+pub(super) const fn of(way: Way) -> &'static [Trouble] {
+    match way {
+        Way::Usual => &[],
+        Way::Detached => DETACHING,
+        Way::ByAcl => DENYING,
+    }
+}
+
+/// Of one that is fenced at network ACLs.
+const DENYING: &[Trouble] = &[
+    Trouble::new("acl-answer-lost", FAILOVERS, |cloud, _| strike(cloud, DENY, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("acl-request-lost", FAILOVERS, |cloud, _| strike(cloud, DENY, &FaultKind::LoseRequest, 1)),
+    Trouble::new("acl-throttled", FAILOVERS, |cloud, _| strike(cloud, DENY, &limit_exceeded(), 1)),
+];
+
+/// Of one whose target is detached.
+const DETACHING: &[Trouble] = &[
+    Trouble::new("detach-answer-lost", FAILOVERS, |cloud, _| removal(cloud, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("detach-request-lost", FAILOVERS, |cloud, _| removal(cloud, &FaultKind::LoseRequest, 1)),
+    Trouble::new("detach-refused", FAILOVERS, |cloud, _| removal(cloud, &invalid_global_state(), 2)),
+];
+
 fn nothing(_: &Cloud, _: Parts) {}
 
 fn answer(status: u16, code: &str, message: &str) -> FaultKind {
@@ -97,6 +124,14 @@ fn internal_failure() -> FaultKind {
 
 fn invalid_state() -> FaultKind {
     answer(400, "InvalidDBInstanceState", "DB Instance is not in available state.")
+}
+
+fn limit_exceeded() -> FaultKind {
+    answer(503, "RequestLimitExceeded", "Request limit exceeded.")
+}
+
+fn invalid_global_state() -> FaultKind {
+    answer(400, "InvalidGlobalClusterStateFault", "The global cluster is in an invalid state.")
 }
 
 fn precondition_failed() -> FaultKind {
@@ -134,6 +169,11 @@ fn moves(cloud: &Cloud, kind: &FaultKind, times: u32) {
 /// Strikes so many of the calls that promote the replica.
 fn promotion(cloud: &Cloud, kind: &FaultKind, times: u32) {
     strike(cloud, PROMOTE, kind, times);
+}
+
+/// Strikes so many of the calls that take the target out of its global database.
+fn removal(cloud: &Cloud, kind: &FaultKind, times: u32) {
+    strike(cloud, DETACH, kind, times);
 }
 
 /// Strikes so many of each of the calls that make an old primary anew.

@@ -1,13 +1,16 @@
 //! The exploration: every interleaving from the starts on, within a budget of faults.
 
+use super::engine::Engine;
 use super::play;
-use super::world::{Damage, Engine, Move, Sent, World};
+use super::world::{Damage, LATE, Move, Sent, World};
 use muster_core::effect::Action;
-use muster_core::journal::{Phase, Step};
+use muster_core::facts::Outcome;
+use muster_core::journal::{Phase, Step, Trigger};
 use muster_core::seeded::{Bug, with_bug};
 use muster_core::time::{Millis, Stamp, Tick};
 use stateright::{Checker, Model, Property};
-use std::hash::{Hash, Hasher};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How far to look.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,8 @@ pub enum Seed {
 pub struct Checked {
     /// Different states seen.
     pub states: usize,
+    /// The most moves from a start.
+    pub depth: usize,
     /// The first damage, and the moves that lead to it.
     pub damage: Option<(Damage, Vec<Move>)>,
 }
@@ -68,7 +73,8 @@ fn age(now: Tick, at: Option<Stamp>) -> u8 {
 
 fn hash_step<H: Hasher>(step: &Step, now: Tick, hasher: &mut H) {
     (&step.key, step.state, &step.action, step.seq, step.attempts.min(3), step.way).hash(hasher);
-    (age(now, step.issued), &step.tried).hash(hasher);
+    (age(now, step.issued), age(now, step.started), &step.tried).hash(hasher);
+    step.answered.keys().for_each(|way| way.hash(hasher));
 }
 
 impl Hash for Seen {
@@ -85,8 +91,11 @@ impl Hash for Seen {
                 &outcast.run,
                 outcast.rejoin_attempts,
                 outcast.proven.is_some(),
-                outcast.not_before.is_some(),
+                outcast.not_before.map(|at| world.now.since(&at).is_some()),
                 outcast.promotion_pending,
+                outcast.detached,
+                outcast.detachment_left(&world.now).0 > 0,
+                outcast.undo.len(),
             )
                 .hash(hasher);
             outcast.work.iter().for_each(|step| hash_step(step, now, hasher));
@@ -95,6 +104,8 @@ impl Hash for Seen {
         if let Some(run) = &world.journal.run {
             (&run.name, run.kind, &run.from, &run.to, run.phase, run.undoing, &run.holder).hash(hasher);
             (run.abort.is_some(), run.past_pivot(), run.clock.promoted.is_some()).hash(hasher);
+            (run.trigger == Trigger::Verdict, &run.outcome, run.clock.decided.is_some()).hash(hasher);
+            (run.approval.is_some(), world.asks_to_detach()).hash(hasher);
             run.steps.iter().for_each(|step| hash_step(step, now, hasher));
             run.proofs.iter().for_each(|(region, proof)| (region, proof.class).hash(hasher));
         }
@@ -102,13 +113,15 @@ impl Hash for Seen {
             (controller.life, &controller.queue).hash(hasher);
             for (seq, outcome) in &controller.outcomes {
                 let at = Stamp { tick: outcome.at, ..world.now };
-                (seq, std::mem::discriminant(&outcome.value), age(now, Some(at))).hash(hasher);
+                let class = if let Outcome::Failed(class, _) = &outcome.value { Some(*class) } else { None };
+                (seq, std::mem::discriminant(&outcome.value), class, age(now, Some(at))).hash(hasher);
             }
         }
         for sent in &world.wire {
             (sent.by, sent.life, &sent.effect).hash(hasher);
         }
         (world.lease, &world.nodes, world.engine_writer, world.points_to, &world.name_witness).hash(hasher);
+        (world.moving_to, world.engine_hangs).hash(hasher);
         (world.one_eyed, world.faults_left, world.cooling_since.is_some(), world.damage).hash(hasher);
     }
 }
@@ -130,6 +143,8 @@ impl Model for Explorer {
         moves.extend((0..2).filter(|c| !world.controllers[*c].queue.is_empty()).map(Move::Send));
         moves.extend((0..world.wire.len()).map(Move::Land));
         moves.extend((0..3).filter(|i| world.nodes[*i].cut).map(Move::Heal));
+        moves.extend(world.moving_to.iter().flat_map(|_| [Move::Finish, Move::GiveUp]));
+        moves.extend(world.asks_to_detach().then_some(Move::Agree));
         if world.faults_left > 0 {
             faults(world, moves);
         }
@@ -154,23 +169,35 @@ impl Model for Explorer {
 }
 
 const fn is_fault(step: &Move) -> bool {
-    !matches!(step, Move::Pass | Move::Wait | Move::Send(_) | Move::Land(_) | Move::Heal(_))
+    !matches!(
+        step,
+        Move::Pass
+            | Move::Wait
+            | Move::Send(_)
+            | Move::Land(_)
+            | Move::Heal(_)
+            | Move::Finish
+            | Move::GiveUp
+            | Move::Agree
+    )
 }
 
 /// Another region takes writes, or a call on its way may make one do so.
 fn may_promote(world: &World) -> bool {
     world.nodes.iter().any(|n| !n.off && n.writable)
-        || world
-            .wire
-            .iter()
-            .any(|s| matches!(s.effect.action, Action::Promote { .. } | Action::SwitchOver { .. }))
+        || world.wire.iter().any(|s| may_make_a_writer(&s.effect.action))
+        || world.moving_to.is_some()
+}
+
+const fn may_make_a_writer(action: &Action) -> bool {
+    matches!(action, Action::Promote { .. } | Action::SwitchOver { .. } | Action::Detach { .. })
 }
 
 fn faults(world: &World, moves: &mut Vec<Move>) {
     moves.extend([Move::TakeLease, Move::Crash, Move::StepWall]);
     for (i, Sent { life, effect, .. }) in world.wire.iter().enumerate() {
         moves.push(Move::Lose(i));
-        if *life != u32::MAX {
+        if *life != LATE {
             moves.push(Move::Stall(i));
         }
         if matches!(effect.action, Action::Fence { .. }) {
@@ -198,6 +225,17 @@ fn faults(world: &World, moves: &mut Vec<Move>) {
     }
 }
 
+/// Without those that the checker would take for one that was there before.
+fn different(starts: Vec<World>) -> Vec<World> {
+    let mut known = HashSet::new();
+    let is_new = |world: &World| {
+        let mut hasher = DefaultHasher::new();
+        Seen(world.clone()).hash(&mut hasher);
+        known.insert(hasher.finish())
+    };
+    starts.into_iter().filter(is_new).collect()
+}
+
 /// Explores, with one rule taken out if asked.
 pub fn check(seed: Option<Seed>, engine: Engine, budget: Budget) -> Checked {
     let bug = match seed {
@@ -220,6 +258,7 @@ pub fn check(seed: Option<Seed>, engine: Engine, budget: Budget) -> Checked {
             w.journal.state.active_run.is_none() && w.controllers.iter().all(|c| c.queue.is_empty())
         });
     }
+    let starts = different(starts);
     let checker = Explorer { starts, budget, bug }
         .checker()
         .threads(2)
@@ -231,5 +270,5 @@ pub fn check(seed: Option<Seed>, engine: Engine, budget: Budget) -> Checked {
         let damage = path.last_state().0.damage?;
         Some((damage, path.into_actions()))
     });
-    Checked { states: checker.unique_state_count(), damage }
+    Checked { states: checker.unique_state_count(), depth: checker.max_depth(), damage }
 }

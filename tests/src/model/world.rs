@@ -1,6 +1,7 @@
 //! The world's state, its moves, and what each does.
 
-use muster_core::decide::decide;
+use super::engine::Engine;
+use muster_core::decide::{decide, preview};
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::{
     ClosedView, DataFacts, DataRole, ErrorClass, Fact, FenceFacts, JournalFacts, Observations, Outcome,
@@ -8,7 +9,7 @@ use muster_core::facts::{
 };
 use muster_core::health::{HealthBook, ProbeResult, Streak};
 use muster_core::ids::{ClaimKey, HolderId, Owner, Position, RegionName, Seq};
-use muster_core::journal::{Journal, Phase, PolicyState, RunKind, RunRequest, Trigger};
+use muster_core::journal::{Approval, Journal, Phase, PolicyState, RunKind, RunRequest, Trigger};
 use muster_core::policy::{
     Aggregate, Capability, DataItem, Detection, FenceKind, FenceWay, Mode, Objectives, On, Policy, ProbePlan,
     ProofClass, Safety, Threshold, TrafficItem,
@@ -19,11 +20,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The regions' names, by number.
-const REGIONS: [&str; 3] = ["east", "west", "north"];
+pub(super) const REGIONS: [&str; 3] = ["east", "west", "north"];
 /// A pause that outlasts every back-off of the core, and is far shorter than its cool-down.
 const WAIT: Millis = Millis(31_000);
+/// The life of a sender that waits no more.
+pub(super) const LATE: u32 = u32::MAX;
 /// How long a signed call may still land.
 const SIGNED_FOR: Millis = Millis(15 * 60_000);
+/// An engine's failover is waited for so long before a person may have its target detached: one pause.
+const DETACHES_AFTER: Millis = Millis(30_000);
+/// How long that person's consent holds.
+const CONSENT: Millis = Millis(600_000);
+/// What that person has to name.
+pub(super) const ENGINE_GATE: &str = "EngineFailover";
 /// The policy's cool-down.
 const COOLDOWN: Millis = Millis(600_000);
 
@@ -48,6 +57,8 @@ pub struct Node {
     pub timeline: u64,
     /// Which region it replays.
     pub follows: Option<usize>,
+    /// It left what its engine replicates by.
+    pub alone: bool,
     /// Its witness row.
     pub witness: Option<Witness>,
 }
@@ -89,6 +100,8 @@ pub enum Damage {
     ForeignTarget,
     /// A failover began within the cool-down.
     TooSoon,
+    /// A target was to be detached before the point of no return, or nobody had agreed.
+    Unasked,
     /// Epoch, term or seq went back.
     NumberFell,
 }
@@ -128,6 +141,12 @@ pub enum Move {
     Abort,
     /// A person asks for a switchover.
     Switchover,
+    /// A person has the target detached that the active run waits for.
+    Agree,
+    /// The engine comes to the end of a failover that hung in it.
+    Finish,
+    /// The engine gives up a failover that hung in it, and hangs no more.
+    GiveUp,
     /// The wall clock steps by an hour.
     StepWall,
     /// Half a minute passes.
@@ -152,6 +171,10 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// The one writer that an engine with a switchover of its own knows.
     pub engine_writer: usize,
+    /// Where the engine moves its writer to: a failover that it has taken, and that hangs in it.
+    pub moving_to: Option<usize>,
+    /// Failovers that the engine takes hang in it from now on.
+    pub engine_hangs: bool,
     /// The public name.
     pub points_to: usize,
     /// Its witness.
@@ -180,26 +203,6 @@ fn region(index: usize) -> RegionName {
 
 fn index_of(region: &RegionName) -> usize {
     REGIONS.iter().position(|name| *name == region.as_str()).expect("the model's policy names its regions")
-}
-
-/// What steers the database.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Engine {
-    /// A target that refuses a stale promotion.
-    Checked,
-    /// A target that checks nothing.
-    Unchecked,
-    /// One that checks nothing, and carries a planned switchover out by itself with one writer throughout.
-    HandsOver,
-}
-
-impl Engine {
-    const fn capability(self) -> Capability {
-        match self {
-            Self::Checked => Capability::Checked,
-            Self::Unchecked | Self::HandsOver => Capability::Unchecked,
-        }
-    }
 }
 
 /// Three regions, one database, one name, both kinds of fence, Automatic.
@@ -241,10 +244,10 @@ fn policy(engine: Engine) -> Policy {
             expected_promote: Millis(100),
             promote_deadline: Millis(1_000),
             capability: engine.capability(),
-            hands_over: engine == Engine::HandsOver,
+            hands_over: engine.hands_over(),
             saves_old_data: false,
-            detaches_after: None,
-            can_rejoin: true,
+            detaches_after: (engine == Engine::Detaches).then_some(DETACHES_AFTER),
+            can_rejoin: engine != Engine::Detaches,
             rejoin_timeout: Millis(1_000),
             no_ack_declared: false,
         }],
@@ -283,6 +286,7 @@ impl World {
             logins: true,
             timeline: 1,
             follows: (index > 0).then_some(0),
+            alone: false,
             witness: None,
         };
         let controller = || Controller { life: 0, queue: Vec::new(), outcomes: BTreeMap::new() };
@@ -294,6 +298,8 @@ impl World {
             wire: Vec::new(),
             nodes: (0..3).map(node).collect(),
             engine_writer: 0,
+            moving_to: None,
+            engine_hangs: false,
             points_to: 0,
             name_witness: None,
             one_eyed: false,
@@ -307,9 +313,14 @@ impl World {
         }
     }
 
-    fn answers(&self, index: usize) -> bool {
+    /// Whether it runs, whoever reaches it.
+    pub(super) fn is_up(&self, index: usize) -> bool {
         let node = &self.nodes[index];
-        !(node.crashed || node.off || node.cut)
+        !(node.crashed || node.off)
+    }
+
+    pub(super) fn answers(&self, index: usize) -> bool {
+        self.is_up(index) && !self.nodes[index].cut
     }
 
     fn takes_writes(&self, index: usize) -> bool {
@@ -332,10 +343,13 @@ impl World {
         }
         let node = &self.nodes[index];
         let fenced = node.writable && !node.logins;
+        let names = |of: Option<usize>| of.filter(|_| self.hands_over()).map(region);
+        let alone = node.alone.then(|| "nobody follows it".to_owned());
         Seen::Known(DataFacts {
             role: if node.writable { DataRole::Writable } else { DataRole::Standby },
             system: "one".to_owned(),
-            timeline: node.timeline,
+            // Such an engine shows none.
+            timeline: if self.hands_over() { 1 } else { node.timeline },
             unit: PositionUnit::Bytes,
             position: Position(1),
             replayed: Position(1),
@@ -351,11 +365,11 @@ impl World {
             sync: SyncView::default(),
             sync_name: None,
             heartbeat: None,
-            unfit: None,
-            unready: None,
+            unfit: alone.clone(),
+            unready: names(self.moving_to).map(|to| format!("moves to {to}")),
             lag: None,
-            alone: None,
-            follows: None,
+            alone,
+            follows: names(node.follows),
             write_block: None,
             saved: Vec::new(),
             unproven: None,
@@ -495,6 +509,9 @@ impl World {
                 };
                 next.journal = next.take(&Wish::Run(request))?;
             }
+            Move::Agree => next.agree()?,
+            Move::Finish => next.finish()?,
+            Move::GiveUp => (next.moving_to, next.engine_hangs) = (None, false),
             Move::StepWall => next.now.wall = Wall(next.now.wall.0 + 3_600_000),
             Move::Wait => {
                 next.now = next.now.plus(WAIT);
@@ -516,7 +533,7 @@ impl World {
         match step {
             Move::Land(i) => {
                 let Sent { by, life, effect, .. } = next.wire.remove(*i);
-                let outcome = next.apply(&effect);
+                let outcome = next.apply(&effect, life == LATE);
                 next.answer(by, life, &effect, outcome);
             }
             Move::Lose(i) => {
@@ -528,7 +545,7 @@ impl World {
                 let Sent { by, life, effect, .. } = next.wire[*i].clone();
                 let lost = Outcome::Failed(ErrorClass::UnknownOutcome, "no answer".to_owned());
                 next.answer(by, life, &effect, lost);
-                next.wire[*i].life = u32::MAX;
+                next.wire[*i].life = LATE;
             }
             Move::Lie(i) => {
                 let Sent { by, life, effect, .. } = next.wire.remove(*i);
@@ -561,6 +578,7 @@ impl World {
         }
         self.judge_opening(&decision.next);
         self.judge_flips(&decision.effects);
+        self.judge_detachments(&decision.effects);
         if self.foreign_claim && !decision.effects.is_empty() {
             self.damage = Some(Damage::ForeignTarget);
         }
@@ -591,6 +609,23 @@ impl World {
         }
     }
 
+    fn judge_detachments(&mut self, effects: &[Effect]) {
+        let is_agreed = |target: &RegionName| {
+            self.journal.run.as_ref().is_some_and(|run| {
+                let approval = run.approval.as_ref();
+                let has_agreed = approval.is_some_and(|given| given.waives.contains(ENGINE_GATE));
+                has_agreed && run.past_pivot() && run.to == *target
+            })
+        };
+        let mut targets = effects.iter().filter_map(|effect| match &effect.action {
+            Action::Detach { region, .. } => Some(region),
+            _ => None,
+        });
+        if targets.any(|target| !is_agreed(target)) {
+            self.damage = Some(Damage::Unasked);
+        }
+    }
+
     fn judge_opening(&mut self, next: &Journal) {
         let opened = next.state.active_run.is_some() && self.journal.state.active_run.is_none();
         let by_verdict = next.run.as_ref().is_some_and(|r| r.trigger == Trigger::Verdict);
@@ -612,8 +647,24 @@ impl World {
         }
     }
 
-    /// What the target does, checking what the real one checks.
-    fn apply(&mut self, effect: &Effect) -> Outcome {
+    /// A person is shown the plan of the active run, and agrees that its target is detached.
+    fn agree(&mut self) -> Option<()> {
+        let (journal, now) = (&self.journal, self.clock());
+        let plan = preview(&self.policy, journal, &self.observe(self.lease), now, RunKind::Failover, None);
+        let approval = Approval {
+            plan_hash: plan.ok()?.plan_hash,
+            max_loss: None,
+            waives: BTreeSet::from([ENGINE_GATE.to_owned()]),
+            by: "kim".to_owned(),
+            valid_until: now.plus(CONSENT),
+        };
+        let run = journal.state.active_run.clone()?.name;
+        self.journal = self.take(&Wish::Approve { run, approval })?;
+        Some(())
+    }
+
+    /// What the target does, checking what the real one checks. `late`: long after the adapter looked, and nobody waits.
+    fn apply(&mut self, effect: &Effect, late: bool) -> Outcome {
         let silent = || Outcome::Failed(ErrorClass::Transient, "no answer".to_owned());
         let mark =
             Witness { owner: effect.owner.clone(), epoch: effect.epoch, term: effect.term, seq: effect.seq };
@@ -649,8 +700,9 @@ impl World {
                 self.nodes[i].logins = matches!(effect.action, Action::Unfence { .. });
                 self.replicate(i);
             }
-            Action::Promote { region, .. } => return self.promote(index_of(region), effect),
+            Action::Promote { region, .. } => return self.promote(index_of(region), effect, late),
             Action::SwitchOver { to, .. } => return self.switch_over(index_of(to)),
+            Action::Detach { region, .. } => return self.detach(index_of(region), late),
             Action::Rejoin { region, follow, .. } => {
                 let (i, to) = (index_of(region), index_of(follow));
                 if self.nodes[i].crashed || self.nodes[i].cut || !self.answers(to) || !self.nodes[to].writable
@@ -684,65 +736,5 @@ impl World {
             _ => {}
         }
         Outcome::Issued(None)
-    }
-
-    /// Guarded by the replicated witness: a row must be there, and none newer.
-    fn promote(&mut self, i: usize, effect: &Effect) -> Outcome {
-        if !self.answers(i) {
-            return Outcome::Failed(ErrorClass::Transient, "no answer".to_owned());
-        }
-        let refused = self.nodes[i].witness.as_ref().is_none_or(|w| w.epoch > effect.epoch);
-        if refused && !self.unchecked_promote {
-            return Outcome::StaleEpoch("refused".to_owned());
-        }
-        let node = &mut self.nodes[i];
-        if node.writable {
-            return Outcome::AlreadyDone;
-        }
-        (node.writable, node.follows) = (true, None);
-        node.timeline += 1;
-        if self.policy.data.iter().any(|item| item.hands_over) {
-            self.follow(i);
-        }
-        self.replicate(i);
-        Outcome::Issued(None)
-    }
-
-    /// The engine moves its writer by itself, if both ends are there and follow each other; nobody's number is compared.
-    fn switch_over(&mut self, to: usize) -> Outcome {
-        let from = self.engine_writer;
-        if from == to {
-            return Outcome::AlreadyDone;
-        }
-        let follows = self.nodes[to].follows == Some(from);
-        if !(self.answers(from) && self.answers(to) && self.nodes[from].writable && follows) {
-            return Outcome::Failed(ErrorClass::Transient, "no switchover in this state".to_owned());
-        }
-        (self.nodes[from].writable, self.nodes[from].follows) = (false, Some(to));
-        (self.nodes[to].writable, self.nodes[to].follows) = (true, None);
-        self.engine_writer = to;
-        self.replicate(to);
-        Outcome::Issued(None)
-    }
-
-    /// After a promotion the engine has those that it reaches follow; an old writer that it does not reach goes on.
-    fn follow(&mut self, to: usize) {
-        self.engine_writer = to;
-        for i in (0..self.nodes.len()).filter(|i| *i != to) {
-            if self.answers(i) && !self.nodes[i].writable {
-                self.nodes[i].follows = Some(to);
-            }
-        }
-    }
-
-    fn replicate(&mut self, from: usize) {
-        let Node { witness, logins, timeline, .. } = self.nodes[from].clone();
-        for i in 0..self.nodes.len() {
-            if self.nodes[i].follows == Some(from) && self.answers(i) && self.answers(from) {
-                self.nodes[i].witness.clone_from(&witness);
-                self.nodes[i].logins = logins;
-                self.nodes[i].timeline = timeline;
-            }
-        }
     }
 }

@@ -43,7 +43,7 @@ struct Known {
     subnets: BTreeMap<String, BTreeMap<String, String>>,
     /// The databases that RDS was asked for at all.
     asked_for: BTreeSet<String>,
-    /// Those that it had no instance of, which is told once of each.
+    /// Those that it named no subnet of, which is told once of each.
     missing: BTreeSet<String>,
     /// RDS refuses to tell, which is told once.
     refused: bool,
@@ -97,11 +97,12 @@ impl Inner {
         known.asked_for.extend(self.databases.iter().cloned());
         match told {
             Ok(all) => {
+                known.refused = false;
                 for database in known.learn(&self.databases, &all) {
                     tracing::warn!(
                         region,
                         database,
-                        "RDS has no instance of it: its subnets are not compared with the network ACLs"
+                        "RDS names no subnet of it: it is not compared with the network ACLs"
                     );
                 }
             }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_rds_has_no_instance_of_is_told_once_and_a_further_one_is_asked_for_at_once() {
+    fn a_database_that_rds_names_no_subnet_of_is_told_once_and_a_further_one_is_asked_for_at_once() {
         let arn = |name: &str| format!("arn:aws:rds:us-east-1:111122223333:{name}");
         let orders = BTreeSet::from([arn("cluster:orders")]);
         let both = BTreeSet::from([arn("cluster:orders"), arn("db:reports")]);
