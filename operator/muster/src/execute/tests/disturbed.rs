@@ -119,9 +119,10 @@ async fn a_run_is_not_gone_on_with_by_another_version_than_its_own() {
     let mut first = Process::start("one", &store, &clock).await;
     let (handle, _offers) = first.run(version("one"), &world);
     settled(&store, &handle).await;
-    world.set_fault("Promote", Some(Fault::Fails));
+    // Until it ends, and so lands nothing once the fault is over.
+    world.set_fault("Promote", Some(Fault::Hangs));
     world.change("east", |node| node.running = false);
-    past_pivot(&store, "shop/checkout").await;
+    until("the first one's promotion hangs", || (world.hanging() > 0).then_some(())).await;
     first.die(&store);
     world.set_fault("Promote", None);
 
