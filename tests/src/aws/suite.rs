@@ -231,7 +231,8 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
 #[allow(clippy::print_stderr)] // says what the lines after it are of
 fn announce_sample(step: usize) {
     eprintln!(
-        "under the operator: each trouble in one kind of run, and the process ended at one of {step} points"
+        "under the operator: each trouble of the usual runs in one kind of them, and the process ended at one of \
+         {step} of their points"
     );
 }
 
