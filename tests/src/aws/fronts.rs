@@ -110,22 +110,26 @@ async fn serve(front: Arc<Front>, address: SocketAddr, mut up: watch::Receiver<b
             sleep(REST).await;
             continue;
         };
-        let mut connections = JoinSet::new();
         tokio::select! {
-            () = accept(&front, &listener, &mut connections) => {}
+            () = serve_each(&listener, |stream| serve_connection(Arc::clone(&front), stream)) => {}
             _ = until(&mut up, false) => {}
         }
     }
 }
 
-async fn accept(front: &Arc<Front>, listener: &TcpListener, connections: &mut JoinSet<()>) {
+/// Serves each connection in a task of its own, until dropped; they end with it.
+pub(super) async fn serve_each<S>(listener: &TcpListener, serve: impl Fn(TcpStream) -> S)
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             sleep(REST).await;
             continue;
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(serve_connection(Arc::clone(front), stream));
+        connections.spawn(serve(stream));
     }
 }
 
@@ -215,20 +219,13 @@ impl Front {
 }
 
 async fn serve_anchor(listener: TcpListener) {
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(REST).await;
-            continue;
-        };
-        while connections.try_join_next().is_some() {}
-        connections.spawn(async move {
-            let here = service_fn(|_: Request<Incoming>| {
-                ready(Ok::<_, Infallible>(response(StatusCode::OK, &json!({ "state": "here" }))))
-            });
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), here).await;
+    let answer = |stream| async {
+        let here = service_fn(|_: Request<Incoming>| {
+            ready(Ok::<_, Infallible>(response(StatusCode::OK, &json!({ "state": "here" }))))
         });
-    }
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), here).await;
+    };
+    serve_each(&listener, answer).await;
 }
 
 async fn take_connections(listener: TcpListener) {

@@ -3,6 +3,7 @@
 use super::world::{ENGINE_GATE, REGIONS, World};
 use muster_core::effect::Effect;
 use muster_core::facts::{ErrorClass, Outcome};
+use muster_core::journal::Run;
 use muster_core::policy::Capability;
 
 /// What steers the database.
@@ -35,6 +36,11 @@ fn not_now(why: &str) -> Outcome {
     Outcome::Failed(ErrorClass::Transient, why.to_owned())
 }
 
+/// Whether a person has agreed that the run's target leaves its engine.
+pub(super) fn has_agreed(run: &Run) -> bool {
+    run.approval.as_ref().is_some_and(|given| given.waives.contains(ENGINE_GATE))
+}
+
 impl World {
     /// Whether the engine moves its writer itself.
     pub(super) fn hands_over(&self) -> bool {
@@ -59,21 +65,12 @@ impl World {
         if self.nodes[i].writable {
             return Outcome::AlreadyDone;
         }
-        if self.hands_over() {
-            if let Some(to) = self.moving_to {
-                let is_same = to == i;
-                return if is_same {
-                    Outcome::AlreadyDone
-                } else {
-                    not_now(&format!("moves to {}", REGIONS[to]))
-                };
-            }
-            if self.engine_hangs {
-                self.moving_to = Some(i);
-                return Outcome::Issued(None);
-            }
+        match self.moving_to {
+            Some(to) if to == i => return Outcome::AlreadyDone,
+            Some(to) => return not_now(&format!("moves to {}", REGIONS[to])),
+            None if self.engine_hangs => self.moving_to = Some(i),
+            None => self.make_writer(i),
         }
-        self.make_writer(i);
         Outcome::Issued(None)
     }
 
@@ -143,7 +140,7 @@ impl World {
         let run = self.journal.run.as_ref().filter(|run| !run.phase.is_final());
         run.is_some_and(|run| {
             let is_open = run.gates.iter().any(|gate| gate.name == ENGINE_GATE && !gate.ok);
-            is_open && !run.approval.as_ref().is_some_and(|given| given.waives.contains(ENGINE_GATE))
+            is_open && !has_agreed(run)
         })
     }
 

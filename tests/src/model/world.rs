@@ -1,6 +1,6 @@
 //! The world's state, its moves, and what each does.
 
-use super::engine::Engine;
+use super::engine::{Engine, has_agreed};
 use muster_core::decide::{decide, preview};
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::{
@@ -611,11 +611,8 @@ impl World {
 
     fn judge_detachments(&mut self, effects: &[Effect]) {
         let is_agreed = |target: &RegionName| {
-            self.journal.run.as_ref().is_some_and(|run| {
-                let approval = run.approval.as_ref();
-                let has_agreed = approval.is_some_and(|given| given.waives.contains(ENGINE_GATE));
-                has_agreed && run.past_pivot() && run.to == *target
-            })
+            let run = self.journal.run.as_ref();
+            run.is_some_and(|run| has_agreed(run) && run.past_pivot() && run.to == *target)
         };
         let mut targets = effects.iter().filter_map(|effect| match &effect.action {
             Action::Detach { region, .. } => Some(region),
