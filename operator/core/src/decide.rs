@@ -227,6 +227,7 @@ fn conditions(d: &mut Draft<'_>) {
     }
     replicating(d);
     standing::judge_compute(d);
+    standing::judge_traffic(d);
     match d.next.state.needs_ack.clone() {
         None => d.condition("Acknowledged", true, "Acknowledged", "nothing open"),
         Some(why) => d.condition("Acknowledged", false, "NeedsAck", why),

@@ -260,6 +260,11 @@ impl DataFacts {
         self.is_proven_standby() || self.closed.is_closed()
     }
 
+    /// Whether, as a synchronous standby, it may still confirm what its writer commits.
+    pub const fn may_confirm(&self) -> bool {
+        self.streaming || self.upstream.is_some()
+    }
+
     /// Whether it only replays, and that speaks for the whole region.
     pub const fn is_proven_standby(&self) -> bool {
         matches!(self.role, DataRole::Standby) && self.unproven.is_none()
@@ -331,14 +336,15 @@ pub struct TrafficFacts {
     pub servers: u32,
     /// The witness record.
     pub witness: Option<Witness>,
-    /// The data is not what this witness wrote: another writer.
+    /// What is not as Muster left it, or not as a flip needs it, for people: another writer's data, a health check that watches
+    /// something else, a right that is missing. Without figures that move by themselves.
     pub drift: Option<String>,
     /// What alone keeps the name where it points, and was set on the day: without it clients would go elsewhere. `None`:
     /// nothing does, or it is not known.
     #[serde(default)]
     pub unsettled: Option<String>,
     /// What may yet send the name elsewhere by itself, although every server answers this: a marker that could not be
-    /// switched off, for example. Then the move is not durable.
+    /// switched off, for example. Then the move is not durable. Without figures that move by themselves.
     #[serde(default)]
     pub contested: Option<String>,
 }

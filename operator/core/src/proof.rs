@@ -116,7 +116,7 @@ fn no_ack_of(
     let stopped = sync
         .listed
         .iter()
-        .filter(|name| standby_named(sight, item, name, since).is_some_and(|(_, streaming)| !streaming))
+        .filter(|name| standby_named(sight, item, name, since).is_some_and(|(_, may_confirm)| !may_confirm))
         .count();
     if stopped > listed - needed {
         Ok((stopped, listed, needed))
@@ -134,23 +134,22 @@ fn standby_named<'a>(
     sight.policy.regions.iter().find_map(|region| {
         let facts = sight.data_since(&item.name, region, since)?;
         let is_it = facts.sync_name.as_deref() == Some(name);
-        is_it.then_some((region, facts.streaming || facts.upstream.is_some()))
+        is_it.then_some((region, facts.may_confirm()))
     })
 }
 
-/// The next standby to stop so that NoAck may come to hold, if it can.
-pub(crate) fn next_to_stop(sight: &Sight<'_>, from: &RegionName) -> Option<(ItemName, RegionName)> {
-    if !sight.policy.accepts(ProofClass::NoAck) {
-        return None;
-    }
-    sight.policy.data.iter().find_map(|item| {
-        if !item.no_ack_declared || sight.journal.state.active_region.as_ref() != Some(from) {
-            return None;
-        }
-        let sync = sight.journal.state.sync_seen.get(&item.name)?;
-        sync.listed.iter().find_map(|name| {
-            let (region, streaming) = standby_named(sight, item, name, Tick(0))?;
-            streaming.then(|| (item.name.clone(), region.clone()))
-        })
-    })
+/// The standbys that may still confirm, in the order in which they are stopped so that NoAck may come to hold; none where it
+/// cannot.
+pub(crate) fn standbys_to_stop(sight: &Sight<'_>, from: &RegionName) -> Vec<(ItemName, RegionName)> {
+    let can_hold =
+        sight.policy.accepts(ProofClass::NoAck) && sight.journal.state.active_region.as_ref() == Some(from);
+    let declared = sight.policy.data.iter().filter(|item| can_hold && item.no_ack_declared);
+    let of_item = |item: &DataItem| {
+        let listed =
+            sight.journal.state.sync_seen.get(&item.name).map_or(&[][..], |sync| sync.listed.as_slice());
+        let confirming = listed.iter().filter_map(|name| standby_named(sight, item, name, Tick(0)));
+        let confirming = confirming.filter(|(_, may_confirm)| *may_confirm);
+        confirming.map(|(region, _)| (item.name.clone(), region.clone())).collect::<Vec<_>>()
+    };
+    declared.flat_map(of_item).collect()
 }

@@ -34,6 +34,7 @@ pub const ALL: &[&str] = &[
     "ObserversSuffice",
     "OldDataNotKept",
     "OutcastWrites",
+    "Overtaken",
     "PassFails",
     "Paused",
     "PeakUnknown",

@@ -18,6 +18,7 @@ pub const TRANSITIONS: &[(Phase, Phase, Rule)] = &[
     (Phase::Blocked, Phase::Aborted, Rule::RunAborted),
     (Phase::Blocked, Phase::Failed, Rule::SourceLost),
     (Phase::Blocked, Phase::Failed, Rule::TargetLost),
+    (Phase::Blocked, Phase::Failed, Rule::Overtaken),
     (Phase::AwaitingApproval, Phase::Executing, Rule::StepRecorded),
     (Phase::AwaitingApproval, Phase::Blocked, Rule::GateUnmet),
     (Phase::AwaitingApproval, Phase::Aborted, Rule::RunAborted),

@@ -81,6 +81,9 @@ rules! {
     Superseded = 236,
     /// The target is attested off after the point of no return: the run ends, the next one goes elsewhere.
     TargetLost = 240,
+    /// Another hand made a third region the writer after the point of no return: nothing is promoted beside it, the run ends, a
+    /// person is asked.
+    Overtaken = 241,
     /// Every step was seen done.
     RunCompleted = 250,
     /// Data and traffic moved, but the public name did not come to work: the run ends, a person is asked.

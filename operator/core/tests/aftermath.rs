@@ -3,7 +3,6 @@
 
 mod world;
 
-use muster_core::decide::preview;
 use muster_core::effect::Action;
 use muster_core::facts::*;
 use muster_core::ids::*;
@@ -96,16 +95,8 @@ fn the_limit_of_the_loss_holds_by_its_upper_bound_without_a_fence_too() {
     world.node("east").reachable = false;
     world.power_reachable = false;
     world.run_for(20);
-    let shown = preview(&world.policy, &world.journal, &world.observe(), world.now, RunKind::Failover, None)
-        .expect("a plan is shown");
-    let approval = Approval {
-        plan_hash: shown.plan_hash,
-        max_loss: Some(Millis::from_secs(5)),
-        waives: ["Fenced".to_owned()].into(),
-        by: "kim".into(),
-        valid_until: world.now.plus(Millis::from_secs(600)),
-    };
-    world.wish(&Wish::Approve { run: world.run().name.clone(), approval }).expect("it is taken");
+    let approval = world.approval(&["Fenced"]);
+    world.approve(Approval { max_loss: Some(Millis::from_secs(5)), ..approval });
     world.run_for(10);
     assert!(!world.run().past_pivot(), "twenty seconds of unseen writes are more than five");
     assert!(world.blocked().contains(&"EstimatedLoss"), "{:?}", world.blocked());
@@ -220,21 +211,12 @@ fn what_an_ended_run_could_not_undo_is_undone_when_the_region_answers() {
     world.run_for(5);
     world.node("west").follows = None;
     world.node("west").position = 1;
-    let preview =
-        preview(&world.policy, &world.journal, &world.observe(), world.now, RunKind::Failover, None)
-            .expect("a plan is shown");
     world.request(RunKind::Failover, Some("west"));
     world.run_for(1);
-    let approval = Approval {
-        plan_hash: preview.plan_hash,
-        max_loss: None,
-        waives: ["EstimatedLoss".to_owned()].into(),
-        by: "kim".into(),
-        valid_until: world.now.plus(Millis::from_secs(600)),
-    };
+    let approval = world.approval(&["EstimatedLoss"]);
     world.journal_writable = Seen::Known(());
     world.hang = Some(|a| matches!(a, Action::Promote { .. } | Action::Unfence { .. }));
-    world.wish(&Wish::Approve { run: world.run().name.clone(), approval }).expect("it is taken");
+    world.approve(approval);
     for _ in 0..3 {
         world.now = world.now.plus(Millis(100));
         world.pass();
@@ -356,16 +338,7 @@ fn consent_from_before_a_reboot_is_asked_for_again() {
     world.foreign_claims.clear();
     world.run_for(1);
     world.journal_writable = Seen::Unknown("busy".into());
-    let shown = preview(&world.policy, &world.journal, &world.observe(), world.now, RunKind::Failover, None)
-        .expect("a plan is shown");
-    let approval = Approval {
-        plan_hash: shown.plan_hash,
-        max_loss: None,
-        waives: std::collections::BTreeSet::new(),
-        by: "kim".into(),
-        valid_until: world.now.plus(Millis::from_secs(600)),
-    };
-    world.wish(&Wish::Approve { run: world.run().name.clone(), approval }).expect("it is taken");
+    world.approve(world.approval(&[]));
     world.now.boot = BootId(9);
     world.holder = "two".into();
     world.journal_writable = Seen::Known(());

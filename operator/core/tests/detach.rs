@@ -5,7 +5,7 @@ mod world;
 use muster_core::decide::preview;
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::{ErrorClass, Outcome, WriteBlock};
-use muster_core::journal::{Approval, Journal, OutcomeKind, Phase, RunKind, Step, StepKey};
+use muster_core::journal::{Journal, OutcomeKind, Phase, RunKind, Step, StepKey};
 use muster_core::policy::{DataItem, Policy, ProofClass};
 use muster_core::rulebook::may_go;
 use muster_core::time::Millis;
@@ -68,26 +68,8 @@ fn promotion(world: &World) -> &Step {
     world.run().steps.iter().find(|step| step.key == key).expect("the plan promotes it")
 }
 
-fn approval(world: &World, waives: &[&str]) -> Approval {
-    let plan = preview(&world.policy, &world.journal, &world.observe(), world.now, RunKind::Failover, None)
-        .expect("a plan");
-    Approval {
-        plan_hash: plan.plan_hash,
-        max_loss: None,
-        waives: waives.iter().map(ToString::to_string).collect(),
-        by: "kim".into(),
-        valid_until: world.now.plus(Millis::from_secs(600)),
-    }
-}
-
-fn approve(world: &mut World, approval: Approval) {
-    let run = world.run().name.clone();
-    world.wish(&Wish::Approve { run, approval }).expect("the plan is the one that was shown");
-}
-
 fn agree(world: &mut World) {
-    let approval = approval(world, &[GATE]);
-    approve(world, approval);
+    world.approve(world.approval(&[GATE]));
 }
 
 #[track_caller]
@@ -191,8 +173,8 @@ fn what_the_engine_blocked_speaks_for_nobody_once_it_was_gone_round() {
     until(&mut world, 60, |world| {
         world.journal.run.as_ref().is_some_and(|run| run.phase == Phase::AwaitingApproval)
     });
-    let unfenced = approval(&world, &["Fenced"]);
-    approve(&mut world, unfenced);
+    let unfenced = world.approval(&["Fenced"]);
+    world.approve(unfenced);
     until(&mut world, 60, |world| !sent(world, "Promote").is_empty());
     let (at, said) = (world.now.wall, "writes blocked".to_owned());
     world.write_block = Some(WriteBlock { region: region("east"), at, holds: true, said });
@@ -208,12 +190,12 @@ fn what_the_engine_blocked_speaks_for_nobody_once_it_was_gone_round() {
 #[test]
 fn consent_that_does_not_name_the_gate_or_is_over_is_none() {
     let mut world = asking();
-    let other = approval(&world, &["Fenced", "EstimatedLoss"]);
-    approve(&mut world, other);
+    let other = world.approval(&["Fenced", "EstimatedLoss"]);
+    world.approve(other);
     world.run_for(5);
-    let mut short = approval(&world, &[GATE]);
+    let mut short = world.approval(&[GATE]);
     short.valid_until = world.now;
-    approve(&mut world, short);
+    world.approve(short);
     world.run_for(5);
     assert!(sent(&world, "Detach").is_empty());
     assert!(is_asking(&world) && world.run().abort.is_none(), "a run past the pivot is never given up");
@@ -222,7 +204,7 @@ fn consent_that_does_not_name_the_gate_or_is_over_is_none() {
 #[test]
 fn consent_to_another_plan_is_refused_and_counts_for_nothing() {
     let mut world = asking();
-    let mut other = approval(&world, &[GATE]);
+    let mut other = world.approval(&[GATE]);
     other.plan_hash = "0123456789abcdef".to_owned();
     let run = world.run().name.clone();
     let refused = world.wish(&Wish::Approve { run, approval: other.clone() }).expect_err("another plan");
@@ -237,8 +219,8 @@ fn consent_to_another_plan_is_refused_and_counts_for_nothing() {
 fn consent_of_before_the_wait_counts_where_it_names_the_gate() {
     for (waives, detaches) in [(vec!["Fenced"], 0), (vec![GATE], 1)] {
         let mut world = hanging(detachable(Some(AFTER)));
-        let early = approval(&world, &waives);
-        approve(&mut world, early);
+        let early = world.approval(&waives);
+        world.approve(early);
         world.run_for(50);
         assert!(sent(&world, "Detach").is_empty(), "before its time");
         world.run_for(15);
@@ -251,8 +233,8 @@ fn consent_of_before_the_wait_counts_where_it_names_the_gate() {
 fn without_it_in_the_policy_nobody_is_asked_and_the_run_says_so() {
     let mut world = hanging(detachable(None));
     world.run_for(30);
-    let early = approval(&world, &[GATE]);
-    approve(&mut world, early);
+    let early = world.approval(&[GATE]);
+    world.approve(early);
     world.run_for(120);
     assert!(sent(&world, "Detach").is_empty() && !is_asking(&world));
     let overdue = world.last().blocked.iter().find(|blocker| blocker.name == "StepOverdue").expect("overdue");
@@ -525,9 +507,9 @@ fn come_to_pass(world: &mut World, between: Between) {
     match between {
         Between::Pass(secs) => world.run_for(secs),
         Between::Agree { names_it, seconds } if !world.run().phase.is_final() => {
-            let mut given = approval(world, if names_it { &[GATE] } else { &["Fenced"] });
+            let mut given = world.approval(if names_it { &[GATE] } else { &["Fenced"] });
             given.valid_until = world.now.plus(Millis::from_secs(seconds));
-            approve(world, given);
+            world.approve(given);
         }
         Between::Agree { .. } => {}
         Between::Restart => {

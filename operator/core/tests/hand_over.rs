@@ -2,10 +2,9 @@
 
 mod world;
 
-use muster_core::decide::preview;
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::ErrorClass;
-use muster_core::journal::{Approval, OutcomeKind, Phase, RunKind};
+use muster_core::journal::{OutcomeKind, Phase, RunKind};
 use muster_core::policy::{Mode, Policy};
 use muster_core::time::Millis;
 use muster_core::wish::Wish;
@@ -236,7 +235,7 @@ fn an_engine_that_moves_after_its_source_was_given_up_is_followed_by_traffic() {
     world.engine.prompt = false;
     world.request(RunKind::Switchover, None);
     world.run_for(1);
-    approve(&mut world);
+    world.approve(world.approval(&[]));
     world.run_for(5);
     assert!(world.run().past_pivot());
     let moving = world.engine.moving_to.take();
@@ -248,27 +247,10 @@ fn an_engine_that_moves_after_its_source_was_given_up_is_followed_by_traffic() {
     world.engine.moving_to = moving;
     world.land();
     world.run_for(5);
-    approve(&mut world);
+    world.approve(world.approval(&[]));
     let run = world.run_to_end().clone();
     assert_eq!((run.kind, run.phase), (RunKind::Failover, Phase::Completed), "{}", run.message);
     assert_eq!(world.points_to, region("west"));
-}
-
-/// Consents to the active run's plan, whatever it may lose.
-fn approve(world: &mut World) {
-    let run = world.run();
-    let preview =
-        preview(&world.policy, &world.journal, &world.observe(), world.now, run.kind, Some(&run.to));
-    let hash = preview.expect("a plan is shown").plan_hash;
-    let approval = Approval {
-        plan_hash: hash,
-        max_loss: None,
-        waives: BTreeSet::new(),
-        by: "kim".into(),
-        valid_until: world.now.plus(Millis::from_secs(600)),
-    };
-    let name = world.run().name.clone();
-    world.wish(&Wish::Approve { run: name, approval }).expect("the approval fits");
 }
 
 #[test]

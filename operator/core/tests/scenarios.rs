@@ -199,28 +199,6 @@ fn without_any_proof_a_person_is_asked_and_nothing_is_promoted() {
     assert_eq!(world.writers(), [region("east")]);
 }
 
-fn approval(world: &World, waives: &[&str], max_loss: Millis) -> Wish {
-    let preview = muster_core::decide::preview(
-        &world.policy,
-        &world.journal,
-        &world.observe(),
-        world.now,
-        RunKind::Failover,
-        None,
-    )
-    .expect("a plan");
-    Wish::Approve {
-        run: world.run().name.clone(),
-        approval: Approval {
-            plan_hash: preview.plan_hash,
-            max_loss: Some(max_loss),
-            waives: waives.iter().map(ToString::to_string).collect(),
-            by: "kim".into(),
-            valid_until: world.now.plus(Millis::from_secs(600)),
-        },
-    }
-}
-
 #[test]
 fn a_waiver_promotes_and_says_not_fenced() {
     let mut world = World::new(policy());
@@ -228,8 +206,7 @@ fn a_waiver_promotes_and_says_not_fenced() {
     world.node("east").reachable = false;
     world.power_reachable = false;
     world.run_for(20);
-    let wish = approval(&world, &["Fenced"], Millis::from_secs(30));
-    world.wish(&wish).unwrap();
+    world.approve(Approval { max_loss: Some(Millis::from_secs(30)), ..world.approval(&["Fenced"]) });
     let run = world.run_to_end().clone();
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
     assert_eq!(run.proofs[&region("east")].class, ProofClass::Waived);
@@ -248,11 +225,8 @@ fn an_approval_of_another_plan_is_refused() {
     world.node("east").running = false;
     world.run_for(10);
     assert_eq!(world.run().phase, Phase::AwaitingApproval);
-    let Wish::Approve { run, mut approval } = approval(&world, &[], Millis::from_secs(30)) else {
-        unreachable!()
-    };
-    approval.plan_hash = "something else".into();
-    let refusal = world.wish(&Wish::Approve { run, approval }).unwrap_err();
+    let other = Approval { plan_hash: "something else".into(), ..world.approval(&[]) };
+    let refusal = world.try_approve(other).unwrap_err();
     assert_eq!(refusal.reason, "PlanChanged");
 }
 
@@ -336,7 +310,7 @@ fn a_restart_uses_up_no_attempt_of_a_fence() {
     world.hang = Some(|a| matches!(a, Action::Fence { .. }));
     world.request(RunKind::Switchover, None);
     world.run_for(1);
-    assert_eq!(count(&world, "Fence"), 1);
+    assert_eq!(world.count("Fence"), 1);
     world.holder = "two".into();
     world.in_flight.clear();
     world.outcomes.clear();
@@ -529,12 +503,8 @@ fn rejoining() -> World {
     world.run_for(1);
     assert_eq!(world.run_to_end().phase, Phase::Completed);
     world.run_for(1);
-    assert_eq!((count(&world, "Rejoin"), world.in_flight.len()), (1, 1));
+    assert_eq!((world.count("Rejoin"), world.in_flight.len()), (1, 1));
     world
-}
-
-fn count(world: &World, kind: &str) -> usize {
-    world.decisions.iter().flat_map(|d| &d.effects).filter(|e| e.action.kind() == kind).count()
 }
 
 #[test]
@@ -543,7 +513,7 @@ fn a_second_rejoin_waits_until_the_hook_of_the_first_has_ended() {
     world.node("east").logins = true;
     world.run_for(5);
     assert!(!world.node("east").logins, "fenced again");
-    assert_eq!(count(&world, "Rejoin"), 1, "two hooks on one node's files ruin them");
+    assert_eq!(world.count("Rejoin"), 1, "two hooks on one node's files ruin them");
     world.hang = None;
     world.in_flight.clear();
     world.run_for(5);
@@ -565,13 +535,13 @@ fn a_rejoin_that_takes_hours_is_looked_at_seldom_and_says_why_nothing_is_seen_of
 #[test]
 fn the_session_of_a_rejoin_hook_is_no_second_writer() {
     let mut world = rejoining();
-    let fences = count(&world, "Fence");
+    let fences = world.count("Fence");
     world.node("east").sessions = 1;
     world.run_for(3);
-    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+    assert_eq!((world.count("Fence"), &world.journal.state.needs_ack), (fences, &None));
     world.node("east").logins = true;
     world.run_for(3);
-    assert!(count(&world, "Fence") > fences, "a write of the application is one");
+    assert!(world.count("Fence") > fences, "a write of the application is one");
 }
 
 /// A failover is over, and its old primary waits fenced, with nothing that would rejoin it.
@@ -592,22 +562,22 @@ fn fenced() -> World {
 #[test]
 fn a_persons_session_on_a_fenced_node_is_a_second_writer_only_if_it_writes() {
     let mut world = fenced();
-    let fences = count(&world, "Fence");
+    let fences = world.count("Fence");
     world.node("east").sessions = 1;
     world.run_for(3);
-    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+    assert_eq!((world.count("Fence"), &world.journal.state.needs_ack), (fences, &None));
     world.node("east").moving = true;
     world.run_for(3);
-    assert!(count(&world, "Fence") > fences && world.journal.state.needs_ack.is_some());
+    assert!(world.count("Fence") > fences && world.journal.state.needs_ack.is_some());
 }
 
 #[test]
 fn a_clean_up_of_the_server_itself_on_a_fenced_node_is_no_second_writer() {
     let mut world = fenced();
-    let fences = count(&world, "Fence");
+    let fences = world.count("Fence");
     world.node("east").moving = true;
     world.run_for(3);
-    assert_eq!((count(&world, "Fence"), &world.journal.state.needs_ack), (fences, &None));
+    assert_eq!((world.count("Fence"), &world.journal.state.needs_ack), (fences, &None));
 }
 
 #[test]

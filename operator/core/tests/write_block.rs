@@ -122,3 +122,32 @@ fn a_region_that_was_proven_closed_is_not_suspected() {
     say(&mut world, false, Millis(0));
     assert_eq!((told(&world, "SplitBrainSuspected"), condition(&world)), (0, None));
 }
+
+/// The words are the same for both.
+#[test]
+fn a_block_for_a_switchover_that_came_before_speaks_for_nobody() {
+    let mut world = left_unfenced(&[ProofClass::Attested]);
+    say(&mut world, true, Millis::from_secs(120));
+    assert_eq!((class(&world), condition(&world)), (ProofClass::Waived, None));
+    say(&mut world, false, Millis::from_secs(100));
+    assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())), "it may be so still");
+}
+
+#[test]
+fn a_switchover_whose_source_could_not_be_blocked_in_time_waits_for_an_ack() {
+    let mut policy = Policy { data: vec![events()], fences: Vec::new(), ..policy() };
+    policy.safety.max_estimated_loss = None;
+    for holds in [true, false] {
+        let mut world = World::new(policy.clone());
+        world.engine.prompt = false;
+        world.request(RunKind::Switchover, None);
+        world.run_for(2);
+        say(&mut world, holds, Millis(0));
+        world.land();
+        let run = world.run_to_end();
+        assert_eq!(run.phase, Phase::Completed, "{}", run.message);
+        let why = world.journal.state.needs_ack.clone();
+        assert_eq!(why.is_some_and(|why| why.contains("may be missing")), !holds);
+        assert_eq!(told(&world, "SplitBrainSuspected"), usize::from(!holds));
+    }
+}

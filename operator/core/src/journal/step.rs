@@ -92,7 +92,7 @@ pub struct Step {
     pub seq: Option<Seq>,
     /// Attempts of the present way.
     pub attempts: u32,
-    /// `FenceOld`: index of the way in use; past the last one, what NoAck needs.
+    /// `FenceOld`: index of the way in use; past the last one, how many standbys could not be kept from confirming.
     pub way: usize,
     /// First intent.
     pub started: Option<Stamp>,

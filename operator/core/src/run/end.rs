@@ -117,6 +117,20 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     true
 }
 
+/// Another hand made `other` the writer. What was sent for the target may still land: it stays out until then.
+pub(super) fn overtaken(d: &mut Draft<'_>, other: &RegionName) {
+    let to = d.run().to.clone();
+    let why = format!("{other} was made the writer by another hand: {to} is not promoted any more");
+    if d.run().could_still_stay() {
+        super::undo::keep_undo(d);
+    }
+    cast_out_target(d, &to);
+    release(d, OutcomeKind::Failed, Phase::Failed, &why);
+    d.next.state.needs_ack.get_or_insert_with(|| why.clone());
+    d.event(true, "Overtaken", why.clone());
+    d.fire(Rule::Overtaken, why);
+}
+
 /// The source of a planned run failed before its engine handed anything over: a failover has to move the application, with
 /// what that takes. Both regions may be writable until then.
 pub(super) fn source_lost(d: &mut Draft<'_>, why: &str) {

@@ -1,4 +1,5 @@
-//! The fence: the configured ways in order, then what NoAck needs, then consent, and only then the next step.
+//! The fence: the configured ways in order, then what NoAck needs, then consent, and only then the next step. While a person is
+//! asked the ways are gone through again, ever more slowly: what failed for a moment must not hold a failover until somebody wakes.
 
 use super::{decide, seen, steps};
 use crate::draft::Draft;
@@ -6,7 +7,7 @@ use crate::effect::Action;
 use crate::facts::Outcome;
 use crate::gates::{self, Intent};
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Gate, Outcast, Proof, Severity, Step, StepState};
+use crate::journal::{Gate, Outcast, Phase, Proof, Severity, Step, StepState};
 use crate::measure::estimate_loss;
 use crate::policy::{FenceKind, ProofClass};
 use crate::proof;
@@ -18,6 +19,9 @@ use crate::time::{Millis, Stamp, Tick};
 const GIVE_UP_AFTER: Millis = Millis(30_000);
 /// Attempts to stop one standby from confirming.
 const STOP_ATTEMPTS: u32 = 3;
+/// How soon the ways are gone through again while a person is asked; each pause is half of the time that the question has stood.
+const SHORTEST_PAUSE: Millis = Millis(10_000);
+const LONGEST_PAUSE: Millis = Millis(300_000);
 
 /// Begins to fence a region, or takes a proof that is there already.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
@@ -31,7 +35,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> 
     if let Some(proof) = proof::judge(&d.sight, region, pass).filter(|p| p.class == ProofClass::Closed) {
         return proven(d, step, region, proof);
     }
-    next_way(d, step, region)
+    next_way(d, step, region) || rest(d, step, region)
 }
 
 /// A planned run whose proof was lost and whose source does not answer any more gives up: it must lose nothing, and
@@ -50,9 +54,16 @@ pub(super) fn counts(d: &Draft<'_>, planned: bool, proof: &Proof) -> bool {
     if planned { proof.class == ProofClass::Closed } else { d.sight.policy.accepts(proof.class) }
 }
 
-/// Records the next way from `step.way` on that can work now.
+/// Whether a person is asked about this fence already: what is tried meanwhile leaves the question as it is.
+fn is_asked(d: &Draft<'_>, step: &Step) -> bool {
+    let phase = d.next.run.as_ref().map(|run| run.phase);
+    step.state == StepState::Intended && phase == Some(Phase::AwaitingApproval)
+}
+
+/// Records the next way from `step.way` on that can work now, or what NoAck needs behind the last. False if nothing is left.
 fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     let planned = d.run().kind.is_planned();
+    let start = if is_asked(d, step) { steps::start_meanwhile } else { steps::start };
     while let Some(way) = d.sight.policy.fences.get(step.way) {
         let silent = match &way.kind {
             FenceKind::Data(item) => d.sight.data(item, region).is_none(),
@@ -64,17 +75,29 @@ fn next_way(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
         if !silent {
             let action = Action::Fence { way: way.name.clone(), region: region.clone() };
             note_outcast(d, region, Some(way.name.clone()));
-            return steps::start(d, step, action);
+            return start(d, step, action);
         }
         step.way += 1;
     }
-    if let Some((item, standby)) = (!planned).then(|| proof::next_to_stop(&d.sight, region)).flatten() {
-        note_outcast(d, region, None);
-        return steps::start(d, step, Action::StopReceiving { item, region: standby });
-    }
+    let given_up = step.way.saturating_sub(d.sight.policy.fences.len());
+    let next = proof::standbys_to_stop(&d.sight, region).into_iter().nth(given_up);
+    let Some((item, standby)) = next.filter(|_| !planned) else { return false };
+    note_outcast(d, region, None);
+    start(d, step, Action::StopReceiving { item, region: standby })
+}
+
+/// Nothing is left to try for now.
+fn rest(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     step.state = StepState::Intended;
     step.issued.get_or_insert(d.sight.now);
     without_proof(d, step, region)
+}
+
+/// Whether the standby that the step stops was seen to confirm nothing more.
+fn standby_stopped(d: &Draft<'_>, step: &Step) -> bool {
+    let Some(Action::StopReceiving { item, region }) = &step.action else { return false };
+    let facts = d.sight.data_since(item, region, seen::since(&d.sight, step));
+    !d.sight.is_in_flight(step) && facts.is_some_and(|facts| !facts.may_confirm())
 }
 
 fn is_one_cluster(d: &Draft<'_>, region: &RegionName) -> bool {
@@ -121,10 +144,18 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
         };
         return proven(d, step, region, proof);
     }
-    let exhausted = step.way >= d.sight.policy.fences.len();
-    let idle = !matches!(step.action, Some(Action::StopReceiving { .. }));
-    if exhausted && idle {
+    if step.action.is_none() {
         return without_proof(d, step, region);
+    }
+    let asked = is_asked(d, step);
+    if asked {
+        if let Some(saw) = consent(d, step) {
+            return waived(d, step, region, saw);
+        }
+        question(d, region);
+    }
+    if standby_stopped(d, step) {
+        return go_on(d, step, region, asked);
     }
     let limit = d.sight.policy.fences.get(step.way).map_or(STOP_ATTEMPTS, |way| way.attempts);
     match retry::judge(&d.sight, step) {
@@ -145,13 +176,20 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
             true
         }
         Next::Repeat(why) => {
-            d.event(true, "FenceWayFailed", why);
+            // Of each way once; the question says the rest.
+            if !asked {
+                d.event(true, "FenceWayFailed", why);
+            }
             step.way += 1;
-            step.action = None;
-            step.attempts = 0;
-            next_way(d, step, region)
+            go_on(d, step, region, asked)
         }
     }
+}
+
+/// To the next way, or to the question, which `asked` says is put already.
+fn go_on(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, asked: bool) -> bool {
+    (step.action, step.attempts) = (None, 0);
+    next_way(d, step, region) || !asked && rest(d, step, region)
 }
 
 /// Keeps when the fence in use was answered, if what carries it out has a status of its own.
@@ -188,11 +226,14 @@ fn proven(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, proof: Proof)
     let run = d.run();
     run.proofs.insert(region.clone(), proof);
     run.clock.fenced = Some(now);
+    if run.phase == Phase::AwaitingApproval {
+        d.phase(Phase::Executing, saw.clone());
+    }
     d.event(false, "Fenced", format!("{region}: {saw}"));
     steps::observed(d, step, saw)
 }
 
-/// Every way was tried: consent given ahead of time, consent of a person, or wait.
+/// Every way was tried: consent given ahead of time, consent of a person, or the question and, in a while, another round.
 fn without_proof(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     let planned = d.run().kind.is_planned();
     if planned {
@@ -205,18 +246,47 @@ fn without_proof(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> boo
         return false;
     }
     if let Some(saw) = consent(d, step) {
-        let proof = Proof {
-            class: ProofClass::Waived,
-            saw,
-            at: d.sight.now,
-            positions: std::collections::BTreeMap::new(),
-        };
-        d.event(true, "NotFenced", format!("{region}: going on without a fence"));
-        return proven(d, step, region, proof);
+        return waived(d, step, region, saw);
     }
+    let again = is_round_due(d, step);
+    question(d, region);
+    if !again {
+        return false;
+    }
+    // What cannot work now is looked at again as late as the rest.
+    step.issued = Some(d.sight.now);
+    step.way = 0;
+    next_way(d, step, region)
+}
+
+fn waived(d: &mut Draft<'_>, step: &mut Step, region: &RegionName, saw: String) -> bool {
+    let proof = Proof {
+        class: ProofClass::Waived,
+        saw,
+        at: d.sight.now,
+        positions: std::collections::BTreeMap::new(),
+    };
+    d.event(true, "NotFenced", format!("{region}: going on without a fence"));
+    proven(d, step, region, proof)
+}
+
+/// Asks a person; what is tried beside it does not end the question.
+fn question(d: &mut Draft<'_>, region: &RegionName) {
     unmet_fence_gate(d, region);
     block_unmet(d);
-    decide::ask(d, &format!("{region} is not proven fenced; the loss grows until it is"))
+    decide::ask(d, &format!("{region} is not proven fenced; the loss grows until it is"));
+}
+
+/// Whether the ways are worth another round. The gates have to hold as they do for a first one.
+fn is_round_due(d: &mut Draft<'_>, step: &Step) -> bool {
+    if !is_asked(d, step) {
+        return false;
+    }
+    let (sight, now) = (d.sight, d.sight.now);
+    let asked_for = sight.waited(d.run().phase_since);
+    let pause = Millis(asked_for.0 / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    let gates = gates::evaluate(&sight, &Intent::of(d.run(), now));
+    sight.waited_since(step.issued) >= pause && gates::stopping(&gates, Severity::Block).is_none()
 }
 
 /// What else stops, and so keeps a given waiver from counting.

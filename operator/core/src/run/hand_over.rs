@@ -3,7 +3,7 @@
 //!
 //! What this module must never do: take the engine's silence, or that of the source, for the end of it.
 
-use super::{end, fence, promote, seen, steps};
+use super::{end, fence, overtaken, promote, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, ErrorClass, Outcome};
@@ -33,6 +33,8 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     }
     if first {
         promote::pass_pivot(d, &to);
+    } else if overtaken::holds_back(d) {
+        return false;
     }
     steps::start(d, step, Action::SwitchOver { item: item.clone(), from, to })
 }
@@ -69,6 +71,9 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         d.wake_in(LOOK_AGAIN);
         return false;
     }
+    if overtaken::holds_back(d) {
+        return false;
+    }
     if promote::was_cancelled(d, step, item) {
         d.fire(Rule::StepRepeated, format!("{item}: the engine is at rest and has not moved"));
         d.repeat(step);
@@ -76,7 +81,8 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     }
     if target.is_none() {
         d.block("TargetSilent", d.sight.why_unknown(item, &to), "the target answers, or is attested off");
-    } else if promote::grace_left(d, step, item) {
+    }
+    if promote::grace_left(d, step, item) {
         d.fire(Rule::StepAwaited, format!("{item}: an unchecked call may still land"));
         d.wake_in(LOOK_AGAIN);
         return false;

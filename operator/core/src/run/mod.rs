@@ -6,6 +6,7 @@ mod detach;
 mod end;
 mod fence;
 mod hand_over;
+mod overtaken;
 mod promote;
 mod seen;
 mod steps;

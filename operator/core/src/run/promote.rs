@@ -1,6 +1,6 @@
 //! The point of no return, and the first write behind it.
 
-use super::{decide, detach, fence, seen, steps};
+use super::{decide, detach, fence, overtaken, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, ErrorClass, Outcome};
@@ -30,7 +30,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     }
     if first {
         pass_pivot(d, &to);
-    } else if !is_still_closed(d, item) {
+    } else if overtaken::holds_back(d) || !is_still_closed(d, item) {
         return false;
     }
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
@@ -230,6 +230,9 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         run.measured = measure::measure_rpo(&sight, run);
         return steps::observed(d, step, format!("{item} in {to} takes writes"));
     }
+    if overtaken::holds_back(d) {
+        return false;
+    }
     if detach::begin(d, step, item) {
         return true;
     }
@@ -248,7 +251,8 @@ fn wait_or_repeat(d: &mut Draft<'_>, step: &mut Step, item: &ItemName, to: &Regi
     }
     if facts.is_none() {
         d.block("TargetSilent", d.sight.why_unknown(item, to), "the target answers, or is attested off");
-    } else if grace_left(d, step, item) {
+    }
+    if grace_left(d, step, item) {
         d.fire(Rule::StepAwaited, format!("{item} in {to}: an unchecked call may still land"));
         d.wake_in(LOOK_AGAIN);
         return false;
@@ -260,7 +264,7 @@ fn wait_or_repeat(d: &mut Draft<'_>, step: &mut Step, item: &ItemName, to: &Regi
 /// would be asked again only when the whole time for it is over.
 pub(super) fn was_cancelled(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const LONG: Millis = Millis(60_000);
-    let engine = d.sight.policy.data.iter().any(|i| i.name == *item && i.hands_over);
+    let engine = d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
     let is_long = !d.sight.is_in_flight(step) && d.sight.waited_since(step.issued) >= LONG;
     let Some(run) = d.next.run.as_ref().filter(|_| engine && is_long) else { return false };
     let facts = d.sight.data_since(item, &run.to, seen::since(&d.sight, step));

@@ -78,12 +78,18 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
 
 /// Records an effect as the step's next move.
 pub(super) fn start(d: &mut Draft<'_>, step: &mut Step, action: Action) -> bool {
-    d.fire(Rule::StepRecorded, action.to_string());
-    d.intend(step, action);
+    start_meanwhile(d, step, action);
     let message = step.action.as_ref().map_or_else(String::new, ToString::to_string);
     if d.run().phase != Phase::Verifying {
         d.phase(Phase::Executing, message);
     }
+    true
+}
+
+/// Records an effect as the step's next move while the run waits for something else, and goes on to say so.
+pub(super) fn start_meanwhile(d: &mut Draft<'_>, step: &mut Step, action: Action) -> bool {
+    d.fire(Rule::StepRecorded, action.to_string());
+    d.intend(step, action);
     true
 }
 

@@ -42,7 +42,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         return steps::try_again(d, step, steps::Patience::Endless);
     };
     if let Some(drift) = &facts.drift {
-        d.block("TrafficDrift", drift.clone(), "no other writer on this record");
+        d.block("TrafficDrift", drift.clone(), "no other writer at this name, and all that a flip needs");
     }
     let owner = &d.next.state.owner;
     let ours = facts.witness.as_ref().is_some_and(|w| {

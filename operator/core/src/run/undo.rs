@@ -233,8 +233,7 @@ pub(crate) fn seen_undone(d: &Draft<'_>, step: &Step, action: &Action) -> Option
         }
         Action::ResumeReceiving { item, region } => {
             let facts = d.sight.data_since(item, region, since)?;
-            (facts.streaming || facts.upstream.is_some())
-                .then(|| format!("{item} in {region} receives again"))
+            facts.may_confirm().then(|| format!("{item} in {region} receives again"))
         }
         _ => Some("nothing to see".to_owned()),
     }

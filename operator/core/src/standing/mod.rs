@@ -11,13 +11,13 @@ mod settle;
 mod witness;
 mod write_block;
 
-pub(crate) use active::{forget_standbys, learn_active, relearn_active, watch_split_brain};
+pub(crate) use active::{forget_standbys, learn_active, relearn_active, second_writers, watch_split_brain};
 pub(crate) use compute::{give_back, judge_compute, remember_peaks};
 pub(crate) use loss::finish_loss;
 pub(crate) use old_data::keep_old_data;
 pub(crate) use open::{open_by_verdict, take_request};
 pub(crate) use outcasts::tend_outcasts;
-pub(crate) use settle::settle_traffic;
+pub(crate) use settle::{judge_traffic, settle_traffic};
 pub(crate) use witness::raise_first_witness;
 pub(crate) use write_block::heed_write_block;
 

@@ -1,4 +1,5 @@
-//! Public names between runs: what moved on the day is made to last without anything that was set for it.
+//! Public names between runs: what moved on the day is made to last without anything that was set for it, and what is wrong
+//! with one is told.
 
 use super::{LOOK_AGAIN, may_act};
 use crate::draft::Draft;
@@ -111,4 +112,46 @@ fn rest_after(failures: u32) -> Millis {
         None => Millis(0),
         Some(more) => FIRST_REST.times(1 << more.min(8)).min(LONGEST_REST),
     }
+}
+
+/// Condition `TrafficReady`: whether every public name is as Muster left it, and nothing may yet send one elsewhere. Between runs
+/// only; a run has its blockers. A name that cannot be looked at says nothing: what was told before stands meanwhile.
+pub(crate) fn judge_traffic(d: &mut Draft<'_>) {
+    if d.policy().traffic.is_empty() {
+        d.next.state.conditions.remove("TrafficReady");
+        return;
+    }
+    if d.next.state.active_run.is_some() {
+        return;
+    }
+    let sight = d.sight;
+    let mut told: Vec<String> = Vec::new();
+    let (mut is_drift, mut is_silent) = (false, false);
+    for item in &sight.policy.traffic {
+        let Some(facts) = sight.traffic_since(&item.name, Tick(0)) else {
+            is_silent = true;
+            continue;
+        };
+        let drift = facts.drift.as_ref();
+        let contested = facts.contested.as_ref().filter(|why| drift != Some(*why));
+        is_drift |= drift.is_some();
+        told.extend(drift.into_iter().chain(contested).map(|why| format!("{}: {why}", item.name)));
+    }
+    if is_silent && told.iter().all(|why| stands(d, why)) {
+        return;
+    }
+    let message = told.join("; ");
+    match (told.is_empty(), is_drift) {
+        (true, _) => {
+            d.condition("TrafficReady", true, "TrafficReady", "every public name is as Muster left it");
+        }
+        (false, true) => d.condition("TrafficReady", false, "TrafficDrift", message),
+        (false, false) => d.condition("TrafficReady", false, "TrafficContested", message),
+    }
+}
+
+/// Whether the condition says this of a name already.
+fn stands(d: &Draft<'_>, why: &str) -> bool {
+    let condition = d.next.state.conditions.get("TrafficReady");
+    condition.is_some_and(|condition| !condition.ok && condition.message.contains(why))
 }

@@ -10,18 +10,25 @@ use crate::facts::WriteBlock;
 use crate::ids::RegionName;
 use crate::journal::{Proof, Run};
 use crate::policy::{DataItem, ProofClass};
+use crate::time::Millis;
 use std::collections::BTreeMap;
 
 /// A condition's type.
 const FENCED: &str = "WritesFenced";
+/// So much earlier than the point of no return the word of a block may be dated that came after it. An engine blocks writes for
+/// its switchovers too, in the same words: one that was asked for shortly before must not speak for this run.
+const WORDS_DIFFER: Millis = Millis(5_000);
 
 /// Takes the engine's word on the region that the newest failover left, once for each word.
 pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
-    if let Some(left) = left_without_proof(d) {
+    if let Some(left) = left_behind(d) {
         let words = words_on(d, &left);
+        let is_of_this_run =
+            |word: &Option<WriteBlock>| word.as_ref().is_some_and(|w| w.at.0 >= left.blocked_since);
         if let Some(broken) = words.iter().flatten().find(|word| !word.holds) {
-            suspect(d, &left.region, broken);
-        } else if words.iter().all(Option::is_some)
+            suspect(d, &left, broken);
+        } else if !left.was_handed_over
+            && words.iter().all(is_of_this_run)
             && d.sight.policy.accepts(ProofClass::Attested)
             && d.next.run.as_ref().is_some_and(did_the_engine_move)
         {
@@ -32,13 +39,18 @@ pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
     tell(d);
 }
 
-/// The region that a run left without a proof that ended its writes, and which has not come back.
+/// The region that a run left without a proof of its own that ended the writes there, and which has not come back.
 struct Left {
     region: RegionName,
+    /// From when on a word may be about this run.
     since: i64,
+    /// From when on it is.
+    blocked_since: i64,
+    /// By its engine's switchover, whose end is all the proof there is.
+    was_handed_over: bool,
 }
 
-fn left_without_proof(d: &Draft<'_>) -> Option<Left> {
+fn left_behind(d: &Draft<'_>) -> Option<Left> {
     let run = d.next.run.as_ref()?;
     let pivot = run.clock.pivot?;
     let is_out = d.next.state.outcasts.get(&run.from).is_some_and(|outcast| outcast.run == run.name);
@@ -46,8 +58,14 @@ fn left_without_proof(d: &Draft<'_>) -> Option<Left> {
         None | Some(ProofClass::Waived | ProofClass::NoAck) => true,
         Some(ProofClass::Closed | ProofClass::Attested) => false,
     };
-    let since = pivot.minus(CLOCKS_DIFFER).wall.0;
-    (is_out && is_open(run)).then(|| Left { region: run.from.clone(), since })
+    let was_handed_over = run.steps.iter().any(|step| step.key.is_hand_over());
+    let since = if was_handed_over { pivot.minus(WORDS_DIFFER) } else { pivot.minus(CLOCKS_DIFFER) };
+    (is_out && (was_handed_over || is_open(run))).then(|| Left {
+        region: run.from.clone(),
+        since: since.wall.0,
+        blocked_since: pivot.minus(WORDS_DIFFER).wall.0,
+        was_handed_over,
+    })
 }
 
 /// Whether the engine's own failover came to its end: one that was gone round leaves the old primary its writer, whatever it had
@@ -68,10 +86,15 @@ fn words_on(d: &Draft<'_>, left: &Left) -> Vec<Option<WriteBlock>> {
     sight.policy.data.iter().map(newest).collect()
 }
 
-/// Nobody sees the old primary, and its engine could not close it: automation waits for a person.
-fn suspect(d: &mut Draft<'_>, region: &RegionName, word: &WriteBlock) {
+/// Nobody sees the old primary, or nobody saw it at the time, and its engine could not close it: automation waits for a person.
+fn suspect(d: &mut Draft<'_>, left: &Left, word: &WriteBlock) {
+    let region = &left.region;
     let Some(outcast) = d.next.state.outcasts.get_mut(region) else { return };
-    let message = format!("{region} may take writes still: {}", word.said);
+    let message = if left.was_handed_over {
+        format!("what {region} took last may be missing, its writes were not blocked in time: {}", word.said)
+    } else {
+        format!("{region} may take writes still: {}", word.said)
+    };
     if outcast.suspected.as_ref() == Some(&message) {
         return;
     }

@@ -12,7 +12,7 @@ mod pods;
 
 pub use pods::{Change, Pods};
 
-use muster_core::decide::decide;
+use muster_core::decide::{decide, preview};
 use muster_core::decision::Decision;
 use muster_core::effect::{Action, Effect};
 use muster_core::facts::*;
@@ -184,6 +184,10 @@ pub struct World {
     /// A flip sets something that has to be settled afterwards.
     pub flips_lean: bool,
     pub leans_on: Option<String>,
+    /// What is not as it was left at the name.
+    pub traffic_drift: Option<String>,
+    /// What may yet send the name elsewhere, until it is settled.
+    pub traffic_contested: Option<String>,
     /// The zone's control plane takes changes.
     pub settles: bool,
     /// And never comes to the end of them.
@@ -207,6 +211,10 @@ pub struct World {
     pub beats_in: ItemName,
     /// A region whose databases are known by an older look alone: the newest has not come to its end.
     pub late: Option<(RegionName, Tick)>,
+    /// What a writer declares of synchronous commit; nodes are listed by their regions' names.
+    pub sync: SyncView,
+    /// Standbys that do not stop receiving when they are asked to.
+    pub keeps_receiving: BTreeSet<RegionName>,
     /// What each node's engine says of an old primary.
     pub write_block: Option<WriteBlock>,
     /// What the engine tells of data that it saved.
@@ -272,6 +280,8 @@ impl World {
             dns_witness: None,
             flips_lean: false,
             leans_on: None,
+            traffic_drift: None,
+            traffic_contested: None,
             settles: true,
             settles_slowly: false,
             pods,
@@ -293,6 +303,8 @@ impl World {
             },
             beats_in: item("orders"),
             late: None,
+            sync: SyncView::default(),
+            keeps_receiving: BTreeSet::new(),
             write_block: None,
             saved: Vec::new(),
             saves: None,
@@ -368,6 +380,38 @@ impl World {
             approval: None,
         };
         self.wish(&Wish::Run(request)).expect("the wish is taken");
+    }
+
+    /// Consent to the active run's plan as it is shown now, whatever it may lose.
+    pub fn approval(&self, waives: &[&str]) -> Approval {
+        let run = self.run();
+        let shown = preview(&self.policy, &self.journal, &self.observe(), self.now, run.kind, Some(&run.to));
+        Approval {
+            plan_hash: shown.expect("a plan is shown").plan_hash,
+            max_loss: None,
+            waives: waives.iter().map(ToString::to_string).collect(),
+            by: "kim".into(),
+            valid_until: self.now.plus(Millis::from_secs(600)),
+        }
+    }
+
+    pub fn try_approve(&mut self, approval: Approval) -> Result<(), Refusal> {
+        let run = self.run().name.clone();
+        self.wish(&Wish::Approve { run, approval })
+    }
+
+    pub fn approve(&mut self, approval: Approval) {
+        self.try_approve(approval).expect("it is the plan that was shown");
+    }
+
+    /// How many effects of this kind were recorded so far.
+    pub fn count(&self, kind: &str) -> usize {
+        self.decisions.iter().flat_map(|d| &d.effects).filter(|e| e.action.kind() == kind).count()
+    }
+
+    /// How many events with this reason there were so far.
+    pub fn events(&self, reason: &str) -> usize {
+        self.decisions.iter().flat_map(|d| &d.events).filter(|e| e.reason == reason).count()
     }
 
     /// Seconds of probes, heartbeats and passes.
@@ -500,8 +544,8 @@ impl World {
                 position_still: !node.moving,
                 ..ClosedView::default()
             },
-            sync: SyncView::default(),
-            sync_name: None,
+            sync: if node.writable { self.sync.clone() } else { SyncView::default() },
+            sync_name: Some(name.to_string()),
             heartbeat: Some(HeartbeatRow { writer: "controller".into(), seq: node.beat, acked_at: None }),
             unfit: None,
             unready: None,
@@ -565,9 +609,9 @@ impl World {
                 agree: 1,
                 servers: 1,
                 witness: self.dns_witness.clone(),
-                drift: None,
+                drift: self.traffic_drift.clone(),
                 unsettled: self.leans_on.clone(),
-                contested: None,
+                contested: self.traffic_contested.clone(),
             })
         } else {
             Seen::Unknown("no answer".to_owned())
@@ -780,7 +824,7 @@ impl World {
                     return Outcome::Failed(ErrorClass::Transient, "the control plane is silent".into());
                 }
                 if !self.settles_slowly {
-                    self.leans_on = None;
+                    (self.leans_on, self.traffic_contested) = (None, None);
                 }
             }
             Action::Scale { region, replicas, .. } => {
@@ -797,7 +841,17 @@ impl World {
                     .expect("known region")
                     .apply(effect, Change::Back(*replicas));
             }
-            Action::StopReceiving { .. } | Action::ResumeReceiving { .. } | Action::Hook { .. } => {}
+            Action::StopReceiving { region, .. } => {
+                if self.keeps_receiving.contains(region) || !self.serves(region) {
+                    return Outcome::Failed(ErrorClass::Transient, "no answer".into());
+                }
+                self.nodes.get_mut(region).expect("known region").follows = None;
+            }
+            Action::ResumeReceiving { region, .. } => {
+                let active = self.journal.state.active_region.clone();
+                self.nodes.get_mut(region).expect("known region").follows = active;
+            }
+            Action::Hook { .. } => {}
         }
         Outcome::Issued(None)
     }
