@@ -62,7 +62,7 @@ impl AuroraData {
                 Err(_) if self.takes_writes(to, ctx.not_after).await => return Outcome::AlreadyDone,
                 // The list of global clusters may fail with the region that is gone. RDS refuses what it cannot do.
                 Err(silent) => match self.own_cluster(to, ctx.not_after).await {
-                    Some(cluster) if silent.class != ErrorClass::Denied => Some(cluster),
+                    Some(cluster) if silent.says_nothing() => Some(cluster),
                     _ => return silent.outcome(),
                 },
             };
@@ -95,9 +95,7 @@ impl AuroraData {
                 },
                 Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,
                 // What keeps RDS from telling may be what keeps the failover from ending. It refuses what it cannot do.
-                Err(silent) if silent.class == ErrorClass::Denied || own.is_none() => {
-                    return silent.outcome();
-                }
+                Err(silent) if !silent.says_nothing() || own.is_none() => return silent.outcome(),
                 Err(_) => {}
             }
             if let Some(why) = own.and_then(|own| headless(to, &own)) {
@@ -310,10 +308,14 @@ mod tests {
             let why = "rds:DescribeGlobalClusters: AccessDenied: no".to_owned();
             Silent::new("us-west-2", &CallError { code: None, class, why }).outcome()
         };
-        let told =
-            "RDS in us-west-2 does not answer: rds:DescribeGlobalClusters: AccessDenied: no".to_owned();
-        assert_eq!(of(ErrorClass::Denied), Outcome::Failed(ErrorClass::Denied, told.clone()));
-        assert_eq!(of(ErrorClass::UnknownOutcome), Outcome::Failed(ErrorClass::Transient, told));
+        let told = |does| format!("RDS in us-west-2 {does}: rds:DescribeGlobalClusters: AccessDenied: no");
+        for (class, as_class, does) in [
+            (ErrorClass::Denied, ErrorClass::Denied, "refuses"),
+            (ErrorClass::Throttled, ErrorClass::Throttled, "throttles"),
+            (ErrorClass::UnknownOutcome, ErrorClass::Transient, "does not answer"),
+        ] {
+            assert_eq!(of(class), Outcome::Failed(as_class, told(does)));
+        }
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::{AuroraConfig, Member};
 use crate::aws::{CallError, Rds};
 use aws_sdk_rds::types::Event;
 use futures::future::join_all;
-use muster_core::facts::WriteBlock;
+use muster_core::facts::{ErrorClass, WriteBlock};
 use muster_core::ids::RegionName;
 use muster_core::time::Wall;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,8 +49,8 @@ struct Known {
     reads: bool,
     /// By ARN.
     words: BTreeMap<String, WriteBlock>,
-    /// Said once: the same refusal comes with each reading.
-    complained: bool,
+    /// Of which refusal of a region was said last: the same comes with each reading.
+    complained: HashMap<String, ErrorClass>,
 }
 
 impl Tidings {
@@ -88,9 +88,10 @@ impl Tidings {
     }
 }
 
-/// Clusters that lose the writer's role to a failover, or have lost it and are no secondary again.
+/// Clusters that lose the writer's role, or have lost it and are no secondary again. A switchover too goes on when writes could
+/// not be blocked in time.
 fn left_behind(global: &GlobalView) -> Vec<&str> {
-    let leaves = global.operation.as_ref().filter(|operation| operation.data_loss == Some(true));
+    let leaves = global.operation.as_ref();
     let has_writer = !global.writers().is_empty();
     let gone = global.members.iter().filter(|m| has_writer && !m.is_writer && !m.is_connected());
     leaves.map(|operation| operation.from.as_str()).into_iter().chain(gone.map(|m| m.arn.as_str())).collect()
@@ -108,7 +109,10 @@ impl Inner {
         known.reads = false;
         for (rds, told) in self.regions.iter().zip(told) {
             match told {
-                Ok(events) => self.learn(&mut known, &events),
+                Ok(events) => {
+                    known.complained.remove(rds.region());
+                    self.learn(&mut known, &events);
+                }
                 Err(error) => complain(&mut known, rds, &error),
             }
         }
@@ -128,7 +132,7 @@ impl Inner {
 
 /// Nothing hangs on what is not told; a right that is missing shows in the log.
 fn complain(known: &mut Known, rds: &Rds, error: &CallError) {
-    if !std::mem::replace(&mut known.complained, true) {
+    if known.complained.insert(rds.region().to_owned(), error.class) != Some(error.class) {
         let (region, why) = (rds.region(), &error.why);
         tracing::warn!(region, why, "failed to read what RDS told of the old primary");
     }
@@ -146,7 +150,7 @@ fn word_on(cluster: &Cluster, event: &Event) -> Option<WriteBlock> {
     is_word.then(|| WriteBlock {
         region: cluster.region.clone(),
         at,
-        holds: message.contains("succeeded"),
+        holds: message.trim_end_matches(['.', ' ']).ends_with("succeeded"),
         said: format!("RDS: {message}"),
     })
 }
@@ -177,8 +181,11 @@ mod tests {
         assert_eq!((held.holds, held.at, held.region.as_str()), (true, Wall(7_000), "east"));
         let broken = word("Attempt to block writes for DB cluster shop in Region us-east-1 timed out.");
         assert!(broken.is_some_and(|word| !word.holds && word.said.contains("timed out")));
-        let unheard = word("Attempt to block writes for DB cluster shop in Region us-east-1 ended oddly.");
-        assert!(unheard.is_some_and(|word| !word.holds));
+        for ending in ["ended oddly", "has not succeeded yet, and goes on", "succeeded in part"] {
+            let unheard =
+                word(&format!("Attempt to block writes for DB cluster shop in Region us-east-1 {ending}."));
+            assert!(unheard.is_some_and(|word| !word.holds), "{ending}");
+        }
         for other in [
             "Attempt to block writes for DB cluster shop-2 in Region us-east-1 succeeded.",
             "Attempt to block writes for DB cluster shop in Region us-east-2 succeeded.",
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_cluster_that_a_failover_leaves_or_left_is_asked_about() {
+    fn only_a_cluster_that_is_left_or_was_is_asked_about() {
         let mut global = GlobalView {
             members: vec![member("east", true, ""), member("west", false, "connected")],
             ..GlobalView::default()
@@ -201,10 +208,11 @@ mod tests {
         assert!(left_behind(&global).is_empty(), "a calm world");
         let (from, to) = ("east".to_owned(), "west".to_owned());
         let status = "pending".to_owned();
-        global.operation = Some(Operation { status, from, to, data_loss: Some(false) });
-        assert!(left_behind(&global).is_empty(), "a switchover keeps one writer by itself");
-        global.operation.as_mut().expect("under way").data_loss = Some(true);
-        assert_eq!(left_behind(&global), ["east"]);
+        global.operation = Some(Operation { status, from, to, data_loss: None });
+        for data_loss in [None, Some(false), Some(true)] {
+            global.operation.as_mut().expect("under way").data_loss = data_loss;
+            assert_eq!(left_behind(&global), ["east"]);
+        }
         global.operation = None;
         global.members = vec![member("east", false, "pending-resync"), member("west", true, "")];
         assert_eq!(left_behind(&global), ["east"]);

@@ -22,11 +22,17 @@ impl Silent {
 
     /// The same of another service.
     pub(crate) fn of(service: &str, region: &str, error: &CallError) -> Self {
-        let class = match error.class {
-            ErrorClass::Denied | ErrorClass::Throttled => error.class,
-            _ => ErrorClass::Transient,
+        let (class, does) = match error.class {
+            ErrorClass::Denied => (ErrorClass::Denied, "refuses"),
+            ErrorClass::Throttled => (ErrorClass::Throttled, "throttles"),
+            _ => (ErrorClass::Transient, "does not answer"),
         };
-        Self { class, why: format!("{service} in {region} does not answer: {}", error.why) }
+        Self { class, why: format!("{service} in {region} {does}: {}", error.why) }
+    }
+
+    /// Whether nothing at all was heard: not a refusal, and not that the thing does not exist.
+    pub(crate) const fn says_nothing(&self) -> bool {
+        matches!(self.class, ErrorClass::Transient | ErrorClass::UnknownOutcome)
     }
 
     pub(crate) fn outcome(self) -> Outcome {

@@ -50,7 +50,8 @@ impl RdsReplicaData {
 
     async fn send(&self, to: &Instance, view: &InstanceView, ctx: &OpCtx, sent: &Arc<AtomicBool>) -> Outcome {
         let client = to.rds.client().await;
-        let days = self.config.backup_days;
+        // Of backups that it has none is given up for it.
+        let days = i32::from(self.config.backup_days).max(view.backup_days);
         // Noted earlier, what never left would make a change of somebody else's look like this promotion.
         let (sent, memory) = (Arc::clone(sent), Arc::clone(&to.memory));
         let gate = LeaseGate::noting(ctx, move || {
@@ -60,8 +61,8 @@ impl RdsReplicaData {
         let asked_before = to.lock_memory().asked();
         let request = async {
             let request = client.promote_read_replica().db_instance_identifier(to.name());
-            // Without it an instance that has no backups gets some for a day; said, it is what the policy says.
-            let request = request.backup_retention_period(i32::from(days));
+            // Without it an instance that has no backups gets some for a day.
+            let request = request.backup_retention_period(days);
             let answer = Box::pin(request.customize().interceptor(gate).send()).await;
             answer.map(drop).map_err(|error| CallError::new(Action::PromoteReadReplica, &error))
         };
@@ -144,7 +145,7 @@ impl Instance {
 }
 
 /// What is said of a call that was taken.
-fn asked(to: &Instance, view: &InstanceView, days: u16) -> String {
+fn asked(to: &Instance, view: &InstanceView, days: i32) -> String {
     let region = to.rds.region();
     match view.backup_days {
         0 => {

@@ -10,8 +10,8 @@
 //! | there | takes writes | | under way: RDS says it later |
 //! | of another item | | | conflict |
 //! | there | | `available` | may be asked for |
-//! | there | | `modifying`, `rebooting`; asked for by this process, or no longer replicating | under way |
-//! | there | | the same while it replicates: another change | not now |
+//! | there | | `modifying`, `rebooting`; asked for by this process, or the replication has a stop point | under way |
+//! | there | | the same without either: another change | not now |
 //! | there | | `backing-up`, or anything else that passes | not now |
 //! | there | | `storage-full`, `incompatible-...` | stuck |
 
@@ -69,8 +69,9 @@ fn judge_detached(view: &InstanceView, recovering: Option<bool>, memory: &Memory
 
 fn judge_replica(view: &InstanceView, memory: &Memory) -> Verdict {
     match (view.state(), view.in_the_way()) {
-        // A promotion ends the replication; a change of the instance's size or settings does not.
-        (State::Changing, _) if memory.asked() || !view.is_replicating() => Verdict::Running(view.describe()),
+        // A promotion gives the replication a stop point. That it does not replicate says nothing: no replica does whose primary
+        // is gone, whatever is changed about it.
+        (State::Changing, _) if memory.asked() || view.has_stop_point() => Verdict::Running(view.describe()),
         (State::Stuck, Some(why)) => Verdict::Stuck(why),
         (_, Some(why)) => Verdict::Waiting(why),
         (_, None) => Verdict::NotStarted,
@@ -141,8 +142,15 @@ mod tests {
 
     #[test]
     fn another_change_is_waited_for_unless_this_process_asked_for_the_promotion() {
+        for replication in ["replicating", "error", "terminated", ""] {
+            let view = replica("modifying", replication);
+            assert_eq!(
+                known(&view, REPLAYS),
+                Verdict::Waiting("it is modifying".to_owned()),
+                "{replication}"
+            );
+        }
         let view = replica("modifying", "replicating");
-        assert_eq!(known(&view, REPLAYS), Verdict::Waiting("it is modifying".to_owned()));
         let mut memory = after(&[replica("available", "replicating")]);
         memory.note_asked();
         assert!(matches!(verdict(&view, REPLAYS, &memory), Verdict::Running(_)));
