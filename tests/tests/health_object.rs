@@ -440,50 +440,114 @@ async fn a_check_that_is_not_disabled_pins_nothing() {
     assert!(why.contains(&strange) && why.contains("inverted"), "{why}");
 }
 
-/// Of the region whose record is the secondary one: once it answers, Route 53 would answer it.
+/// On the day the same would keep the name from moving.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_marker_that_nobody_could_switch_off_keeps_a_move_from_being_called_durable() {
+async fn what_is_refused_at_rest_is_told_before_the_day() {
     let stage = Stage::start().await;
-    let adapter = stage.adapter();
-    until(&adapter, |seen| seen.points_to == Some("east".into())).await;
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    for (operation, right) in [
+        (GET, "s3:GetObject"),
+        ("ListResourceRecordSets", "route53:ListResourceRecordSets"),
+        ("GetHealthCheck", "route53:GetHealthCheck"),
+    ] {
+        stage.aws.fault(Fault::of(operation, FaultKind::Deny));
+        let drift = until(&stage.adapter(), |seen| seen.drift.is_some()).await.drift.expect("it is told");
+        assert!(drift.contains(right) && drift.contains("AccessDenied"), "{operation}: {drift}");
+        stage.aws.clear_faults();
+    }
+    // Silence says nothing.
+    stage.aws.fault(Fault::of(
+        GET,
+        FaultKind::Answer {
+            status: 503,
+            code: "SlowDown".to_owned(),
+            message: "Please reduce your request rate.".to_owned(),
+        },
+    ));
+    let seen = until(&stage.adapter(), |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!(seen.drift, None);
+
+    let mut config = stage.config();
+    let east = config.markers.get_mut(&RegionName::from("east")).expect("its marker");
+    east.bucket = "nowhere-at-all".to_owned();
+    stage.aws.clear_faults();
+    let drift = until(&stage.adapter_with(&config), |seen| seen.drift.is_some()).await.drift;
+    let told = drift.unwrap_or_default();
+    assert!(told.contains("the marker of region east") && told.contains("NoSuchBucket"), "{told}");
+}
+
+/// The name was moved to west and back to east, west is silent since then, and the name is pinned to east.
+async fn pinned_to_east(stage: &Stage, adapter: &HealthObject) {
+    until(adapter, |seen| seen.points_to == Some("east".into())).await;
+    assert_eq!(flip(adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(adapter, "west", Numbers(1, 0, 1)).await;
 
     // The region west is gone, for Muster and for the checkers.
     stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-west-2"));
     stage.aws.cut_checkers_from("us-west-2");
     for _ in 0..2 {
-        let left = flip(&adapter, Numbers(2, 0, 1), "east").await;
+        let left = flip(adapter, Numbers(2, 0, 1), "east").await;
         let Outcome::Failed(ErrorClass::UnknownOutcome, why) = &left else { panic!("{left:?}") };
         assert!(why.contains("the marker of region west may still be on"), "{why}");
     }
-    let seen = until(&adapter, |seen| seen.points_to == Some("east".into())).await;
+    let seen = until(adapter, |seen| seen.points_to == Some("east".into())).await;
     assert_eq!(seen.contested.as_deref(), Some("the marker of region west may still be on"));
 
     // Pinned: it may come back.
     let deadline = Instant::now() + PATIENCE;
-    while facts(&adapter).await.contested.is_some() {
-        let outcome = settle(&adapter, Numbers(2, 0, 2), "east").await;
+    while facts(adapter).await.contested.is_some() {
+        let outcome = settle(adapter, Numbers(2, 0, 2), "east").await;
         assert!(matches!(outcome, Outcome::Issued(_)), "{outcome:?}");
         assert!(Instant::now() < deadline, "{outcome:?}");
     }
     stage.aws.heal_checkers("us-west-2");
     sleep(Duration::from_millis(500)).await;
-    let seen = facts(&adapter).await;
+    let seen = facts(adapter).await;
     assert_eq!(seen.points_to, Some("east".into()));
     assert_eq!(seen.unsettled.as_deref(), Some("pinned: no marker's health check is attached"));
-    let away = flip(&adapter, Numbers(3, 0, 1), "west").await;
-    assert!(
-        matches!(&away, Outcome::Failed(ErrorClass::Transient, why) if why.contains("pinned")),
-        "{away:?}"
-    );
+}
 
+/// Of the region whose record is the secondary one: once it answers, Route 53 would answer it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_nobody_could_switch_off_keeps_a_move_from_being_called_durable() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    pinned_to_east(&stage, &adapter).await;
     stage.aws.clear_faults();
     settle_wholly(&adapter, Numbers(3, 0, 2), "east").await;
     let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
     assert_eq!((seen.points_to, seen.contested), (Some("east".into()), None));
     assert_eq!(flip(&adapter, Numbers(4, 0, 1), "west").await, Outcome::Issued(None));
     until_seen(&adapter, "west", Numbers(4, 0, 1)).await;
+}
+
+/// Nothing settles a name while a run is at work: whatever pinned it must not hold the run's own flip up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flip_away_from_a_pinned_name_writes_its_records() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    pinned_to_east(&stage, &adapter).await;
+    let silent = flip(&adapter, Numbers(3, 0, 1), "west").await;
+    assert!(matches!(silent, Outcome::Failed(ErrorClass::Transient, _)), "{silent:?}");
+    stage.aws.clear_faults();
+    stage.fault(CHANGE, FaultKind::Hang);
+    let refused = flip(&adapter, Numbers(3, 0, 1), "west").await;
+    assert!(matches!(refused, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{refused:?}");
+    assert_eq!(facts(&adapter).await.points_to, Some("east".into()));
+
+    stage.aws.clear_faults();
+    assert_eq!(flip(&adapter, Numbers(3, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(3, 0, 1)).await;
+    assert_eq!(flip(&adapter, Numbers(3, 0, 1), "west").await, Outcome::AlreadyDone);
+    let older = flip(&adapter, Numbers(2, 0, 9), "east").await;
+    assert!(matches!(older, Outcome::StaleEpoch(_)), "{older:?}");
+    settle_wholly(&adapter, Numbers(3, 0, 2), "west").await;
+    let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
+    assert_eq!((seen.points_to, seen.contested), (Some("west".into()), None));
+    // And away from there the markers move it again.
+    stage.aws.clear_calls();
+    assert_eq!(flip(&adapter, Numbers(4, 0, 1), "east").await, Outcome::Issued(None));
+    until_seen(&adapter, "east", Numbers(4, 0, 1)).await;
+    assert!(stage.aws.calls().iter().all(|call| call.operation != CHANGE), "{:?}", stage.aws.calls());
 }
 
 /// It would make the region primary that the name was moved away from, with no marker left to say otherwise.

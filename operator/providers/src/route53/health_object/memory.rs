@@ -38,6 +38,8 @@ pub(super) struct Memory {
     roles_wrong: Option<String>,
     /// What is wrong with a health check, for people.
     check_wrong: Option<String>,
+    /// Why Route 53 would not show the records, or a health check, for people.
+    refused: Option<String>,
     roles_due: Option<Instant>,
     change: Option<Change>,
     /// Since then it is not known that every marker is off: settling began.
@@ -51,11 +53,13 @@ struct Known {
     standing: Option<Standing>,
     /// The newest look gave nothing.
     is_silent: bool,
+    /// Why it never will as things are, for people: a right is missing, there is no such bucket, ...
+    refused: Option<String>,
     /// When the newest look began.
     looked: Option<Instant>,
     /// Written by this process, and not seen yet.
     awaited: Option<Order>,
-    /// This process saw it on, and off since then at the earliest.
+    /// It was seen on until then, or not at all before: off since then at the earliest.
     on_until: Option<Instant>,
 }
 
@@ -130,13 +134,25 @@ impl Memory {
         known.looked = Some(began);
         known.is_silent = answer.is_err();
         let Ok(standing) = answer else { return };
-        if known.is_on() || standing.is_on() {
+        if known.standing.is_none() || known.is_on() || standing.is_on() {
             known.on_until = Some(began);
         }
         known.standing = Some(standing.clone());
         if known.awaited.is_some() && known.order() >= known.awaited {
             known.awaited = None;
         }
+    }
+
+    /// What the newest look at this region's marker was refused for; `None`: it was not.
+    pub(super) fn take_refusal(&mut self, region: &RegionName, why: Option<String>) {
+        if let Some(known) = self.markers.get_mut(region) {
+            known.refused = why;
+        }
+    }
+
+    /// The same of Route 53's records and health checks.
+    pub(super) fn take_refusal_of_roles(&mut self, why: Option<String>) {
+        self.refused = why;
     }
 
     /// A write of this region's marker is about to leave: only a look after it tells.
@@ -146,7 +162,7 @@ impl Memory {
         }
     }
 
-    /// When this region's marker was seen to go off; `None`: it was never seen on.
+    /// Until when this region's marker may have been on, as far as this process saw; `None`: it was never read.
     pub(super) fn on_until(&self, region: &RegionName) -> Option<Instant> {
         self.markers.get(region).and_then(|known| known.on_until)
     }
@@ -241,14 +257,9 @@ impl Memory {
         !self.are_roles_doubted && self.pinned() == Some(region)
     }
 
-    /// The region that the name is pinned to, if it is not this one. Another process may have ended that: the next look is at
-    /// once.
-    pub(super) fn pinned_elsewhere(&mut self, to: &RegionName) -> Option<RegionName> {
-        let elsewhere = self.pinned().filter(|region| *region != to).cloned();
-        if elsewhere.is_some() {
-            self.roles_due = None;
-        }
-        elsewhere
+    /// Whether the name was last seen pinned to another region than this one. Another process may have ended that.
+    pub(super) fn is_pinned_elsewhere(&self, to: &RegionName) -> bool {
+        self.pinned().is_some_and(|region| region != to)
     }
 
     /// Whether Route 53 may answer this region because its marker is on: its record is the secondary one, or may be.
@@ -312,11 +323,15 @@ impl Memory {
 
     /// What is not as it must be, for people.
     fn strange(&self) -> Option<String> {
-        let marker = self.markers.iter().find_map(|(region, known)| match &known.standing {
-            Some(Standing::Unreadable(why)) => Some(format!("the marker of region {region}: {why}")),
-            _ => None,
-        });
-        marker.or_else(|| self.roles_wrong.clone()).or_else(|| self.check_wrong.clone())
+        let marker =
+            self.markers.iter().find_map(|(region, known)| match (&known.refused, &known.standing) {
+                (Some(why), _) | (None, Some(Standing::Unreadable(why))) => {
+                    Some(format!("the marker of region {region}: {why}"))
+                }
+                _ => None,
+            });
+        let told = [marker, self.roles_wrong.clone(), self.check_wrong.clone(), self.refused.clone()];
+        told.into_iter().flatten().next()
     }
 
     /// Adds what the markers and roles say to what the servers say.
@@ -394,6 +409,17 @@ mod tests {
         assert!(needs(&memory, "west", now), "what was written is not seen yet");
         take(&mut memory, "west", Some(standing(Signal::Off, 2)), now);
         assert!(!needs(&memory, "west", now));
+    }
+
+    #[test]
+    fn a_marker_may_have_been_on_until_this_process_read_it_first() {
+        let (mut memory, now) = (memory(), Instant::now());
+        take(&mut memory, "west", None, now);
+        assert_eq!(memory.on_until(&"west".into()), None);
+        let later = now + Duration::from_secs(1);
+        take(&mut memory, "west", Some(standing(Signal::Off, 1)), later);
+        take(&mut memory, "west", Some(standing(Signal::Off, 1)), later + MARKERS_EVERY);
+        assert_eq!(memory.on_until(&"west".into()), Some(later));
     }
 
     #[test]

@@ -34,11 +34,13 @@
 //! nothing that Muster set is needed for the name to stay. The API of Route 53 is used for that alone, once all is calm.
 //!
 //! A region that was lost may be silent for days, its marker on or off. Then the name is *pinned*: the PRIMARY record has a
-//! health check that is disabled, and so always healthy (Route 53 takes no PRIMARY record without one), and is answered whatever any marker says. Away from a pinned name nothing flips, so the check is attached
-//! again as soon as the other region's marker is seen to be off.
+//! health check that is disabled, and so always healthy (Route 53 takes no PRIMARY record without one), and is answered whatever
+//! any marker says. No marker moves a pinned name, so the check is attached again as soon as the other region's marker is seen to
+//! be off. A flip that comes before that writes the records themselves, pinned to the region that takes over, and then the
+//! markers: the one flip that takes the API of Route 53.
 //!
 //! What this module must never do: write over another owner's marker or one that it cannot read; delete one; call the API of
-//! Route 53 in a flip; switch the last marker off before every server knows the roles; call a move durable while another
+//! Route 53 in a flip of a name that is not pinned; switch the last marker off before every server knows the roles; call a move durable while another
 //! marker may be on that could take it back; show the secret.
 
 mod checks;
@@ -66,6 +68,7 @@ use memory::Memory;
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts, Witness};
 use muster_core::ids::RegionName;
 use objects::{Objects, Put};
+use settle::Settling;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -131,20 +134,24 @@ impl Steering {
         ctx: &OpCtx,
         under_way: &AtomicBool,
     ) -> Result<Outcome, VerbError> {
-        let pinned = self.memory().pinned_elsewhere(to);
-        if let Some(region) = pinned {
-            let why = format!("pinned to region {region}: its health check is re-attached first");
-            return Ok(Outcome::Failed(ErrorClass::Transient, self.about(&why)));
-        }
         let adopt = self.name.adopted.get();
         let goal = Goal { on: Some(to), may_stay_on: None, witness, adopt: &adopt };
         for _ in 0..ROUNDS {
             let looked = self.read_markers(to, ctx).await?;
-            match judge(&looked.standings, &goal) {
-                Verdict::AlreadyDone => return Ok(self.end_flip(&looked, Outcome::AlreadyDone)),
+            let verdict = judge(&looked.standings, &goal);
+            match verdict {
                 Verdict::Stale(why) => return Ok(Outcome::StaleEpoch(self.about(&why))),
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
-                Verdict::Write => {}
+                Verdict::Write | Verdict::AlreadyDone => {}
+            }
+            let is_pinned_elsewhere = self.memory().is_pinned_elsewhere(to);
+            if is_pinned_elsewhere
+                && let Some(refused) = self.move_pin(Settling { region: to, goal, ctx, under_way }).await?
+            {
+                return Ok(refused);
+            }
+            if verdict == Verdict::AlreadyDone {
+                return Ok(self.end_flip(&looked, Outcome::AlreadyDone));
             }
             if self.switch(to, &looked.standings, &goal, ctx, under_way).await? == Put::Taken {
                 return Ok(self.end_flip(&looked, Outcome::Issued(None)));
@@ -237,6 +244,10 @@ impl Steering {
         }
         let mut memory = self.memory();
         memory.take_marker(region, &answer, began);
+        match &answer {
+            Ok(_) => memory.take_refusal(region, None),
+            Err(error) => self.keep_refusal(error, |why| memory.take_refusal(region, Some(why))),
+        }
         let on = memory.regions_on();
         if on.len() > 1 {
             let record = &self.name.record;
@@ -277,7 +288,10 @@ impl Steering {
         let looked = timeout(LONGEST_LOOK, self.list_roles()).await;
         let (mut memory, now) = (self.memory(), Instant::now());
         match looked {
-            Ok(Ok(Ok(roles))) => memory.take_roles(&roles, now),
+            Ok(Ok(Ok(roles))) => {
+                memory.take_refusal_of_roles(None);
+                memory.take_roles(&roles, now);
+            }
             Ok(Ok(Err(why))) => {
                 tracing::warn!(record = %self.name.record, why, "the failover records are not as they must be");
                 memory.take_wrong_roles(why, now);
@@ -286,6 +300,9 @@ impl Steering {
                 let why = self.about(&error.to_string());
                 tracing::debug!(why, "the failover records cannot be listed");
                 memory.miss_roles(now);
+                if let VerbError::Before(error) | VerbError::After(error) = &error {
+                    self.keep_refusal(error, |why| memory.take_refusal_of_roles(Some(why)));
+                }
             }
             Err(_) => memory.miss_roles(now),
         }
@@ -302,14 +319,31 @@ impl Steering {
             Ok(Err(error)) => {
                 let why = self.about(&error.to_string());
                 tracing::warn!(why, "a health check cannot be compared with its marker");
+                if let VerbError::Before(error) | VerbError::After(error) = &error {
+                    let mut memory = self.memory();
+                    self.keep_refusal(error, |why| memory.take_refusal_of_roles(Some(why)));
+                }
             }
             Err(_) => {}
         }
     }
 
-    /// For messages; whatever AWS says, the secret is not in it.
+    /// Hands on what a look was refused for, which waiting does not mend: on the day a flip would be refused as well. A region that
+    /// is silent, or an API that throttles, says nothing.
+    fn keep_refusal(&self, error: &CallError, keep: impl FnOnce(String)) {
+        if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) {
+            keep(self.without_secret(&error.why));
+        }
+    }
+
+    /// Whatever AWS says.
+    fn without_secret(&self, what: &str) -> String {
+        what.replace(self.objects.secret.expose(), "[secret]")
+    }
+
+    /// For messages; the secret is not in them.
     fn about(&self, what: &str) -> String {
-        self.name.about(&what.replace(self.objects.secret.expose(), "[secret]"))
+        self.name.about(&self.without_secret(what))
     }
 }
 

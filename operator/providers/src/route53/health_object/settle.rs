@@ -34,13 +34,13 @@ enum Change {
     Everywhere,
 }
 
-/// One call of `settle`.
+/// One call of `settle`, or of a flip that has to write the records.
 #[derive(Clone, Copy)]
-struct Settling<'a> {
-    region: &'a RegionName,
-    goal: Goal<'a>,
-    ctx: &'a OpCtx,
-    under_way: &'a AtomicBool,
+pub(super) struct Settling<'a> {
+    pub(super) region: &'a RegionName,
+    pub(super) goal: Goal<'a>,
+    pub(super) ctx: &'a OpCtx,
+    pub(super) under_way: &'a AtomicBool,
 }
 
 impl Steering {
@@ -149,6 +149,26 @@ impl Steering {
             Some(wrong) => Ok(Outcome::Conflict(self.about(&wrong))),
             None => self.write_records(roles, Health::Pinned, settling).await,
         }
+    }
+
+    /// Moves a name that is pinned to another region by its records. `None`: they are written, or were right; else why not.
+    pub(super) async fn move_pin(&self, settling: Settling<'_>) -> Result<Option<Outcome>, VerbError> {
+        let roles = match self.list_roles().await? {
+            Ok(roles) => roles,
+            Err(why) => {
+                let told = self.about(&why);
+                self.memory().take_wrong_roles(why, Instant::now());
+                return Ok(Some(Outcome::Conflict(told)));
+            }
+        };
+        self.memory().take_roles(&roles, Instant::now());
+        if !roles.is_pinned() || roles.primary.region == *settling.region {
+            return Ok(None);
+        }
+        // Without a check that is always healthy it was pinned by having none, which Route 53 takes no more.
+        let health = if roles.pin.is_some() { Health::Pinned } else { Health::Attached };
+        let written = self.write_records(&roles, health, settling).await?;
+        Ok(Some(written).filter(|outcome| !matches!(outcome, Outcome::Issued(_))))
     }
 
     /// Why another region's marker may be on, if one may.
