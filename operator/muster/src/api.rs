@@ -266,11 +266,14 @@ pub struct TrafficBrief {
     pub agree: u32,
     /// All servers.
     pub servers: u32,
-    /// Another writer.
+    /// What is not as Muster left it, or not as a flip needs it.
     pub drift: Option<String>,
     /// What alone keeps it there, until it is settled.
     #[serde(default)]
     pub unsettled: Option<String>,
+    /// What may yet send it elsewhere by itself, until it is settled.
+    #[serde(default)]
+    pub contested: Option<String>,
     /// Why nothing is known, if so.
     pub unknown: Option<String>,
     /// How old this is.

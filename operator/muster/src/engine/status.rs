@@ -127,6 +127,7 @@ pub(crate) fn brief_facts(seen: &Observations, shown: &Shown, now: Stamp) -> Fac
             servers: known.map_or(0, |f| f.servers),
             drift: known.and_then(|f| f.drift.clone()),
             unsettled: known.and_then(|f| f.unsettled.clone()),
+            contested: known.and_then(|f| f.contested.clone()),
             unknown: why_unknown(&fact.value),
             age: age(now, fact.at),
         }

@@ -508,6 +508,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_name_is_shown_from_the_objects_too() {
+        let (mut kept, now) = (kept(Some(sample::finished_run())), sample::at(1_000));
+        let drift = muster_core::journal::Condition {
+            ok: false,
+            reason: "TrafficDrift".to_owned(),
+            message: "shop: no routing control is on".to_owned(),
+            since: now,
+        };
+        kept.journal.state.conditions.insert("TrafficReady".to_owned(), drift);
+        let status = status(&policy(&watching()), Some(&kept), now);
+        let text = status_view::render(&status, Source::Objects, &sample::look());
+        assert!(text.contains("TrafficReady  TrafficDrift  shop: no routing control is on"), "{text}");
+    }
+
+    #[test]
     fn a_policy_that_nobody_looked_at_asks_for_the_operator() {
         let object = policy(&json!({}));
         let summary = summary(&object, None);

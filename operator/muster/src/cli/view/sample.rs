@@ -414,6 +414,7 @@ pub(crate) fn status() -> PolicyStatus {
                 servers: 2,
                 drift: None,
                 unsettled: None,
+                contested: None,
                 unknown: None,
                 age: Millis(300),
             }],

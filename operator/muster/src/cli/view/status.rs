@@ -4,7 +4,9 @@ use super::super::paint::Tone;
 use super::super::table::{Cell, Table};
 use super::super::words::{self, NONE};
 use super::{Facts, Look, Source, blockers};
-use crate::api::{FactsBrief, FileProblem, PolicyList, PolicyStatus, PolicySummary, Role, RunSummary};
+use crate::api::{
+    FactsBrief, FileProblem, PolicyList, PolicyStatus, PolicySummary, Role, RunSummary, TrafficBrief,
+};
 use muster_core::facts::{ComputeFacts, DataRole, PowerState};
 use muster_core::health::VerdictKind;
 use muster_core::ids::RegionName;
@@ -98,6 +100,7 @@ pub fn render(status: &PolicyStatus, source: Source, look: &Look) -> String {
             look.table(&blockers(blocked))
         );
     }
+    out.push_str(&unmet(status, look));
     let _ = write!(out, "{}{}", look.title("Regions"), look.table(&regions(status)));
     out.push_str(&seen(&status.facts, look));
     out.push_str(&file_problems(&status.file_problems, look));
@@ -194,6 +197,21 @@ fn regions(status: &PolicyStatus) -> Table {
     table
 }
 
+/// Conditions that do not hold. What waits for an ack stands in the head already.
+fn unmet(status: &PolicyStatus, look: &Look) -> String {
+    let mut table = Table::new(&["CONDITION", "REASON", "SAW"]).indent(2);
+    for (kind, condition) in &status.journal.state.conditions {
+        if !condition.ok && kind != "Acknowledged" {
+            let reason = Cell::new(Tone::Bad, &condition.reason);
+            table.row([Cell::from(kind), reason, Cell::from(&condition.message)]);
+        }
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("{}{}", look.title("Conditions that do not hold (runbooks/REASON.md)"), look.table(&table))
+}
+
 fn compute_words(seen: &ComputeFacts) -> (String, Tone) {
     let mut text = format!("{} of {} ready, {} at most today", seen.ready, seen.wanted, seen.recent);
     if let Some(autoscaler) = seen.autoscaler {
@@ -240,17 +258,7 @@ fn seen(facts: &FactsBrief, look: &Look) -> String {
         table.row(place.into_iter().chain([Cell::new(tone, text)]));
     }
     for record in &facts.traffic {
-        let points = record.points_to.as_ref().map_or("no region of ours", |r| r.as_str());
-        let (text, tone) = match (&record.unknown, &record.drift) {
-            (Some(why), _) => unknown(why),
-            (None, Some(drift)) => (format!("changed by another writer: {drift}"), Tone::Bad),
-            (None, None) => {
-                let kept = record.unsettled.as_ref().map(|by| format!("; kept there by {by} alone"));
-                let (agree, servers) = (record.agree, record.servers);
-                let text = format!("points at {points}; {agree} of {servers} servers agree");
-                (text + &kept.unwrap_or_default(), Tone::Plain)
-            }
-        };
+        let (text, tone) = record.unknown.as_ref().map_or_else(|| traffic_words(record), |why| unknown(why));
         table.row([
             Cell::from(record.item.as_str()),
             NONE.into(),
@@ -263,6 +271,26 @@ fn seen(facts: &FactsBrief, look: &Look) -> String {
         table.row([Cell::from("public name"), NONE.into(), public.age.to_string().into(), text.into()]);
     }
     if table.is_empty() { String::new() } else { format!("{}{}", look.title("Seen"), look.table(&table)) }
+}
+
+fn traffic_words(record: &TrafficBrief) -> (String, Tone) {
+    let points = record.points_to.as_ref().map_or("no region of ours", |r| r.as_str());
+    let mut text = format!("points at {points}; {} of {} servers agree", record.agree, record.servers);
+    if let Some(by) = &record.unsettled {
+        let _ = write!(text, "; kept there by {by} alone");
+    }
+    if let Some(contested) = &record.contested {
+        let _ = write!(text, "; contested: {contested}");
+    }
+    if let Some(drift) = &record.drift {
+        let _ = write!(text, "; drift: {drift}");
+    }
+    let tone = match (&record.drift, &record.contested) {
+        (Some(_), _) => Tone::Bad,
+        (None, Some(_)) => Tone::Warn,
+        (None, None) => Tone::Plain,
+    };
+    (text, tone)
 }
 
 fn data_words(node: &crate::api::DataBrief) -> (String, Tone) {
@@ -306,6 +334,8 @@ fn unknown(why: &str) -> (String, Tone) {
 mod tests {
     use super::super::sample;
     use super::*;
+    use muster_core::journal::Condition;
+    use std::collections::BTreeMap;
 
     #[test]
     fn one_policy_fits_a_narrow_screen_with_all_that_matters() {
@@ -339,6 +369,53 @@ mod tests {
           shop         -      300 ms  points at west; 2 of 2 servers agree
           public name  -      400 ms  12 successes in a row; 200 in 3 ms
         "#);
+    }
+
+    #[test]
+    fn a_name_says_where_it_points_and_what_is_wrong_with_it() {
+        let mut record = sample::status().facts.traffic.remove(0);
+        let points = "points at west; 2 of 2 servers agree";
+        assert_eq!(traffic_words(&record), (points.to_owned(), Tone::Plain));
+        record.unsettled = Some("the marker of region west".to_owned());
+        let kept = format!("{points}; kept there by the marker of region west alone");
+        assert_eq!(traffic_words(&record), (kept.clone(), Tone::Plain));
+        record.contested = Some("the marker of region east may still be on".to_owned());
+        let contested = format!("{kept}; contested: the marker of region east may still be on");
+        assert_eq!(traffic_words(&record), (contested.clone(), Tone::Warn));
+        record.drift = Some("the health check h-1, of region east, is disabled".to_owned());
+        let drift = format!("{contested}; drift: the health check h-1, of region east, is disabled");
+        assert_eq!(traffic_words(&record), (drift, Tone::Bad));
+    }
+
+    #[test]
+    fn what_contests_a_name_stands_in_the_answer_and_one_without_it_is_read() {
+        let mut record = sample::status().facts.traffic.remove(0);
+        record.contested = Some("the marker of region east may still be on".to_owned());
+        let mut answer = serde_json::to_value(&record).unwrap();
+        assert_eq!(answer["contested"], "the marker of region east may still be on");
+        answer.as_object_mut().unwrap().remove("contested");
+        let read: TrafficBrief = serde_json::from_value(answer).unwrap();
+        assert_eq!(read, TrafficBrief { contested: None, ..record });
+    }
+
+    #[test]
+    fn conditions_that_do_not_hold_are_shown_with_their_reasons() {
+        let mut status = sample::status();
+        let condition = |ok, reason: &str, message: &str| Condition {
+            ok,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            since: sample::at(0),
+        };
+        status.journal.state.conditions = BTreeMap::from([
+            ("Acknowledged".to_owned(), condition(false, "NeedsAck", "look at its report")),
+            ("Replicating".to_owned(), condition(true, "Replicating", "every standby streams")),
+            ("TrafficReady".to_owned(), condition(false, "TrafficDrift", "shop: no routing control is on")),
+        ]);
+        let text = unmet(&status, &sample::look());
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        let told = "  TrafficReady  TrafficDrift  shop: no routing control is on";
+        assert_eq!(rows, ["  CONDITION     REASON        SAW", told]);
     }
 
     #[test]
