@@ -15,7 +15,7 @@ use stage::{NAMESPACE, POLICY, SHOP, Stage, helm, render, root, text};
 use std::process::Command;
 
 /// Every value of the chart, away from its default, alone or with what it needs.
-const SWITCHED: [&[&str]; 31] = [
+const SWITCHED: [&[&str]; 32] = [
     &[],
     &["image.repository=registry.example.com/muster", "image.tag=1.2.3", "image.pullPolicy=Always"],
     &["image.digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
@@ -36,6 +36,7 @@ const SWITCHED: [&[&str]; 31] = [
     &["rbac.workloadNamespaces={shop}"],
     &["roles.create=false"],
     &["admission.enabled=false"],
+    &["env[0].name=AWS_REGION", "env[0].value=eu-west-1"],
     &["service.type=LoadBalancer", "service.port=80", "service.annotations.example\\.com/internal=yes"],
     &["apiTokenSecret.name=muster-api", "apiTokenSecret.key=api.token"],
     &["apiTokenSecret.name=muster-api", "archive.kind=None"],
@@ -66,7 +67,7 @@ const SWITCHED: [&[&str]; 31] = [
 ];
 
 /// Nonsense, and the place that the refusal names.
-const NONSENSE: [(&str, &str); 20] = [
+const NONSENSE: [(&str, &str); 21] = [
     ("replica=3", "replica"),
     ("replicas=-1", "replicas"),
     ("replicas=two", "replicas"),
@@ -79,6 +80,7 @@ const NONSENSE: [(&str, &str); 20] = [
     ("archive.kind=Disk", "kind"),
     ("archive.kind=PersistentVolumeClaim", "claimName"),
     ("archive.sizeLimit=much", "sizeLimit"),
+    ("env[0].valueFrom=aws", "valueFrom"),
     ("service.port=70000", "port"),
     ("apiTokenSecret.key=", "key"),
     ("networkPolicy.from[0].host=example.com", "host"),

@@ -228,6 +228,134 @@ fn the_primary_record_is_the_active_region_s_and_watches_the_other_one_s_object(
 }
 
 #[test]
+fn no_terraform_makes_a_record_before_it_is_told_to_nor_takes_one_away() {
+    for name in ["health-object", "routing-control"] {
+        let terraform = terraform::configuration(&dns::plan(&good(name), None).expect("a plan"));
+        let resources: Vec<&str> = terraform.split("\nresource ").skip(1).collect();
+        let records = resources.iter().filter(|resource| resource.starts_with("\"aws_route53_record\""));
+        let records: Vec<&str> = records.filter_map(|record| record.split("\n}\n").next()).collect();
+        assert!(records.len() > 1, "{terraform}");
+        for record in records {
+            let gate = "= contains(var.muster_create_records, \"shop.example.org\") ? 1 : 0\n";
+            assert!(record.contains(gate) && record.contains("prevent_destroy = true"), "{record}");
+        }
+        assert!(terraform.contains("default     = []\n"), "{terraform}");
+    }
+}
+
+#[test]
+fn records_of_objects_are_handed_over_and_those_of_routing_controls_stay_with_terraform() {
+    let terraform_of = |name| terraform::configuration(&dns::plan(&good(name), None).expect("a plan"));
+    let (objects, controls) = (terraform_of("health-object"), terraform_of("routing-control"));
+    let addresses =
+        ["east", "west"].map(|region| format!("'aws_route53_record.muster_shop_checkout_other_{region}[0]'"));
+    assert!(objects.contains(&format!("terraform state rm {}\n", addresses.join(" "))), "{objects}");
+    assert!(!controls.contains("terraform state rm"), "{controls}");
+    let first = "Switch that of east on";
+    assert!(controls.contains(first) && controls.contains("update-routing-control-states"), "{controls}");
+}
+
+#[test]
+fn rights_are_to_what_is_made_and_not_to_what_the_policy_calls_it_until_then() {
+    let texts = |name| {
+        let plan = dns::plan(&good(name), None).expect("a plan");
+        [shell::script(&plan), terraform::configuration(&plan)]
+    };
+    let placeholders = ["11111111-2222", "66666666-7777", "99999999-0000", "routingcontrol/"];
+    let is_named = |text: &str| placeholders.iter().any(|placeholder| text.contains(placeholder));
+    let [script, terraform] = texts("health-object");
+    assert!(!is_named(&script) && script.contains("\"arn:aws:route53:::healthcheck/${check_1_west}\""));
+    let check = "\"${aws_route53_health_check.muster_shop_checkout_other_west.arn}\"";
+    assert!(!is_named(&terraform) && terraform.contains(check), "{terraform}");
+    // The script makes no routing control, so it has none to refer to.
+    let [script, terraform] = texts("routing-control");
+    let control =
+        "\"${aws_route53recoverycontrolconfig_routing_control.muster_shop_checkout_shop_west.arn}\"";
+    assert!(is_named(&script) && !is_named(&terraform));
+    assert_eq!(terraform.matches(control).count(), 2, "to see and to switch: {terraform}");
+}
+
+/// Stands before the script, for the AWS CLI: it notes its calls, and tells of a health check what the next file says, else what
+/// the last one does. No time passes between two looks.
+const STAND_IN: &str = r#"
+aws() {
+  echo "$1 $2" >>"$STAND_IN/calls"
+  case "$1 $2" in
+    "route53 create-health-check") echo "id-of-$4" ;;
+    "route53 get-health-check-status")
+      look=$(($(cat "$STAND_IN/look") + 1))
+      echo "$look" >"$STAND_IN/look"
+      [ -f "$STAND_IN/answer-$look" ] || look=last
+      cat "$STAND_IN/answer-$look" ;;
+  esac
+}
+sleep() { :; }
+"#;
+
+/// Runs the script of a name, with these answers about its health checks, of which the last stays. Gives the calls too.
+fn run_script(answers: &[&str]) -> (Output, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(at(name), text).expect("written");
+    for (index, answer) in answers.iter().enumerate() {
+        write(&format!("answer-{}", index + 1), answer);
+    }
+    write("answer-last", answers.last().expect("an answer"));
+    write("look", "0\n");
+    let script = shell::script(&dns::plan(&good("health-object"), None).expect("a plan"));
+    write("script", &format!("{STAND_IN}{script}"));
+    let output = Command::new("sh")
+        .arg(at("script"))
+        .env("STAND_IN", folder.path())
+        .env("MUSTER_SECRET_AWS_MARKER", "0123456789abcdef")
+        .env("MUSTER_ROLE", "muster")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let calls = std::fs::read_to_string(at("calls")).expect("calls");
+    (output, calls.lines().map(str::to_owned).collect())
+}
+
+/// Checkers with the time of their last look, which saw that the object is not on.
+fn off(looks: &[(&str, u32)]) -> String {
+    let line = |(checker, at): &(&str, u32)| {
+        format!("{checker}\t2026-11-01T00:00:{at:02}+00:00\tFailure: HTTP Status Code: 403. Forbidden\n")
+    };
+    looks.iter().map(line).collect()
+}
+
+#[test]
+fn the_script_makes_records_once_every_checker_has_seen_twice_that_the_object_is_off() {
+    let two = off(&[("192.0.2.1", 10), ("192.0.2.2", 11)]);
+    let one_again = off(&[("192.0.2.1", 20), ("192.0.2.2", 11)]);
+    let third_came = off(&[("192.0.2.1", 20), ("192.0.2.2", 21), ("192.0.2.3", 22)]);
+    let third_came = format!("{third_came}192.0.2.4\tNone\tNone\n");
+    let all_again = off(&[("192.0.2.1", 30), ("192.0.2.2", 31), ("192.0.2.3", 32)]);
+    let both_again = off(&[("192.0.2.1", 40), ("192.0.2.2", 41)]);
+    // Of one region, then of the other.
+    let answers: [&str; 7] = ["", &two, &one_again, &third_came, &all_again, &two, &both_again];
+    let (output, calls) = run_script(&answers);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let looks = calls.iter().filter(|call| *call == "route53 get-health-check-status").count();
+    assert_eq!(looks, answers.len(), "{calls:?}");
+    assert_eq!(calls.last().map(String::as_str), Some("route53 change-resource-record-sets"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("  west: id-of-muster-aa33b7fef17dffdc-1\n"), "{told}");
+}
+
+#[test]
+fn the_script_makes_no_record_while_a_checker_sees_the_object_on() {
+    let on = "192.0.2.1\t2026-11-01T00:00:10+00:00\tSuccess: HTTP Status Code: 200. OK\n";
+    let answer = format!("{on}{}", off(&[("192.0.2.2", 11)]));
+    let (output, calls) = run_script(&[answer.as_str()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(!calls.iter().any(|call| call.contains("change-resource-record-sets")), "{calls:?}");
+    assert!(told.contains("2 have looked, 1 see it on") && told.contains("No record was made"), "{told}");
+    assert!(told.contains("--health-check-id id-of-muster-45065b10403e75bd-1"), "{told}");
+}
+
+#[test]
 fn the_script_is_valid_shell() {
     let script = shell::script(&dns::plan(&good("health-object"), None).expect("a plan"));
     let mut sh = Command::new("sh").arg("-n").stdin(Stdio::piped()).spawn().expect("sh");
@@ -260,4 +388,24 @@ fn the_verbs_read_several_files_and_end_as_validate_does() {
     assert!(!controls.status.success() && told.contains("--apply makes no cluster"), "{told}");
     let script = muster(&["plan-dns", "-o", "cli", "-f", &name]);
     assert!(String::from_utf8_lossy(&script.stdout).starts_with("#!/bin/sh\n"));
+}
+
+#[test]
+fn the_policy_of_the_first_drill_is_good_without_a_warning() {
+    use muster::convert::validate::validate_text;
+    use muster::convert::{Environment, UnresolvedSecrets};
+
+    let docs = read("../../docs/aws.md");
+    let whole: Vec<&str> = docs
+        .split("<<'YAML'\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\nYAML\n").next())
+        .filter(|text| text.contains("kind: RegionFailoverPolicy"))
+        .collect();
+    let [drill] = whole[..] else { panic!("one whole policy is shown, not {}", whole.len()) };
+    let report = validate_text(drill, Environment::Cluster, &UnresolvedSecrets);
+    assert!(report.problems.is_empty(), "{:#?}", report.problems);
+    assert_eq!(report.good, ["drill/drill"]);
+    // Of what it names everything can be planned.
+    assert!(!rights(&policies(drill), Part::Everything, None).is_empty());
 }

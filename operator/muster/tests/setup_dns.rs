@@ -324,11 +324,43 @@ async fn records_wait_until_every_checker_has_looked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_wait_longer_for_a_check_that_goes_by_more_failures() {
+    let stage = Stage::start().await;
+    // Ten looks take far longer than two and all that is asked meanwhile.
+    stage.aws.set_checker_pace(Duration::from_millis(50));
+    let object = ObjectCheck {
+        bucket: "muster-west",
+        region: "us-west-2",
+        key: &format!("muster/{NAME}"),
+        text: &format!("muster-on-{MARKER_SECRET}"),
+    };
+    let slow = stage.aws.create_slow_object_check(ACCOUNT, &object);
+    run(&stage.setup()).await.expect("all is made");
+    assert!(stage.aws.health(&slow), "the name stays with its primary record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_block_of_the_whole_account_is_told_with_the_way_out() {
     let stage = Stage::start().await;
     stage.aws.block_public_policies(ACCOUNT);
     let (what, fix) = refusal(&stage.setup()).await;
-    assert!(what.contains("s3:PutBucketPolicy") && fix.contains("s3control"), "{what}; {fix}");
+    let command = "aws s3control get-public-access-block --account-id";
+    assert!(what.contains("s3:PutBucketPolicy") && fix.contains(command), "{what}; {fix}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_full_is_told_where_to_ask_for_more() {
+    let stage = Stage::start().await;
+    let full = FaultKind::Answer {
+        status: 400,
+        code: "TooManyHealthChecks".to_owned(),
+        message: "This AWS account has reached its limit of health checks".to_owned(),
+    };
+    stage.aws.fault(Fault::of("CreateHealthCheck", full));
+    let (what, fix) = refusal(&stage.setup()).await;
+    assert!(what.contains("TooManyHealthChecks") && fix.contains("Service Quotas"), "{what}; {fix}");
+    stage.aws.clear_faults();
+    run(&stage.setup()).await.expect("it goes on where it stopped");
 }
 
 /// Opened a moment ago, the block may not be known everywhere yet.
@@ -432,4 +464,41 @@ async fn the_program_makes_it_tells_the_ids_and_then_has_nothing_to_do() {
         text(&again.stdout)
     );
     assert_eq!(stage.changes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_slow_is_taken_and_told_with_its_numbers() {
+    let stage = Stage::start().await;
+    let object = ObjectCheck {
+        bucket: "muster-shop-west",
+        region: "us-west-2",
+        key: "markers/shop",
+        text: &format!("muster-on-{MARKER_SECRET}"),
+    };
+    let slow = stage.aws.create_slow_object_check(ACCOUNT, &object);
+    for (address, is_primary) in [("127.0.1.1", true), ("127.0.2.1", false)] {
+        let record = FailoverRecord {
+            name: "name.example.com",
+            identifier: address,
+            is_primary,
+            address: address.parse().expect("an address"),
+            ttl: 5,
+            health_check: is_primary.then_some(slow.as_str()),
+        };
+        stage.aws.put_failover_record(&stage.zone.id, &record);
+    }
+    let looked = program(&stage, Some(MARKER_SECRET), &[]).await;
+    let warned = format!("warning: the health check {slow}, of region west, looks every 30 s");
+    assert!(text(&looked.stderr).contains(&warned), "before it asks: {}", text(&looked.stderr));
+    let made = program(&stage, Some(MARKER_SECRET), &["--yes", "-o", "json"]).await;
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let answer: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    assert_eq!(answer["names"][0]["healthCheckIds"]["west"], slow.as_str());
+    let warning = answer["warnings"][0].as_str().expect("a warning");
+    for part in ["failure threshold of 10", "waits 300 s", "20 s for one that is made here"] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+    let again = program(&stage, Some(MARKER_SECRET), &[]).await;
+    let told = text(&again.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains(&warned), "{told}");
 }

@@ -265,6 +265,15 @@ impl FakeAws {
         created.expect("a health check is created that the service takes")
     }
 
+    /// The same, where every checker asks as rarely as the API allows, every 30 s, and counts ten answers.
+    ///
+    /// # Panics
+    /// If the service would refuse it.
+    pub fn create_slow_object_check(&self, account: &str, object: &ObjectCheck<'_>) -> String {
+        let created = self.inner.shared.route53.health.create_slow_object_check(account, object);
+        created.expect("a health check is created that the service takes")
+    }
+
     /// Creates a health check that is disabled, and so always healthy; the same one for the same reference.
     ///
     /// # Panics

@@ -99,6 +99,15 @@ impl Document {
         Self { version: VERSION, statement }
     }
 
+    /// With what `others` gives in the place of each resource.
+    pub(super) fn with_resources(&self, others: impl Fn(&str) -> Vec<String>) -> Self {
+        let mut document = self.clone();
+        for statement in &mut document.statement {
+            statement.resource = statement.resource.iter().flat_map(|arn| others(arn)).collect();
+        }
+        document
+    }
+
     /// For people: indented, without a line break at the end.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()

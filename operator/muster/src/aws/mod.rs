@@ -7,6 +7,7 @@
 pub mod dns;
 mod grants;
 pub mod iam;
+mod references;
 pub mod shell;
 pub mod terraform;
 

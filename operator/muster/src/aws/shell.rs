@@ -2,13 +2,14 @@
 //! and records that are there already end the script, which is why they come last.
 //!
 //! What this module must never do: write a secret into the script, or onto a command line, where every user of the machine sees
-//! it. Documents go through standard input.
+//! it; documents go through standard input. Make a record before the checkers of its health check have looked.
 
 use super::dns::{NamePlan, Objects, Plan, Side, Way, pin_check};
 use super::iam::Rights;
+use super::references::References;
 use muster_core::ids::RegionName;
 use muster_providers::route53::HealthObjectConfig;
-use muster_providers::route53::setup::wanted::{PIN_STEM, caller_reference};
+use muster_providers::route53::setup::wanted::{CHECK_FAILURES, PIN_STEM, caller_reference};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -16,10 +17,53 @@ use std::fmt::Write;
 const HEAD: &str = "\
 #!/bin/sh
 # What must exist before Muster can move these names, for the AWS CLI. Made by `muster aws plan-dns`: read it before you run it.
-# It makes buckets, health checks, rights and records, in this order. The records come last: where some are there already,
-# Route 53 refuses the new ones and changes nothing.
+# It makes buckets, health checks and rights, waits until the health checkers have looked, and makes the records. They come last:
+# where some are there already, Route 53 refuses the new ones and changes nothing.
 set -eu
 ";
+
+/// As `--apply` waits: every checker must have seen that the object is not on, and then once more. Bounded: 60 rounds of 5 s.
+const AWAIT_CHECKERS: &str = r#"# A new inverted health check is unhealthy until its checkers have looked, and would send the name to its SECONDARY.
+await_checkers() { # whose it is; its id
+  echo "waiting until every checker of the health check of $1 has looked twice, 5 minutes at most" >&2
+  before='' looked=0 on=0 tries=0
+  while [ "$tries" -lt 60 ]; do
+    answer=$(aws route53 get-health-check-status --health-check-id "$2" --output text --query \
+      'HealthCheckObservations[].[IPAddress, StatusReport.CheckedTime, StatusReport.Status]') || break
+    now='' looked=0 on=0 new=0 once=0
+    while read -r checker at status; do
+      case $at in '' | None) continue ;; esac
+      looked=$((looked + 1))
+      now="$now $checker@$at "
+      case $status in Success*200*) on=$((on + 1)) ;; esac
+      case $before in
+        *" $checker@$at "*) once=$((once + 1)) ;;
+        *" $checker@"*) ;;
+        *) new=$((new + 1)) ;;
+      esac
+    done <<ANSWER
+$answer
+ANSWER
+    if [ "$on" -gt 0 ]; then
+      before=''
+    elif [ "$new" -gt 0 ]; then
+      before=$now
+    elif [ "$looked" -gt 0 ] && [ "$once" -eq 0 ]; then
+      return 0
+    fi
+    tries=$((tries + 1))
+    sleep 5
+  done
+  echo "The checkers of the health check of $1 have not all been seen to look twice and find its object off:" >&2
+  echo "$looked have looked, $on see it on. Look at: aws route53 get-health-check-status --health-check-id $2" >&2
+  echo "No record was made or changed, and the name answers as before. An object that is on must be off first." >&2
+  echo "Run this script again then: it finds what it has made." >&2
+  exit 1
+}
+"#;
+
+// A look and the next one.
+const _: () = assert!(CHECK_FAILURES == 2, "await_checkers waits for two looks");
 
 /// The script; every line ended.
 pub fn script(plan: &Plan) -> String {
@@ -39,8 +83,12 @@ pub fn script(plan: &Plan) -> String {
     if pins {
         pinning_check(&mut out);
     }
+    let references = references(plan);
     for rights in &plan.rights {
-        add_rights(&mut out, rights);
+        add_rights(&mut out, rights, &references);
+    }
+    if pins {
+        await_checks(&mut out, plan);
     }
     for (index, name) in plan.names.iter().enumerate() {
         title(&mut out, &format!("{} `{}`: records of {}", name.policy, name.item, name.record));
@@ -88,6 +136,11 @@ fn quote(text: &str) -> String {
 /// A document on standard input, as it is.
 fn verbatim(out: &mut String, document: &str) {
     let _ = write!(out, " <<'JSON'\n{document}\nJSON\n");
+}
+
+/// A text that a shell fills nothing into, in a document on standard input.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('$', "\\$").replace('`', "\\`")
 }
 
 fn require_variables(out: &mut String, plan: &Plan) {
@@ -144,11 +197,44 @@ fn create_check(out: &mut String, variable: &str, reference: &str, config: &Valu
     push(out, &format!("{}\nJSON\n)", pretty(config)));
 }
 
+/// What the script makes, by its variables.
+fn references(plan: &Plan) -> References {
+    let mut references = References::default();
+    for (index, name) in plan.names.iter().enumerate() {
+        let Way::Objects(objects) = &name.way else { continue };
+        let arn =
+            |partition: &str, check: &str| format!("arn:{partition}:route53:::healthcheck/${{{check}}}");
+        for side in objects.sides() {
+            let made = arn(&side.partition, &check_variable(index, &side.at.region));
+            references.add(&side.marker.health_check, made);
+        }
+        if let Some(pin) = &objects.pin_check {
+            references.add(pin, arn(&objects.primary.partition, "check_pin"));
+        }
+    }
+    references
+}
+
+/// Before any record: where one name has to wait, no other is changed either.
+fn await_checks(out: &mut String, plan: &Plan) {
+    title(out, "all names: wait until the checkers have looked");
+    out.push_str(AWAIT_CHECKERS);
+    for (index, name) in plan.names.iter().enumerate() {
+        let Way::Objects(objects) = &name.way else { continue };
+        for side in objects.sides() {
+            let region = &side.at.region;
+            let of = quote(&format!("{} {} {region}", name.policy, name.item));
+            push(out, &format!("await_checkers {of} \"${{{}}}\"", check_variable(index, region)));
+        }
+    }
+}
+
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-fn add_rights(out: &mut String, rights: &Rights) {
+/// On the health checks that were made, and not on what policies call them until then.
+fn add_rights(out: &mut String, rights: &Rights, references: &References) {
     let role = if let (Some(arn), Some(name)) = (&rights.role, rights.role_name()) {
         title(out, &format!("rights of the role {arn}, in its account"));
         push(out, "# The role must exist: `muster aws iam` shows who may assume it.");
@@ -158,8 +244,8 @@ fn add_rights(out: &mut String, rights: &Rights) {
         "\"$MUSTER_ROLE\"".to_owned()
     };
     push(out, &format!("aws iam put-role-policy --role-name {role} --policy-name muster-names \\"));
-    out.push_str("  --policy-document file:///dev/stdin");
-    verbatim(out, &rights.policy.to_json());
+    let document = references.fill_in(&rights.policy, escape);
+    push(out, &format!("  --policy-document file:///dev/stdin <<JSON\n{document}\nJSON"));
 }
 
 fn records(out: &mut String, index: usize, name: &NamePlan, objects: &Objects) {

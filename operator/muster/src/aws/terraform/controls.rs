@@ -1,7 +1,7 @@
 //! Names that routing controls move.
 
 use super::super::dns::{ControlSide, NamePlan};
-use super::{block, label, text};
+use super::{GATE, KEEP, block, count_of, label, text, whole_label};
 use std::fmt::Write;
 
 /// Between two changes of the same controls, against flapping: what AWS takes if nothing is said.
@@ -21,7 +21,7 @@ pub(super) fn cluster(out: &mut String) {
 
 /// Panel, controls, rule, health checks and records of one name.
 pub(super) fn name_of(out: &mut String, name: &NamePlan, sides: &[ControlSide]) {
-    let whole = format!("muster_{}_{}", name.policy.as_str().replace(['/', '.'], "_"), name.item);
+    let whole = whole_label(name);
     let cluster = ("cluster_arn", "aws_route53recoverycontrolconfig_cluster.muster.arn".to_owned());
     let panel_name = text(&whole.replace('_', "-"));
     let head = format!("resource \"aws_route53recoverycontrolconfig_control_panel\" \"{whole}\"");
@@ -35,19 +35,44 @@ pub(super) fn name_of(out: &mut String, name: &NamePlan, sides: &[ControlSide]) 
         let attributes =
             [("type", text("RECOVERY_CONTROL")), ("routing_control_arn", format!("{}.arn", control(&label)))];
         block(out, &head, &attributes, "");
-        record(out, name, side, &label);
     }
     rule(out, name, sides, &whole, panel);
+    switch_on(out, name, sides, &whole);
+    for side in sides {
+        record(out, name, side);
+    }
     ids(out, name, sides, &whole);
 }
 
 /// The resource of a routing control.
-fn control(label: &str) -> String {
+pub(super) fn control(label: &str) -> String {
     format!("aws_route53recoverycontrolconfig_routing_control.{label}")
 }
 
-fn record(out: &mut String, name: &NamePlan, side: &ControlSide, label: &str) {
+/// When the records may be made.
+fn switch_on(out: &mut String, name: &NamePlan, sides: &[ControlSide], whole: &str) {
+    let first = sides.first().map(|side| side.at.region.as_str()).unwrap_or_default();
+    let record = &name.record;
+    let _ = write!(
+        out,
+        "
+# Records of {record}. New routing controls are off, and while none is on Route 53 answers with every region.
+# So, after the first apply:
+# 1. Switch that of {first} on, which serves now: its ARN is in the output {whole}, an endpoint and its
+#    region in the output muster_cluster_endpoints.
+#      aws route53-recovery-cluster update-routing-control-states --region REGION --endpoint-url ENDPOINT \\
+#        --update-routing-control-state-entries RoutingControlArn=ARN,RoutingControlState=On
+# 2. Put the name into {GATE}, beside what is in it already, and apply. It stays in it, best in terraform.tfvars:
+#      {GATE} = [\"{record}\"]
+#    Muster does not write these records, so Terraform keeps them. An apply that would delete them fails (prevent_destroy).
+"
+    );
+}
+
+fn record(out: &mut String, name: &NamePlan, side: &ControlSide) {
+    let label = label(name, &side.at.region);
     let attributes = [
+        count_of(name),
         ("zone_id", text(&name.zone_id)),
         ("name", text(&name.record)),
         ("type", text(name.kind)),
@@ -57,14 +82,12 @@ fn record(out: &mut String, name: &NamePlan, side: &ControlSide, label: &str) {
         ("health_check_id", format!("aws_route53_health_check.{label}.id")),
     ];
     let head = format!("resource \"aws_route53_record\" \"{label}\"");
-    block(out, &head, &attributes, "  weighted_routing_policy {\n    weight = 1\n  }\n");
+    let rest = format!("  weighted_routing_policy {{\n    weight = 1\n  }}\n\n{KEEP}");
+    block(out, &head, &attributes, &rest);
 }
 
 /// One region at least is on: else Route 53 would answer all of them.
 fn rule(out: &mut String, name: &NamePlan, sides: &[ControlSide], whole: &str, panel: (&str, String)) {
-    out.push_str("\n# New routing controls are off, and then Route 53 answers as if all were on. Switch the first on before the\n");
-    let first = sides.first().map(|side| side.at.region.as_str()).unwrap_or_default();
-    let _ = writeln!(out, "# records are made, at one of the cluster's endpoints: here {first}.");
     let controls: Vec<String> =
         sides.iter().map(|side| format!("{}.arn", control(&label(name, &side.at.region)))).collect();
     let attributes = [

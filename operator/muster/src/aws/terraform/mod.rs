@@ -1,12 +1,13 @@
 //! A plan as Terraform, for the provider `hashicorp/aws`.
 //!
-//! What this module must never do: write a secret down. It is a variable; Terraform keeps what it was in its state, and a comment
-//! says so.
+//! What this module must never do: write a secret down (it is a variable; Terraform keeps what it was in its state, and a comment
+//! says so); let the first apply make a record, whose health check is not what it has to be yet; let any apply take one away.
 
 mod controls;
 
 use super::dns::{NamePlan, Objects, Plan, Side, Way};
-use super::iam::{Document, Rights};
+use super::iam::Rights;
+use super::references::References;
 use muster_core::ids::RegionName;
 use muster_providers::route53::HealthObjectConfig;
 use muster_providers::route53::setup::wanted::{
@@ -18,7 +19,15 @@ use std::fmt::Write;
 const HEAD: &str = "\
 # What must exist before Muster can move these names. Made by `muster aws plan-dns`.
 # Needs the provider hashicorp/aws 6.0 or later, which takes the region of a bucket.
+# The first apply makes all but the records: what they hang on must be right before. What to do then stands at each name.
 ";
+
+/// Holds the names whose records are made. Names, and not a switch for all: an object's records leave Terraform's state once they
+/// are made, those of routing controls stay in it, and a name may come later.
+const GATE: &str = "muster_create_records";
+
+/// Of each record: else a name that is left out of the variable by mistake would be gone.
+const KEEP: &str = "  lifecycle {\n    prevent_destroy = true\n  }\n";
 
 /// The configuration; every line ended.
 pub fn configuration(plan: &Plan) -> String {
@@ -43,8 +52,9 @@ pub fn configuration(plan: &Plan) -> String {
     if plan.by_objects().next().is_some() {
         pinning_check(&mut out);
     }
+    let references = references(plan);
     for (index, rights) in plan.rights.iter().enumerate() {
-        add_rights(&mut out, index, rights);
+        add_rights(&mut out, index, rights, &references);
     }
     out
 }
@@ -64,13 +74,16 @@ fn block(out: &mut String, head: &str, attributes: &[(&str, String)], rest: &str
 
 /// A text without anything that Terraform would fill in.
 fn text(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("\"{}\"", text.replace("${", "$${").replace("%{", "%%{"))
+    format!("\"{}\"", escape(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// A document of IAM as an attribute.
-fn policy(document: &Document) -> String {
-    let json = document.to_json().replace("${", "$${").replace("%{", "%%{");
+/// A text that Terraform fills nothing into.
+fn escape(text: &str) -> String {
+    text.replace("${", "$${").replace("%{", "%%{")
+}
+
+/// A document of IAM as an attribute, escaped already.
+fn policy(json: &str) -> String {
     let mut out = "  policy = <<-JSON\n".to_owned();
     for line in json.lines() {
         let _ = writeln!(out, "    {line}");
@@ -100,11 +113,62 @@ fn variables(out: &mut String, plan: &Plan) {
         let attributes = [("description", description), ("type", "string".to_owned())];
         block(out, "variable \"muster_role\"", &attributes, "");
     }
+    gate(out, plan);
+}
+
+/// The variable that holds the names whose records are made; a name that is none of the plan's is refused.
+fn gate(out: &mut String, plan: &Plan) {
+    let of_objects = plan.by_objects().map(|(name, _)| name);
+    let gated = of_objects.chain(plan.by_controls().map(|(name, _)| name));
+    let names: BTreeSet<String> = gated.map(|name| text(&name.record)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    let description = text("The names whose records are made: none in the first apply.");
+    let attributes =
+        [("description", description), ("type", "set(string)".to_owned()), ("default", "[]".to_owned())];
+    let validation = format!(
+        "  validation {{\n    condition     = length(setsubtract(var.{GATE}, [{names}])) == 0\n    error_message = \"It may hold nothing but names of this file, as they are written here.\"\n  }}\n"
+    );
+    block(out, &format!("variable \"{GATE}\""), &attributes, &validation);
+}
+
+/// Whether the records of a name are made.
+fn count_of(name: &NamePlan) -> (&'static str, String) {
+    ("count", format!("contains(var.{GATE}, {}) ? 1 : 0", text(&name.record)))
+}
+
+/// What this file makes, by what policies call it.
+fn references(plan: &Plan) -> References {
+    let mut references = References::default();
+    let check = |label: &str| format!("${{aws_route53_health_check.{label}.arn}}");
+    for (name, objects) in plan.by_objects() {
+        for side in objects.sides() {
+            references.add(&side.marker.health_check, check(&label(name, &side.at.region)));
+        }
+        if let Some(pin) = &objects.pin_check {
+            references.add(pin, check("muster_pin"));
+        }
+    }
+    for (name, sides) in plan.by_controls() {
+        for side in sides {
+            let label = label(name, &side.at.region);
+            references.add(&side.control.health_check, check(&label));
+            references.add(&side.control.arn, format!("${{{}.arn}}", controls::control(&label)));
+        }
+    }
+    references
+}
+
+/// What a name's resources are called, and the output that tells its ids.
+fn whole_label(name: &NamePlan) -> String {
+    format!("muster_{}_{}", name.policy.as_str().replace(['/', '.'], "_"), name.item)
 }
 
 /// What a name's resources in a region are called.
 fn label(name: &NamePlan, region: &RegionName) -> String {
-    format!("muster_{}_{}_{region}", name.policy.as_str().replace(['/', '.'], "_"), name.item)
+    format!("{}_{region}", whole_label(name))
 }
 
 fn objects_of(out: &mut String, name: &NamePlan, objects: &Objects) {
@@ -114,6 +178,7 @@ fn objects_of(out: &mut String, name: &NamePlan, objects: &Objects) {
         }
         health_check(out, &label(name, &side.at.region), objects, side);
     }
+    hand_over(out, name, objects);
     let check = format!("aws_route53_health_check.{}.id", label(name, &objects.secondary.at.region));
     record(out, name, &objects.primary, "PRIMARY", Some(check));
     record(out, name, &objects.secondary, "SECONDARY", None);
@@ -127,7 +192,7 @@ fn objects_of(out: &mut String, name: &NamePlan, objects: &Objects) {
             label(name, region)
         );
     }
-    let head = format!("output \"muster_{}_{}\"", name.policy.as_str().replace(['/', '.'], "_"), name.item);
+    let head = format!("output \"{}\"", whole_label(name));
     let description = text("healthCheckId of each region, for the policy.");
     block(out, &head, &[("description", description)], &format!("  value = {{\n{ids}  }}\n"));
 }
@@ -149,7 +214,7 @@ fn bucket(out: &mut String, label: &str, side: &Side) {
     block(out, &format!("resource \"aws_s3_bucket_public_access_block\" \"{label}\""), &access, "");
     let after = ("depends_on", format!("[aws_s3_bucket_public_access_block.{label}]"));
     let head = format!("resource \"aws_s3_bucket_policy\" \"{label}\"");
-    block(out, &head, &[of, region, after], &policy(&side.bucket_policy()));
+    block(out, &head, &[of, region, after], &policy(&escape(&side.bucket_policy().to_json())));
 }
 
 fn health_check(out: &mut String, label: &str, objects: &Objects, side: &Side) {
@@ -187,9 +252,39 @@ fn pinning_check(out: &mut String) {
     block(out, "output \"muster_pin\"", &output, "");
 }
 
-/// Muster swaps the roles of the two records and their health check later; Terraform must leave that as it is.
+/// When the records may be made, and that they are Muster's from then on: with identifiers that Terraform does not know.
+fn hand_over(out: &mut String, name: &NamePlan, objects: &Objects) {
+    let record = &name.record;
+    let addresses = objects
+        .sides()
+        .map(|side| format!("'aws_route53_record.{}[0]'", label(name, &side.at.region)))
+        .join(" ");
+    let (secondary, output) = (&objects.secondary.at.region, whole_label(name));
+    let _ = write!(
+        out,
+        "
+# Records of {record}. A new inverted health check is unhealthy until its checkers have looked, and would send the name
+# to {secondary}. So, after the first apply:
+# 1. Wait until every checker of both says, in two looks, that the object is not there or holds another text. For each id of the
+#    output {output}:
+#      aws route53 get-health-check-status --health-check-id ID --output text \\
+#        --query 'HealthCheckObservations[].StatusReport.[CheckedTime, Status]'
+# 2. Put the name into {GATE}, beside what is in it already, and apply:
+#      terraform apply -var '{GATE}=[\"{record}\"]'
+# 3. At once, and before any other apply, take the records out of Terraform's state:
+#      terraform state rm {addresses}
+#    and the name out of {GATE}. The records are Muster's from now on: it gives them identifiers of its own, so
+#    that Terraform would take them for gone. While the name is in the variable each apply tries to make them anew, and fails.
+#    Without step 3 an apply that would delete them fails too (prevent_destroy).
+#    Where nobody can change the state by hand, replace each of the two resources by a block `removed` instead: `from` it,
+#    without [0], and with `lifecycle {{ destroy = false }}` (Terraform 1.7 or later).
+"
+    );
+}
+
 fn record(out: &mut String, name: &NamePlan, side: &Side, role: &str, check: Option<String>) {
     let mut attributes = vec![
+        count_of(name),
         ("zone_id", text(&name.zone_id)),
         ("name", text(&name.record)),
         ("type", text(name.kind)),
@@ -198,15 +293,13 @@ fn record(out: &mut String, name: &NamePlan, side: &Side, role: &str, check: Opt
         ("set_identifier", text(side.at.region.as_str())),
     ];
     attributes.extend(check.map(|check| ("health_check_id", check)));
-    let rest = format!(
-        "  failover_routing_policy {{\n    type = {}\n  }}\n\n  lifecycle {{\n    # Muster swaps the two records' roles.\n    ignore_changes = [failover_routing_policy, health_check_id]\n  }}\n",
-        text(role)
-    );
+    let rest = format!("  failover_routing_policy {{\n    type = {}\n  }}\n\n{KEEP}", text(role));
     let head = format!("resource \"aws_route53_record\" \"{}\"", label(name, &side.at.region));
     block(out, &head, &attributes, &rest);
 }
 
-fn add_rights(out: &mut String, index: usize, rights: &Rights) {
+/// On the health checks and routing controls that are made, and not on what policies call them until then.
+fn add_rights(out: &mut String, index: usize, rights: &Rights, references: &References) {
     let role = if let (Some(arn), Some(name)) = (&rights.role, rights.role_name()) {
         let _ = write!(out, "\n# Rights of {arn}, in its account. `muster aws iam` shows who may assume it.");
         text(name)
@@ -215,5 +308,6 @@ fn add_rights(out: &mut String, index: usize, rights: &Rights) {
         "var.muster_role".to_owned()
     };
     let head = format!("resource \"aws_iam_role_policy\" \"muster_names_{}\"", index + 1);
-    block(out, &head, &[("name", text("muster-names")), ("role", role)], &policy(&rights.policy));
+    let policy = policy(&references.fill_in(&rights.policy, escape));
+    block(out, &head, &[("name", text("muster-names")), ("role", role)], &policy);
 }

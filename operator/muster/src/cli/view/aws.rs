@@ -17,6 +17,8 @@ use std::fmt::Write;
 pub struct Applied {
     /// What was made, in this order; empty: all was there.
     pub made: Vec<String>,
+    /// What was there, was taken, and is worse than what would have been made.
+    pub warnings: Vec<String>,
     /// Each name.
     pub names: Vec<AppliedName>,
 }
@@ -101,6 +103,9 @@ pub fn applied(applied: &Applied, look: &Look) -> String {
             let _ = writeln!(out, "  Write into the policy: {}.", name.policy_differs.join(", "));
         }
         out.push('\n');
+    }
+    for warning in &applied.warnings {
+        let _ = writeln!(out, "{}", paragraph("warning: ", warning, look.width));
     }
     let more = "The name servers know new records within about a minute. Rights are not made here: muster aws iam prints them.";
     out + &look.paint.dim(&paragraph("", more, look.width))

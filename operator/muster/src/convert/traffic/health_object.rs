@@ -53,7 +53,7 @@ pub(super) fn check(objects: &api::HealthObject, way: &str, findings: &mut Findi
             "has {} regions, and failover records know two: a primary and a secondary",
             objects.regions.len()
         );
-        findings.error(&path, message, "use flip.record for more than two regions");
+        findings.error(&path, message, "use flip.routingControl or flip.record for more than two regions");
     }
     let pin = objects.pin_health_check_id.as_ref().map(ToString::to_string);
     if let Some(shared) = objects.regions.iter().find(|r| Some(r.health_check_id.to_string()) == pin) {

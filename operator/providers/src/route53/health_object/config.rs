@@ -48,7 +48,9 @@ pub enum HealthObjectConfigError {
     #[error("nameServers: list the zone's delegation set, as `aws route53 get-hosted-zone` shows it")]
     NoServer,
     /// A failover record is primary or secondary, and there is no third.
-    #[error("regions: failover records know two regions, and {count} are given; use `record` for more")]
+    #[error(
+        "regions: failover records know two regions, and {count} are given; use `routingControl` or `record` for more"
+    )]
     NotTwoRegions {
         /// How many.
         count: usize,

@@ -116,7 +116,14 @@ impl SetupError {
         match self {
             Self::Call { is_denied: true, why, .. } if why.contains("BlockPublicPolicy") => {
                 "Switch BlockPublicPolicy and RestrictPublicBuckets off in the block of public access of the account \
-                 too: aws s3control get-public-access-block shows it."
+                 too. aws s3control get-public-access-block --account-id ACCOUNT shows it (aws sts \
+                 get-caller-identity tells the account), put-public-access-block changes it."
+                    .to_owned()
+            }
+            Self::Call { why, .. } if is_over_quota(why) => {
+                "The account has as many health checks as its quota allows: 200, unless it was raised (aws route53 \
+                 get-account-limit --type MAX_HEALTH_CHECKS_BY_OWNER). Raise it at Service Quotas (Route 53, in \
+                 us-east-1), or delete some that nothing uses. Run it again then: what is there already is found again."
                     .to_owned()
             }
             Self::Call { is_denied: true, call, .. } => format!(
@@ -133,9 +140,18 @@ impl SetupError {
     }
 
     /// Whether a person has to change something first.
-    pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Call { is_denied: true, .. } | Self::InTheWay { .. } | Self::Name(_))
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Call { is_denied, why, .. } => *is_denied || is_over_quota(why),
+            Self::InTheWay { .. } | Self::Name(_) => true,
+            Self::NotQuiet { .. } | Self::Build(_) => false,
+        }
     }
+}
+
+/// AWS' word where an account may have no more health checks.
+fn is_over_quota(why: &str) -> bool {
+    why.contains("TooManyHealthChecks")
 }
 
 /// A call that failed, with AWS' own word for it.

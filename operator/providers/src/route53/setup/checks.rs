@@ -5,20 +5,66 @@
 use super::super::health_object::{HealthObjectConfig, MarkerPlace, judge_check, judge_pin_check};
 use super::calls::{FailedCall, SetupCall, SetupError};
 use super::wanted::{
-    CHECK_FAILURES, CHECK_INTERVAL_S, PIN_FAILURES, PIN_HOST, PIN_INTERVAL_S, PIN_PORT, PIN_STEM,
-    caller_reference,
+    CHECK_FAILURES, CHECK_INTERVAL_S, CHECK_NOTICE_S, PIN_FAILURES, PIN_HOST, PIN_INTERVAL_S, PIN_PORT,
+    PIN_STEM, caller_reference,
 };
 use aws_sdk_route53::Client;
 use aws_sdk_route53::error::BuildError;
 use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, HealthCheckType};
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// How many references of deleted health checks are passed over.
 const MOST_DELETED: u32 = 20;
 const ALIKE: &str = "Correct it (aws route53 update-health-check), or delete it and run this again.";
 const NAMED: &str =
     "Correct it (aws route53 update-health-check), or take another text for its id in the policy.";
+
+/// A health check that was found, is right, and takes longer to notice an object than one that is made here: a flip waits for it.
+/// Its text is for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlowCheck {
+    /// Its id.
+    pub id: String,
+    /// The region whose object it watches.
+    pub region: RegionName,
+    /// Between two looks of a checker, in seconds.
+    pub interval_s: u32,
+    /// Looks in a row that make it change its mind.
+    pub failures: u32,
+}
+
+impl SlowCheck {
+    /// `None`: it is fast enough, or does not show its pace.
+    fn of(region: &RegionName, check: &HealthCheck) -> Option<Self> {
+        let config = check.health_check_config()?;
+        let interval_s = u32::try_from(config.request_interval()?).ok()?;
+        let failures = u32::try_from(config.failure_threshold()?).ok()?;
+        let found = Self { id: check.id().to_owned(), region: region.clone(), interval_s, failures };
+        (found.notice_s() > CHECK_NOTICE_S).then_some(found)
+    }
+
+    /// So long does it take to notice an object, in seconds.
+    pub const fn notice_s(&self) -> u32 {
+        self.interval_s.saturating_mul(self.failures)
+    }
+}
+
+impl fmt::Display for SlowCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, region, interval_s, failures } = self;
+        write!(
+            f,
+            "the health check {id}, of region {region}, looks every {interval_s} s with a failure threshold of \
+             {failures}: a flip waits {} s for it, and {CHECK_NOTICE_S} s for one that is made here ({CHECK_INTERVAL_S} s, \
+             {CHECK_FAILURES}). The threshold can be changed (aws route53 update-health-check --failure-threshold); the \
+             interval cannot, that takes a new health check",
+            self.notice_s()
+        )
+    }
+}
 
 /// All health checks of the account.
 pub(super) struct Checks(Vec<HealthCheck>);
@@ -54,6 +100,12 @@ impl Checks {
         }
         let fits = |check: &&HealthCheck| check.health_check_config().is_some_and(|c| judge(c).is_none());
         Ok(self.0.iter().filter(fits).map(|check| check.id().to_owned()).min())
+    }
+
+    /// Those that are slow, of what was found for the regions of a name.
+    pub(super) fn slow_among(&self, found: &BTreeMap<RegionName, Option<String>>) -> Vec<SlowCheck> {
+        let listed = |id: &str| self.0.iter().find(|check| check.id() == id);
+        found.iter().filter_map(|(region, id)| SlowCheck::of(region, listed(id.as_deref()?)?)).collect()
     }
 
     /// The one that pins names: the policy's, else the one that was made for it.
@@ -145,5 +197,37 @@ pub(super) async fn create(
                 number += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(interval_s: i32, failures: i32, expect: Option<u32>) {
+        let config = HealthCheckConfig::builder()
+            .r#type(HealthCheckType::HttpsStrMatch)
+            .request_interval(interval_s)
+            .failure_threshold(failures)
+            .build()
+            .expect("a configuration");
+        let found = HealthCheck::builder()
+            .id("of-east")
+            .caller_reference("by-hand")
+            .health_check_config(config)
+            .health_check_version(1)
+            .build()
+            .expect("a health check");
+        let slow = SlowCheck::of(&"east".into(), &found);
+        assert_eq!(slow.as_ref().map(SlowCheck::notice_s), expect, "{interval_s} s, {failures}: {slow:?}");
+    }
+
+    #[test]
+    fn a_check_is_slow_if_it_takes_longer_than_one_that_is_made_here() {
+        check(10, 1, None);
+        check(10, 2, None);
+        check(10, 3, Some(30));
+        check(30, 1, Some(30));
+        check(30, 10, Some(300));
     }
 }

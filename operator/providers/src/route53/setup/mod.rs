@@ -25,6 +25,7 @@ pub mod wanted;
 
 pub use buckets::Bucket;
 pub use calls::{SetupCall, SetupError};
+pub use checks::SlowCheck;
 
 use super::health_object::MarkerPlace;
 use crate::aws::Account;
@@ -39,7 +40,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use wanted::PIN_STEM;
+use wanted::{CHECK_FAILURES, PIN_STEM};
 
 /// Where progress goes, a line at a time.
 pub type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
@@ -168,6 +169,8 @@ pub struct Blueprint {
     pub steps: Vec<Step>,
     /// What was found, name by name.
     pub ids: Vec<NameIds>,
+    /// What was found and is slow. It is taken all the same.
+    pub slow: Vec<SlowCheck>,
 }
 
 impl Setup {
@@ -175,7 +178,7 @@ impl Setup {
     pub async fn look(&self) -> Result<Blueprint, SetupError> {
         let mut steps = Vec::new();
         let Some(client) = self.route53().await else {
-            return Ok(Blueprint { steps, ids: Vec::new() });
+            return Ok(Blueprint { steps, ids: Vec::new(), slow: Vec::new() });
         };
         let listed = Checks::list(&client).await?;
         let mut ids = Vec::new();
@@ -183,6 +186,7 @@ impl Setup {
             ids.push(find_ids(name, &listed)?);
         }
         share_pin(&mut ids);
+        let slow = ids.iter().flat_map(|found| listed.slow_among(&found.checks)).collect();
         let records = self.look_at_records(&client, &ids).await?;
         for bucket in buckets::buckets_of(&self.names) {
             steps.extend(bucket.look(&self.account).await?);
@@ -202,13 +206,13 @@ impl Setup {
             steps.push(Step::CreatePin);
         }
         steps.extend(records);
-        Ok(Blueprint { steps, ids })
+        Ok(Blueprint { steps, ids, slow })
     }
 
     /// Makes what is lacking, and gives the ids of all health checks. Stopped in the middle, it leaves what [`Self::look`]
     /// finds again.
     pub async fn carry_out(&self, blueprint: Blueprint, tell: Tell<'_>) -> Result<Vec<NameIds>, SetupError> {
-        let Blueprint { steps, mut ids } = blueprint;
+        let Blueprint { steps, mut ids, slow } = blueprint;
         let Some(client) = self.route53().await else { return Ok(ids) };
         let (records, rest): (Vec<Step>, Vec<Step>) =
             steps.into_iter().partition(|step| matches!(step, Step::CreateRecords { .. }));
@@ -216,7 +220,7 @@ impl Setup {
             self.make(&client, &step, &mut ids).await?;
             tell(&format!("done: {step}"));
         }
-        notice::wait(&client, self.awaited(&records, &ids), self.pace, tell).await?;
+        notice::wait(&client, self.awaited(&records, &ids, &slow), self.pace, tell).await?;
         for step in records {
             self.make(&client, &step, &mut ids).await?;
             tell(&format!("done: {step}"));
@@ -249,15 +253,19 @@ impl Setup {
         Ok(steps)
     }
 
-    /// The health checks of the names whose records are made next.
-    fn awaited(&self, records: &[Step], ids: &[NameIds]) -> Vec<Awaited> {
+    /// The health checks of the names whose records are made next. One that was made here goes by fewer failures than a slow one.
+    fn awaited(&self, records: &[Step], ids: &[NameIds], slow: &[SlowCheck]) -> Vec<Awaited> {
+        let failures_of = |id: &str| {
+            let known = slow.iter().find(|check| check.id == id);
+            known.map_or(CHECK_FAILURES, |check| check.failures.max(CHECK_FAILURES))
+        };
         let mut awaited = Vec::new();
         for step in records {
             let Step::CreateRecords { name, .. } = step else { continue };
             let (Some(setup), Some(found)) = (self.names.get(*name), ids.get(*name)) else { continue };
             for (region, id) in &found.checks {
                 let about = format!("{} {region}", setup.label);
-                awaited.extend(id.clone().map(|id| Awaited::new(about, id)));
+                awaited.extend(id.clone().map(|id| Awaited::new(about, failures_of(&id), id)));
             }
         }
         awaited

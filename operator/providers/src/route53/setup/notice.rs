@@ -4,7 +4,6 @@
 //! What this module must never do: go by a checker that has looked less often than the threshold.
 
 use super::calls::{FailedCall, SetupCall, SetupError};
-use super::wanted::CHECK_FAILURES;
 use super::{Pace, Tell};
 use aws_sdk_route53::Client;
 use aws_sdk_route53::types::HealthCheckObservation;
@@ -20,8 +19,9 @@ pub(super) struct Awaited {
 }
 
 impl Awaited {
-    pub(super) fn new(about: String, id: String) -> Self {
-        Self { about, id, seen: Seen::default() }
+    /// `failures`: looks in a row that make it change its mind.
+    pub(super) fn new(about: String, failures: u32, id: String) -> Self {
+        Self { about, id, seen: Seen::new(failures) }
     }
 }
 
@@ -77,8 +77,9 @@ impl Awaited {
 }
 
 /// What the checkers of one health check said.
-#[derive(Default)]
 struct Seen {
+    /// How often in a row each has to see that the object is not on.
+    failures: u32,
     /// By the checker's address.
     checkers: BTreeMap<String, Checker>,
     /// One was not there at the look before.
@@ -97,6 +98,10 @@ struct Checker {
 }
 
 impl Seen {
+    const fn new(failures: u32) -> Self {
+        Self { failures, checkers: BTreeMap::new(), is_growing: false, trouble: None }
+    }
+
     fn note(&mut self, observations: &[HealthCheckObservation]) {
         self.trouble = None;
         self.is_growing = false;
@@ -114,22 +119,21 @@ impl Seen {
         !self.checkers.is_empty()
             && !self.is_growing
             && self.trouble.is_none()
-            && checkers.all(|checker| checker.off >= CHECK_FAILURES)
+            && checkers.all(|checker| checker.off >= self.failures)
     }
 
     fn tell(&self) -> String {
         if let Some(trouble) = &self.trouble {
             return trouble.clone();
         }
-        let count = |holds: fn(&Checker) -> bool| self.checkers.values().filter(|c| holds(c)).count();
-        let on = count(|checker| checker.is_on);
+        let on = self.checkers.values().filter(|checker| checker.is_on).count();
         if on > 0 {
             return format!(
                 "{on} of {} checkers see the object on; switch it off first",
                 self.checkers.len()
             );
         }
-        let often = count(|checker| checker.off >= CHECK_FAILURES);
+        let often = self.checkers.values().filter(|checker| checker.off >= self.failures).count();
         format!("{} checkers have looked, {often} of them often enough", self.checkers.len())
     }
 }
@@ -154,6 +158,7 @@ fn is_on(status: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wanted::CHECK_FAILURES;
     use super::*;
     use aws_sdk_route53::primitives::DateTime;
     use aws_sdk_route53::types::StatusReport;
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_checker_must_have_looked_as_often_as_the_threshold_says() {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(CHECK_FAILURES);
         assert!(!seen.is_quiet(), "nobody has looked");
         seen.note(&[saw("a", 1, OFF), saw("b", 1, OFF)]);
         seen.note(&[saw("a", 2, OFF), saw("b", 1, OFF)]);
@@ -182,8 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_goes_by_more_failures_is_waited_for_longer() {
+        let mut seen = Seen::new(3);
+        for at in 1..3 {
+            seen.note(&[saw("a", at, OFF)]);
+        }
+        assert!(!seen.is_quiet(), "it has changed its mind after the third look alone");
+        seen.note(&[saw("a", 3, OFF)]);
+        assert!(seen.is_quiet());
+    }
+
+    #[test]
     fn an_object_that_is_on_keeps_it_from_being_quiet() {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(CHECK_FAILURES);
         seen.note(&[saw("a", 1, OFF), saw("b", 1, ON)]);
         seen.note(&[saw("a", 2, OFF), saw("b", 2, ON)]);
         assert!(!seen.is_quiet() && seen.tell().contains("1 of 2 checkers see the object on"));

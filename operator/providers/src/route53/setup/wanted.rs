@@ -8,6 +8,8 @@ use std::fmt::Write;
 pub const CHECK_INTERVAL_S: u32 = 10;
 /// Looks in a row that make such a health check change its mind.
 pub const CHECK_FAILURES: u32 = 2;
+/// So long does such a health check take, in seconds, to change its mind.
+pub const CHECK_NOTICE_S: u32 = CHECK_INTERVAL_S * CHECK_FAILURES;
 /// What the statement of a bucket's policy is called that lets the health checkers read.
 pub const READERS_SID: &str = "HealthCheckersReadTheOneObject";
 

@@ -13,6 +13,7 @@ const FEWEST_REGIONS: usize = 3;
 const DEFAULT_INTERVAL_S: u64 = 30;
 const SHORTEST_INTERVAL_S: u64 = 10;
 const DEFAULT_THRESHOLD: u32 = 3;
+const HIGHEST_THRESHOLD: u32 = 10;
 
 /// What a checker does, or that there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +187,15 @@ impl HealthCheckConfig {
         }
     }
 
+    /// As slow to change its mind as the API allows.
+    pub(super) fn at_its_slowest(self) -> Self {
+        Self {
+            request_interval: Some(DEFAULT_INTERVAL_S),
+            failure_threshold: Some(HIGHEST_THRESHOLD),
+            ..self
+        }
+    }
+
     /// Fills in what was left out, or says why the service would not take it.
     pub(super) fn complete(mut self) -> Result<Self, String> {
         let kind = Kind::parse(&self.kind).ok_or_else(|| format!("Unknown type '{}'", self.kind))?;
@@ -254,7 +264,7 @@ impl HealthCheckConfig {
         if !matches!(self.request_interval, Some(10 | 30)) {
             return Err("RequestInterval must be 10 or 30");
         }
-        if !(1..=10).contains(&self.threshold()) {
+        if !(1..=HIGHEST_THRESHOLD).contains(&self.threshold()) {
             return Err("FailureThreshold must be between 1 and 10");
         }
         if self.regions.as_ref().is_some_and(|regions| regions.list.len() < FEWEST_REGIONS) {

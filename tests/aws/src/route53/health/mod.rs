@@ -157,6 +157,16 @@ impl HealthChecks {
         self.create_behind(account, reference, HealthCheckConfig::of_object(object))
     }
 
+    /// The same of one that asks as rarely, and counts as many answers, as the API allows.
+    pub(crate) fn create_slow_object_check(
+        self: &Arc<Self>,
+        account: &str,
+        object: &ObjectCheck<'_>,
+    ) -> Option<String> {
+        let reference = format!("slow/{}/{}", object.bucket, object.key);
+        self.create_behind(account, reference, HealthCheckConfig::of_object(object).at_its_slowest())
+    }
+
     /// The same of one that is disabled.
     pub(crate) fn create_disabled_check(self: &Arc<Self>, account: &str, reference: &str) -> Option<String> {
         self.create_behind(account, reference.to_owned(), HealthCheckConfig::of_nothing())

@@ -18,7 +18,9 @@ use muster_providers::AdoptedOwners;
 use muster_providers::aws::{AwsAccess, AwsAccounts};
 use muster_providers::dns::{NameConfig, Target};
 use muster_providers::route53::HealthObjectConfig;
-use muster_providers::route53::setup::{Blueprint, NameIds, NameSetup, Pace, Setup, SetupError, Step};
+use muster_providers::route53::setup::{
+    Blueprint, NameIds, NameSetup, Pace, Setup, SetupError, SlowCheck, Step,
+};
 use std::time::Duration;
 
 /// Between two questions about what the checkers saw. The API takes five requests a second of an account.
@@ -54,11 +56,15 @@ pub(super) async fn run(cx: &Context, args: &PlanDnsArgs, plan: &Plan) -> Done {
         pace: Pace { poll: POLL, patience: Duration::from_millis(args.apply.timeout.0) },
     };
     let blueprint = Box::pin(setup.look()).await.map_err(|error| failure(&error))?;
+    for slow in &blueprint.slow {
+        cx.screen.note(&format!("warning: {slow}"));
+    }
     agree(cx, args, &blueprint)?;
     let made = blueprint.steps.iter().map(Step::to_string).collect();
+    let warnings = blueprint.slow.iter().map(SlowCheck::to_string).collect();
     let tell = |line: &str| cx.screen.note(line);
     let ids = Box::pin(setup.carry_out(blueprint, &tell)).await.map_err(|error| failure(&error))?;
-    let applied = Applied { made, names: applied_names(plan, &ids) };
+    let applied = Applied { made, warnings, names: applied_names(plan, &ids) };
     cx.screen.emit(format, &applied, || view::aws::applied(&applied, &cx.look()))
 }
 
