@@ -20,6 +20,8 @@ pub struct Call {
     pub status: u16,
     /// The error code that was answered, `NoSuchHostedZone`.
     pub code: Option<String>,
+    /// A fault refused it, and not the service.
+    pub is_struck: bool,
 }
 
 /// Finds a call again when its answer is known.
@@ -56,6 +58,13 @@ impl CallLog {
         if let Some(call) = self.lock().calls.get_mut(&number.0) {
             call.status = status;
             call.code = code;
+        }
+    }
+
+    /// Notes that a fault refuses it.
+    pub(crate) fn struck(&self, number: CallNumber) {
+        if let Some(call) = self.lock().calls.get_mut(&number.0) {
+            call.is_struck = true;
         }
     }
 

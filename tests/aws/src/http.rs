@@ -66,6 +66,9 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
         tokio::time::sleep(plan.delay).await;
     }
     let is_lost = matches!(plan.ending, Ending::AnswerLost);
+    if matches!(plan.ending, Ending::Refused(_) | Ending::Denied) {
+        shared.calls.struck(number);
+    }
     let outcome = match plan.ending {
         Ending::Hangs => std::future::pending::<Result<Reply, Refusal>>().await,
         Ending::RequestLost => return Err(NoAnswer),
@@ -97,6 +100,7 @@ fn call(request: &ApiRequest, operation: &Operation, account: Option<String>) ->
         is_mutation: operation.is_mutation,
         status: 0,
         code: None,
+        is_struck: false,
     }
 }
 

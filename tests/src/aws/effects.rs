@@ -59,6 +59,8 @@ pub(super) struct Effects {
     copies: usize,
     /// Objects that S3 took: more of them are harmless, since each stands on what was read.
     markers: usize,
+    /// Changes that RDS or EC2 refused by itself, and no fault: they should not have been asked for.
+    refused: usize,
     /// Changes that were asked for in vain, or whose answer was lost.
     in_vain: usize,
 }
@@ -81,6 +83,7 @@ impl Effects {
             swaps: taken("ChangeResourceRecordSets"),
             copies: taken(COPY),
             markers: taken("PutObject"),
+            refused: calls.iter().filter(|call| is_refused(call)).count(),
             in_vain: calls.iter().filter(|call| call.is_mutation && call.status != TAKEN).count(),
         }
     }
@@ -110,7 +113,7 @@ impl Effects {
         Self { swaps: self.swaps + 1, ..self }
     }
 
-    const fn compared(&self) -> [(&'static str, usize); 12] {
+    const fn compared(&self) -> [(&'static str, usize); 13] {
         [
             ("members that RDS promoted", self.promotions.members),
             ("replicas that RDS promoted", self.promotions.replicas),
@@ -124,6 +127,7 @@ impl Effects {
             (CREATE, self.created),
             ("swaps of the records", self.swaps),
             (COPY, self.copies),
+            ("refused by RDS or EC2", self.refused),
         ]
     }
 
@@ -145,6 +149,13 @@ impl Effects {
         let differ = pairs.filter(|((_, now), (_, then))| differs(*now, *then));
         differ.map(|((name, now), (_, then))| format!("{name}: {now} instead of {then}")).collect()
     }
+}
+
+/// S3 and Route 53 compare with what stands there, so that what comes too late is refused: that is how it has to be.
+fn is_refused(call: &Call) -> bool {
+    let is_answered = call.status != 0 && call.status != TAKEN;
+    let checks_nothing = matches!(call.service.as_str(), "rds" | "ec2");
+    call.is_mutation && checks_nothing && is_answered && !call.is_struck
 }
 
 impl fmt::Display for Effects {
@@ -169,13 +180,15 @@ mod tests {
             is_mutation: true,
             status,
             code: None,
+            is_struck: false,
         }
     }
 
     #[test]
     fn only_what_was_taken_counts_as_an_effect() {
         let calls = [SWITCHOVER, PROMOTE, RENAME, CREATE].map(|operation| call(operation, 200));
-        let calls = [&calls[..], &[call(PROMOTE, 400), call("ChangeResourceRecordSets", 0)]].concat();
+        let struck = Call { is_struck: true, ..call(PROMOTE, 400) };
+        let calls = [&calls[..], &[struck, call("ChangeResourceRecordSets", 0)]].concat();
         let effects = Effects::count(&calls, Promotions::ONE_OF_EACH);
         let expected = Effects::of_undisturbed(RunKind::Switchover);
         assert_eq!(effects.extra(&expected), [""; 0]);
@@ -207,6 +220,18 @@ mod tests {
         let effects = Effects::count(&calls, Promotions::ONE_OF_EACH);
         let extra = effects.extra(&Effects::of_undisturbed(RunKind::Failover));
         assert_eq!(extra, ["CreateDBInstanceReadReplica: 2 instead of 1"]);
+    }
+
+    #[test]
+    fn what_rds_refuses_should_not_have_been_asked_for() {
+        let of = |refused: Call| {
+            let effects = Effects::count(&[refused], Promotions::ONE_OF_EACH);
+            effects.extra(&Effects::of_undisturbed(RunKind::Failover))
+        };
+        assert_eq!(of(call(FAILOVER, 400)), ["refused by RDS or EC2: 1 instead of 0"]);
+        let swap = Call { service: "route53".to_owned(), ..call("ChangeResourceRecordSets", 400) };
+        assert_eq!(of(swap), [""; 0]);
+        assert_eq!(of(Call { is_mutation: false, ..call("DescribeDBInstances", 400) }), [""; 0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::clerk::Clerk;
 use super::databases::Databases;
-use super::effects::Effects;
+use super::effects::{Effects, Promotions};
 use super::end::{End, MEMBERS, REPLICAS};
 use super::region::{Parts, Region};
 use super::replacing::Replacing;
@@ -25,6 +25,8 @@ pub(super) enum Seed {
     OneCallMore,
     /// RDS was asked to promote the replica once more than a run needs to.
     OnePromotionMore,
+    /// RDS was asked for what it refuses: to promote a replica that is none any more.
+    OneRequestInVain,
     /// Both databases of the global database take writes.
     TwoWriters,
     /// An old primary of RDS takes writes beside the new one.
@@ -36,9 +38,10 @@ pub(super) enum Seed {
 }
 
 impl Seed {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::OneCallMore,
         Self::OnePromotionMore,
+        Self::OneRequestInVain,
         Self::TwoWriters,
         Self::TwoPrimaries,
         Self::LostWrite,
@@ -49,6 +52,7 @@ impl Seed {
         match self {
             Self::OneCallMore => "one call more",
             Self::OnePromotionMore => "one promotion more",
+            Self::OneRequestInVain => "one request in vain",
             Self::TwoWriters => "two writers",
             Self::TwoPrimaries => "two primaries",
             Self::LostWrite => "a lost write",
@@ -65,6 +69,7 @@ impl Seed {
         match self {
             Self::OneCallMore => one_call_more(stage, parts).await,
             Self::OnePromotionMore => one_promotion_more(stage, parts).await,
+            Self::OneRequestInVain => one_request_in_vain(stage, parts).await,
             Self::TwoWriters => two_writers(stage, (&stage.items.orders, MEMBERS), parts).await,
             Self::TwoPrimaries => two_writers(stage, (&stage.items.reports, REPLICAS), parts).await,
             Self::LostWrite => lost_write(&stage.items.reports, parts.taken).await,
@@ -100,6 +105,15 @@ async fn one_promotion_more(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<S
     }
     wait_for(stage, REPLICAS, parts).await?;
     let effects = Effects::count(&stage.cloud.calls(), stage.items.promotions().since(before));
+    Ok(effects.extra(&Effects::of_undisturbed(RunKind::Switchover)))
+}
+
+/// By a client that repeats a promotion which is done.
+async fn one_request_in_vain(stage: &Stage, parts: Parts) -> anyhow::Result<Vec<String>> {
+    stage.cloud.aws.clear_calls();
+    let repeated = stage.cloud.promote_replica(parts.taken).await;
+    anyhow::ensure!(repeated.is_err(), "RDS promotes what is no replica");
+    let effects = Effects::count(&stage.cloud.calls(), Promotions::ONE_OF_EACH);
     Ok(effects.extra(&Effects::of_undisturbed(RunKind::Switchover)))
 }
 

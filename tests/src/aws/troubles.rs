@@ -56,7 +56,8 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("rds-answer-lost", EVERY, |cloud, _| moves(cloud, &FaultKind::LoseAnswer, 1)),
     Trouble::new("rds-request-lost", EVERY, |cloud, _| moves(cloud, &FaultKind::LoseRequest, 1)),
     Trouble::new("rds-internal-failure", EVERY, |cloud, _| moves(cloud, &internal_failure(), 1)),
-    Trouble::new("rds-throttled", EVERY, throttle_rds).lasting(5),
+    Trouble::new("rds-throttled", EVERY, throttle_rds).lasting(60),
+    Trouble::new("rds-denied", EVERY, deny_changes).lasting(10).saying("AccessDenied"),
     Trouble::new("rds-stale-reads", EVERY, stale_rds).lasting(20),
     Trouble::new("rds-slow", EVERY, slow_rds).ended_by(usual_rds),
     Trouble::new("rds-unknown-status", EVERY, unknown_status).ended_by(no_status).lasting(5),
@@ -186,6 +187,13 @@ fn rebuild(cloud: &Cloud, kind: &FaultKind, times: u32) {
 fn throttle_rds(cloud: &Cloud, _: Parts) {
     let throttled = answer(400, "Throttling", "Rate exceeded");
     cloud.trouble(Fault::of_everything(throttled).in_service("rds"));
+}
+
+/// A right to change something was taken away, and is given back.
+fn deny_changes(cloud: &Cloud, _: Parts) {
+    for operation in MOVES.into_iter().chain([PROMOTE]) {
+        strike(cloud, operation, &FaultKind::Deny, u32::MAX);
+    }
 }
 
 fn stale_rds(cloud: &Cloud, _: Parts) {

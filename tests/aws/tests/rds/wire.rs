@@ -98,6 +98,7 @@ async fn calls_are_noted_with_their_region_and_whether_they_change_anything() {
         is_mutation,
         status,
         code: code.map(str::to_owned),
+        is_struck: false,
     };
     let refused = Some("InvalidGlobalClusterStateFault");
     let expected = [

@@ -93,6 +93,7 @@ async fn calls_are_noted_in_order_of_arrival() {
         is_mutation,
         status,
         code: code.map(str::to_owned),
+        is_struck: false,
     };
     let expected = [
         call("ListResourceRecordSets", false, 200, None),
