@@ -4,7 +4,7 @@
 
 mod names;
 
-use muster_aws_fake::{Call, FakeAws, Fault, FaultKind, Zone};
+use muster_aws_fake::{Call, FailoverRecord, FakeAws, Fault, FaultKind, Zone};
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts};
 use muster_core::ids::{Owner, RegionName};
 use muster_providers::TrafficControl;
@@ -12,14 +12,18 @@ use muster_providers::aws::AwsAccess;
 use muster_providers::dns::Target;
 use muster_providers::route53::{Route53, Route53Config};
 use names::{
-    ACCOUNT, HELD, KEY, NAME, Numbers, accounts, ctx_of, facts, fake_with_zone, name_config, servers_of,
-    until_seen_within,
+    ACCOUNT, HELD, INSYNC, KEY, NAME, Numbers, accounts, ctx_of, facts, fake_with_zone, name_config,
+    servers_of, until_seen_within, until_within,
 };
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const WITNESS: &str = "_muster.shop.example.com";
 const CHANGE: &str = "ChangeResourceRecordSets";
+const LIST: &str = "ListResourceRecordSets";
+const GET_CHANGE: &str = "GetChange";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Stage {
@@ -61,6 +65,12 @@ impl Stage {
 
     fn changes(&self) -> Vec<Call> {
         self.aws.calls().into_iter().filter(|call| call.is_mutation).collect()
+    }
+
+    /// How many calls of this operation were answered.
+    fn answered(&self, operation: &str) -> usize {
+        let calls = self.aws.calls().into_iter();
+        calls.filter(|call| call.operation == operation && call.status != 0).count()
     }
 
     fn fault(&self, operation: &str, kind: FaultKind) {
@@ -110,7 +120,9 @@ async fn a_name_is_made_moved_and_moved_back_and_seen_at_every_server() {
     }
     let calls = stage.aws.calls();
     assert_eq!(stage.changes().len(), 3, "one change for each flip: {calls:?}");
-    assert_eq!(calls.len(), 6, "one look and one change for each flip, and none to observe: {calls:?}");
+    // Before the name is there, the look before the day asks whether the zone is the right one.
+    let looks = stage.answered(LIST);
+    assert!((4..=5).contains(&looks), "one for each flip, and none to observe: {calls:?}");
     assert!(calls.iter().all(|call| call.account == ACCOUNT && call.service == "route53"), "{calls:?}");
 }
 
@@ -323,4 +335,158 @@ async fn a_server_that_is_down_lowers_the_agreement() {
     }
     let Seen::Unknown(why) = adapter.observe(Duration::from_secs(2)).await else { panic!("nobody answers") };
     assert!(why.contains(NAME), "{why}");
+}
+
+/// Waits until something is told to be wrong.
+async fn until_told(adapter: &Route53) -> String {
+    let seen = until_within(PATIENCE, adapter, |seen| seen.drift.is_some()).await;
+    seen.drift.expect("it is told")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_rest_nothing_is_asked_but_the_name_servers() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "east").await);
+    let deadline = Instant::now() + PATIENCE;
+    // The flip's own list told what a look before the day would; then, whether every server has the change.
+    while stage.answered(GET_CHANGE) < 1 {
+        assert!(Instant::now() < deadline, "{:?}", stage.aws.calls());
+        facts(&adapter).await;
+        sleep(Duration::from_millis(20)).await;
+    }
+    until_seen(&adapter, "east", Numbers(1, 0, 1)).await;
+    stage.aws.clear_calls();
+    for _ in 0..20 {
+        assert_eq!(facts(&adapter).await.drift, None);
+    }
+    assert_eq!(stage.aws.calls(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_told_before_the_day_until_it_is_there() {
+    let stage = Stage::start().await;
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.1.1"]);
+    let denied = stage.aws.fault(Fault::of(LIST, FaultKind::Deny));
+    let adapter = stage.adapter();
+    let told = until_told(&adapter).await;
+    assert!(told.contains("AccessDenied") && told.contains("route53:ListResourceRecordSets"), "{told}");
+    stage.aws.remove_fault(denied);
+    // By itself it looks again in a minute; a flip looks too.
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
+    assert_eq!(facts(&adapter).await.drift, None);
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    assert_eq!(facts(&adapter).await.drift, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_is_not_there_or_another_one_is_told_before_the_day() {
+    let stage = Stage::start().await;
+    let mut config = stage.config(["127.0.1.1", "127.0.2.1"]);
+    config.zone_id = "ZNOWHERE".to_owned();
+    let told = until_told(&stage.adapter_with(&config)).await;
+    assert!(told.contains("NoSuchHostedZone") && told.contains("ZNOWHERE"), "{told}");
+    // Its records come after the name in Route 53's order, or all before it.
+    for name in ["example.net", "another.com"] {
+        let other = stage.aws.create_zone(ACCOUNT, name, INSYNC).await.expect("a zone");
+        config.zone_id = other.id.clone();
+        let told = until_told(&stage.adapter_with(&config)).await;
+        assert_eq!(
+            told,
+            format!("hosted zone {} has no records of example.com.: it is another zone's id", other.id)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_no_flip_would_replace_are_told_before_the_day() {
+    let stage = Stage::start().await;
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.9.9"]);
+    let told = until_told(&stage.adapter()).await;
+    assert!(told.contains("A 127.0.9.9 stands there, none of the regions' targets"), "{told}");
+
+    let stage = Stage::start().await;
+    let record = FailoverRecord {
+        name: NAME,
+        identifier: "by-hand",
+        is_primary: true,
+        address: Ipv4Addr::new(127, 0, 1, 1),
+        ttl: 60,
+        health_check: None,
+    };
+    stage.aws.put_failover_record(&stage.zone.id, &record);
+    let told = until_told(&stage.adapter()).await;
+    assert!(told.contains("has a routing policy (set `by-hand`)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_throttles_or_is_silent_tells_nothing_of_the_records() {
+    let stage = Stage::start().await;
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.1.1"]);
+    let answer = |status, code: &str| {
+        let (code, message) = (code.to_owned(), "said by the fake".to_owned());
+        FaultKind::Answer { status, code, message }
+    };
+    for kind in [answer(400, "Throttling"), answer(500, "InternalFailure"), FaultKind::LoseRequest] {
+        let fault = stage.aws.fault(Fault::of(LIST, kind));
+        stage.aws.clear_calls();
+        let adapter = stage.adapter();
+        let deadline = Instant::now() + PATIENCE;
+        while !stage.aws.calls().iter().any(|call| call.operation == LIST) {
+            assert!(Instant::now() < deadline);
+            facts(&adapter).await;
+        }
+        for _ in 0..10 {
+            sleep(Duration::from_millis(20)).await;
+            assert_eq!(facts(&adapter).await.drift, None);
+        }
+        stage.aws.remove_fault(fault);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_record_is_not_asked_for_again_and_another_refusal_is_after_a_moment() {
+    let stage = Stage::start().await;
+    let message = "[The resource record set is protected]".to_owned();
+    let code = "InvalidChangeBatch".to_owned();
+    let fault = stage.aws.fault(Fault::of(CHANGE, FaultKind::Answer { status: 400, code, message }));
+    let refused = flip(&stage.adapter(), Numbers(1, 0, 1), "west").await;
+    assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("set is protected")), "{refused:?}");
+    assert_eq!(stage.changes().len(), 1);
+
+    stage.aws.remove_fault(fault);
+    stage.aws.clear_calls();
+    // No name stands beside a text.
+    stage.aws.put_record(&stage.zone.id, NAME, "TXT", 60, &["\"v=spf1 -all\""]);
+    let adapter = stage.adapter_with(&stage.config(["east.example.net", "west.example.net"]));
+    let began = Instant::now();
+    let refused = flip(&adapter, Numbers(1, 0, 1), "west").await;
+    let is_other = |why: &str| why.contains("conflicts with other records");
+    assert!(matches!(&refused, Outcome::Failed(ErrorClass::Transient, why) if is_other(why)), "{refused:?}");
+    assert_eq!(stage.changes().len(), 5);
+    assert!(began.elapsed() >= Duration::from_millis(800), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_move_at_once_share_the_account_s_budget() {
+    let stage = Stage::start().await;
+    let account = accounts(&stage.aws, KEY).account(&AwsAccess::default());
+    let adapter = |name: &str| {
+        let mut config = stage.config(["127.0.1.1", "127.0.2.1"]);
+        config.name.record = format!("{name}.example.com");
+        Route53::new(&config, Arc::clone(&account)).expect("the configuration holds")
+    };
+    let names: Vec<_> = (0..6).map(|n| adapter(&format!("shop-{n}"))).collect();
+    let hurried = adapter("hurried");
+    let began = Instant::now();
+    let flips = futures::future::join_all(names.iter().map(|name| flip(name, Numbers(1, 0, 1), "west")));
+    let (flips, late) = tokio::join!(flips, async {
+        let ctx = ctx_of("uid-1", Numbers(1, 0, 1), "west", Duration::from_millis(400), HELD);
+        hurried.flip(&"west".into(), &ctx).await
+    });
+    flips.iter().for_each(ensure_issued);
+    // Twelve calls: five at once, and four a second.
+    assert!(began.elapsed() >= Duration::from_millis(1700), "{:?}", began.elapsed());
+    let is_budget = |why: &str| why.contains("the account's budget of 4 calls a second");
+    assert!(matches!(&late, Outcome::Failed(ErrorClass::Throttled, why) if is_budget(why)), "{late:?}");
 }

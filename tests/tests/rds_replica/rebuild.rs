@@ -263,7 +263,7 @@ async fn a_new_primary_that_rds_would_make_no_replica_of_is_told_before_anything
     waits(&stage, Some(ErrorClass::Invalid), "it keeps no backups").await;
     stage.aws.set_backups(west, 7);
     stage.aws.fault(Fault::of_everything(FaultKind::Deny).in_region("us-west-2").up_to(1));
-    waits(&stage, Some(ErrorClass::Transient), "RDS in us-west-2 does not answer").await;
+    waits(&stage, Some(ErrorClass::Transient), "RDS in us-west-2 refuses").await;
     assert_eq!(asked(&stage), (0, 0), "{:?}", stage.aws.calls());
 }
 

@@ -1,10 +1,13 @@
 //! Accounts, and the clients that act in them.
 
+use super::answers::{Answers, CountAnswers};
 use super::bucket::Bucket;
 use super::ec2::Ec2;
 use super::memories::Memories;
 use super::rds::Rds;
-use super::turns::Turns;
+use super::turns::{Turn, Turns};
+use super::{Action, CallError};
+use crate::OpCtx;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,11 +15,12 @@ use aws_sdk_route53::config::retry::RetryConfig;
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use muster_core::facts::ErrorClass;
 use muster_core::ids::Owner;
 use muster_core::secret::Secret;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -24,9 +28,8 @@ use tokio::sync::OnceCell;
 const CONNECT: Duration = Duration::from_secs(3);
 /// Of one call, however long its caller would wait.
 const CALL: Duration = Duration::from_secs(20);
-/// Between two reads of Route 53 that have time. Its API takes five requests a second of an account (Route 53, quotas), and runs
-/// need them.
-const ROUTE53_READS: Duration = Duration::from_secs(1);
+/// A turn that an effect gets later than so long before its deadline leaves no time for the call.
+const SPARE: Duration = Duration::from_millis(250);
 /// What an assumed role's session is called in the account's trail.
 const SESSION: &str = "muster";
 
@@ -68,7 +71,26 @@ pub struct AwsPlace {
 pub struct AwsAccounts {
     place: Option<AwsPlace>,
     accounts: Arc<Mutex<HashMap<AwsAccess, Arc<Account>>>>,
+    route53_turns: Arc<Mutex<HashMap<Limited, Weak<Turns>>>>,
     memories: Memories,
+}
+
+/// What an API is limited for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Limited {
+    /// The account of this number, under whatever role it is called.
+    Number(String),
+    /// The account of these credentials. Roles of other policies may be in it too, and nothing here tells.
+    Unknown(AwsAccess),
+}
+
+impl Limited {
+    fn of(access: &AwsAccess) -> Self {
+        match access.account() {
+            "" => Self::Unknown(access.clone()),
+            number => Self::Number(number.to_owned()),
+        }
+    }
 }
 
 impl AwsAccounts {
@@ -80,25 +102,39 @@ impl AwsAccounts {
     /// The account that is used like this.
     pub fn account(&self, access: &AwsAccess) -> Arc<Account> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || {
-            let (configs, s3) = (Mutex::default(), Mutex::default());
-            let way = Arc::new(Way { access: access.clone(), place: self.place.clone(), configs, s3 });
-            let route53_turns = Turns::new(ROUTE53_READS);
-            Arc::new(Account {
-                way,
-                route53: OnceCell::new(),
-                route53_turns,
-                clusters: Mutex::default(),
-                buckets: Mutex::default(),
-                rds: Mutex::default(),
-                ec2: Mutex::default(),
-                memories: self.memories.clone(),
-            })
-        };
-        Arc::clone(accounts.entry(access.clone()).or_insert_with(made))
+        if let Some(known) = accounts.get(access) {
+            return Arc::clone(known);
+        }
+        // Those of policies that were edited or deleted since.
+        accounts.retain(|_, account| is_in_use(account) || account.holds_what_is_in_use());
+        let made = Arc::new(Account {
+            way: Arc::new(Way::new(access.clone(), self.place.clone())),
+            route53: OnceCell::new(),
+            route53_turns: self.route53_turns_of(access),
+            clusters: Mutex::default(),
+            buckets: Mutex::default(),
+            rds: Mutex::default(),
+            ec2: Mutex::default(),
+            memories: self.memories.clone(),
+        });
+        accounts.insert(access.clone(), Arc::clone(&made));
+        made
     }
 
-    /// Every region of an account that was called, each once.
+    /// The turns of an account's Route 53, shared by all who call that account.
+    fn route53_turns_of(&self, access: &AwsAccess) -> Arc<Turns> {
+        let mut known = self.route53_turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let limited = Limited::of(access);
+        if let Some(turns) = known.get(&limited).and_then(Weak::upgrade) {
+            return turns;
+        }
+        known.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Turns::default());
+        known.insert(limited, Arc::downgrade(&turns));
+        turns
+    }
+
+    /// Every region of an account that policies call now, each once.
     pub fn circuits(&self) -> Vec<Circuit> {
         let mut open = BTreeMap::new();
         for account in self.accounts.lock().unwrap_or_else(PoisonError::into_inner).values() {
@@ -107,13 +143,19 @@ impl AwsAccounts {
                 *open.entry((number.to_owned(), region.to_owned(), service)).or_default() |= is_open;
             };
             for ((region, _), bucket) in &*account.buckets.lock().unwrap_or_else(PoisonError::into_inner) {
-                note(region, "s3", bucket.is_open());
+                if is_in_use(bucket) {
+                    note(region, "s3", account.way.s3_answers(region).are_missing());
+                }
             }
             for (region, rds) in &*account.rds.lock().unwrap_or_else(PoisonError::into_inner) {
-                note(region, "rds", rds.is_open());
+                if is_in_use(rds) {
+                    note(region, "rds", rds.is_open());
+                }
             }
             for (region, ec2) in &*account.ec2.lock().unwrap_or_else(PoisonError::into_inner) {
-                note(region, "ec2", ec2.is_open());
+                if is_in_use(ec2) {
+                    note(region, "ec2", ec2.is_open());
+                }
             }
         }
         let circuit = |((account, region, service), is_open)| Circuit { account, region, service, is_open };
@@ -121,7 +163,12 @@ impl AwsAccounts {
     }
 }
 
-/// Whether an account's region is asked as ever, or has not answered a few times in a row (`shared_read.rs`).
+/// Whether anybody has it beside the map that it is found by.
+fn is_in_use<T>(kept: &Arc<T>) -> bool {
+    Arc::strong_count(kept) > 1
+}
+
+/// Whether an account's region is asked as ever, or has not answered a few times in a row (`shared_read.rs`, `answers.rs`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Circuit {
     /// The account's number; empty for that of the credentials which Muster runs with.
@@ -138,7 +185,8 @@ pub struct Circuit {
 pub struct Account {
     way: Arc<Way>,
     route53: OnceCell<aws_sdk_route53::Client>,
-    route53_turns: Turns,
+    /// Of the account, whoever calls it.
+    route53_turns: Arc<Turns>,
     /// Of ARC, by the URL of an endpoint.
     clusters: Mutex<HashMap<String, aws_sdk_route53recoverycluster::Client>>,
     /// By AWS' name of the region, and by their own.
@@ -182,7 +230,26 @@ impl Account {
 
     /// Waits until it is this caller's turn to read from Route 53 while nothing hangs on it.
     pub(crate) async fn route53_turn(&self) {
-        self.route53_turns.take().await;
+        // Without a deadline none comes too late.
+        let _ = self.route53_turns.take(Turn::Rest, None).await;
+    }
+
+    /// Waits until it is this effect's turn to make a call of Route 53: before any read at rest, and at once unless the account's
+    /// budget is used up. An error as soon as it is known that no turn comes in time.
+    pub(crate) async fn route53_effect_turn(&self, call: Action, ctx: &OpCtx) -> Result<(), CallError> {
+        let turn = if call == Action::ChangeResourceRecordSets { Turn::Change } else { Turn::Look };
+        let taken = self.route53_turns.take(turn, Some(ctx.not_after - SPARE)).await;
+        taken.map_err(|error| {
+            let why = format!("{call}: {error}");
+            CallError { code: None, class: ErrorClass::Throttled, why }
+        })
+    }
+
+    /// Whether a part of it serves somebody who let go of the account itself.
+    fn holds_what_is_in_use(&self) -> bool {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).values().any(is_in_use)
+            || self.rds.lock().unwrap_or_else(PoisonError::into_inner).values().any(is_in_use)
+            || self.ec2.lock().unwrap_or_else(PoisonError::into_inner).values().any(is_in_use)
     }
 
     /// A client of one endpoint of a cluster of ARC. A role for it is assumed at the STS of that endpoint's region.
@@ -250,13 +317,20 @@ pub(super) struct Way {
     configs: Mutex<HashMap<Option<String>, Arc<OnceCell<SdkConfig>>>>,
     /// By AWS' name of the region.
     s3: Mutex<HashMap<String, aws_sdk_s3::Client>>,
+    /// By AWS' name of the region.
+    s3_answers: Mutex<HashMap<String, Arc<Answers>>>,
 }
 
 impl Way {
+    fn new(access: AwsAccess, place: Option<AwsPlace>) -> Self {
+        let (configs, s3, s3_answers) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { access, place, configs, s3, s3_answers }
+    }
+
     /// Leads to no account.
     #[cfg(test)]
     pub(super) fn nowhere() -> Self {
-        Self { access: AwsAccess::default(), place: None, configs: Mutex::default(), s3: Mutex::default() }
+        Self::new(AwsAccess::default(), None)
     }
 
     /// The settings of a client: of one that calls `region`, or of one that finds its region by itself. All clients of a region
@@ -278,10 +352,17 @@ impl Way {
                 .force_path_style(self.place.is_some())
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+                .interceptor(CountAnswers(self.s3_answers(region)))
                 .build();
             aws_sdk_s3::Client::from_conf(config)
         };
         known_or_made(&self.s3, region, made).await
+    }
+
+    /// How the calls of a region's S3 went.
+    fn s3_answers(&self, region: &str) -> Arc<Answers> {
+        let mut answers = self.s3_answers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(answers.entry(region.to_owned()).or_default())
     }
 
     async fn load(&self, region: Option<&str>) -> SdkConfig {
@@ -320,4 +401,95 @@ impl Way {
 
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::fixtures::{Refuser, ctx_that_leads_for};
+
+    fn role(arn: &str, external_id: Option<&str>) -> AwsAccess {
+        AwsAccess { role_arn: Some(arn.to_owned()), external_id: external_id.map(str::to_owned) }
+    }
+
+    const ROLE: &str = "arn:aws:iam::111122223333:role/muster";
+
+    #[test]
+    fn all_who_call_one_account_share_its_turns() {
+        let accounts = AwsAccounts::default();
+        let turns = |access: &AwsAccess| Arc::clone(&accounts.account(access).route53_turns);
+        let of_role = turns(&role(ROLE, None));
+        for same in [role(ROLE, Some("x")), role("arn:aws:iam::111122223333:role/team/other", None)] {
+            assert!(Arc::ptr_eq(&of_role, &turns(&same)), "{same:?}");
+        }
+        for other in [role("arn:aws:iam::444455556666:role/muster", None), AwsAccess::default()] {
+            assert!(!Arc::ptr_eq(&of_role, &turns(&other)), "{other:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_effect_without_time_for_the_account_s_budget_is_told_so() {
+        let account = AwsAccounts::default().account(&role(ROLE, None));
+        let ctx = ctx_that_leads_for(0);
+        let list = Action::ListResourceRecordSets;
+        let calls = (0..200).map(|_| account.route53_effect_turn(list, &ctx));
+        let refused = futures::future::join_all(calls).await.into_iter().find_map(Result::err);
+        let refused = refused.expect("200 calls take longer than 20 s");
+        assert_eq!(refused.class, ErrorClass::Throttled);
+        assert!(
+            refused.why.starts_with("route53:ListResourceRecordSets: failed to get a turn"),
+            "{refused:?}"
+        );
+        assert!(refused.why.contains("the account's budget"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_nobody_uses_any_more_is_not_kept() {
+        let accounts = AwsAccounts::default();
+        let known = || accounts.accounts.lock().expect("nobody panicked").len();
+        let rds = accounts.account(&role(ROLE, None)).rds("us-east-1");
+        let other = accounts.account(&role(ROLE, Some("x")));
+        assert_eq!(known(), 2, "its RDS is in use");
+        drop((rds, other));
+        accounts.account(&AwsAccess::default());
+        assert_eq!(known(), 1);
+    }
+
+    #[tokio::test]
+    async fn reads_of_objects_without_an_answer_are_told_while_anybody_watches_there() {
+        let refuser = Refuser::start("").await;
+        let accounts = AwsAccounts::at(refuser.place());
+        let account = accounts.account(&AwsAccess::default());
+        let circuit = |service, is_open| {
+            let (account, region) = (String::new(), "us-west-2".to_owned());
+            Circuit { account, region, service, is_open }
+        };
+        let watched = account.bucket("us-west-2", "bucket").watch("key");
+        let rds = account.rds("us-west-2");
+        assert_eq!(accounts.circuits(), [circuit("rds", false), circuit("s3", false)]);
+        let client = account.s3("us-west-2").await;
+        for _ in 0..3 {
+            let read = client.get_object().bucket("bucket").key("key").send().await;
+            assert!(read.is_err());
+        }
+        assert_eq!(accounts.circuits(), [circuit("rds", false), circuit("s3", true)]);
+        drop(rds);
+        assert_eq!(accounts.circuits(), [circuit("s3", true)]);
+        drop(watched);
+        assert_eq!(accounts.circuits(), []);
+    }
+
+    #[tokio::test]
+    async fn an_s3_that_refuses_answers() {
+        let refuser = Refuser::start("AccessDenied").await;
+        let accounts = AwsAccounts::at(refuser.place());
+        let account = accounts.account(&AwsAccess::default());
+        let watched = account.bucket("us-west-2", "bucket").watch("key");
+        let client = account.s3("us-west-2").await;
+        for _ in 0..5 {
+            let read = client.get_object().bucket("bucket").key("key").send().await;
+            assert!(read.is_err());
+        }
+        assert!(accounts.circuits().iter().all(|circuit| !circuit.is_open), "{watched:?}");
+    }
 }

@@ -95,11 +95,6 @@ impl Bucket {
         *self.shared.lock().watched.entry(key.to_owned()).or_default() += 1;
         Watched { bucket: self, key: key.to_owned() }
     }
-
-    /// Whether its list has not answered a few times in a row.
-    pub(super) fn is_open(&self) -> bool {
-        self.list.is_open()
-    }
 }
 
 impl Watched {

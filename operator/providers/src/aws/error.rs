@@ -94,13 +94,19 @@ const DENIALS: [&str; 12] = [
 /// The signature is of another time than the service's: a clock is wrong, or the request was stuck on its way. It had no effect.
 const OF_ANOTHER_TIME: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"];
 
+/// The service gave up waiting for the request, or for it to be read: what became of what it had of it, it does not say. S3 answers
+/// 400 then.
+const GIVEN_UP: [&str; 2] = ["RequestTimeout", "RequestTimeoutException"];
+
 /// By the codes of the services' API models.
 fn classify(status: u16, code: &str) -> ErrorClass {
     match code {
         "Throttling"
         | "ThrottlingException"
+        | "ThrottledException"
         | "RequestLimitExceeded"
         | "RequestThrottled"
+        | "RequestThrottledException"
         | "EC2ThrottledException"
         | "TooManyRequestsException"
         | "PriorRequestNotComplete"
@@ -110,6 +116,7 @@ fn classify(status: u16, code: &str) -> ErrorClass {
         // ARC: there was a conflict, nothing was changed; another endpoint may take it.
         "ConflictException" => ErrorClass::Conflict,
         "EndpointTemporarilyUnavailableException" => ErrorClass::UnknownOutcome,
+        code if GIVEN_UP.contains(&code) => ErrorClass::UnknownOutcome,
         _ if status >= 500 => ErrorClass::UnknownOutcome,
         _ => ErrorClass::Invalid,
     }
@@ -126,9 +133,16 @@ mod tests {
         assert_eq!(classify(400, "Throttling"), ErrorClass::Throttled);
         assert_eq!(classify(503, "Throttling"), ErrorClass::Throttled);
         assert_eq!(classify(503, "SlowDown"), ErrorClass::Throttled);
+        assert_eq!(classify(400, "ThrottledException"), ErrorClass::Throttled);
+        assert_eq!(classify(400, "RequestThrottledException"), ErrorClass::Throttled);
         assert_eq!(classify(400, "ConflictException"), ErrorClass::Conflict);
         let away = classify(400, "EndpointTemporarilyUnavailableException");
         assert_eq!(away, ErrorClass::UnknownOutcome);
+        assert_eq!(
+            classify(400, "RequestTimeout"),
+            ErrorClass::UnknownOutcome,
+            "of S3: it may be tried again"
+        );
         assert_eq!(classify(403, "AccessDenied"), ErrorClass::Denied);
         assert_eq!(classify(404, "NoSuchHostedZone"), ErrorClass::Invalid);
         assert_eq!(classify(403, "RequestTimeTooSkewed"), ErrorClass::Transient, "a clock can be set right");

@@ -6,6 +6,7 @@
 //!   instance. A role that is assumed is asked for at the STS of Muster's own region, never at the global one.
 //! - RDS and EC2 are called at the endpoint of the very region that is asked about, and a role for it is assumed at that region's
 //!   STS: a call to one region needs no other one.
+//! - Route 53 is limited for a whole account: each of its calls takes a turn, effects before reads at rest (`turns.rs`).
 //! - What RDS and EC2 list in an account and region is read once for all policies, and not waited for where it does not answer
 //!   (`shared_read.rs`). So is what stands in a bucket that many of them watch (`bucket.rs`).
 //! - A call that changes something asks for the lease once more when it is signed and about to leave (`lease_gate.rs`).
@@ -15,6 +16,7 @@
 //! What this module must never do: show a credential or an external id.
 
 mod account;
+mod answers;
 mod bucket;
 mod ec2;
 mod effect;

@@ -198,6 +198,12 @@ pub const ROUTE53_RECORD: &[Permission] = &[
         on: On::NameAndWitness,
         reason: "a flip deletes the record and the witness as they were read, and creates both anew, in one batch",
     },
+    Permission {
+        sid: "KnowWhenEveryServerHasTheFlip",
+        actions: &[Action::GetChange],
+        on: On::Changes,
+        reason: "how long Route 53 took to bring a flip to every server is logged; nothing waits for it",
+    },
 ];
 
 /// Of [`crate::route53::HealthObject`].

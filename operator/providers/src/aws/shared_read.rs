@@ -32,9 +32,11 @@ const LEAST: Duration = Duration::from_millis(250);
 /// Who has as much time as this waits for a regular read.
 const PATIENT: Duration = Duration::from_secs(2);
 /// So many reads in a row without an answer open the circuit.
-const OPENS_AFTER: u32 = 3;
+pub(super) const OPENS_AFTER: u32 = 3;
 /// Between the begins of two reads while the circuit is open, at most.
 const OPEN: Duration = Duration::from_secs(15);
+/// Where nobody has read for so long, nobody does without it.
+pub(super) const UNUSED: Duration = Duration::from_mins(15);
 /// A read that takes longer is given up: others wait for the next.
 const LONGEST: Duration = Duration::from_secs(8);
 
@@ -98,9 +100,10 @@ impl<T: Send + Sync + 'static> SharedRead<T> {
         self.wait(urgent, by).await
     }
 
-    /// Whether looks are told at once that nothing answers.
+    /// Whether looks are told at once that nothing answers, and there were any of late.
     pub(crate) fn is_open(&self) -> bool {
-        self.0.lock().is_open()
+        let state = self.0.lock();
+        state.is_open() && state.began.is_some_and(|began| began.elapsed() < UNUSED)
     }
 
     /// The same for one who has time and will not spend it: an effect.
@@ -407,6 +410,17 @@ mod tests {
         let begun = Instant::now();
         assert!(shared.read(within(10_000)).await.is_ok());
         assert!(begun.elapsed() <= REGULAR + Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_circuit_that_nobody_asks_for_any_more_is_not_told_to_be_open() {
+        let (shared, ..) = silent();
+        for _ in 0..OPENS_AFTER {
+            assert!(shared.read(within(10_000)).await.is_err());
+        }
+        assert!(shared.is_open());
+        tokio::time::sleep(UNUSED).await;
+        assert!(!shared.is_open());
     }
 
     #[tokio::test(start_paused = true)]

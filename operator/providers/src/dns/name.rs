@@ -6,7 +6,7 @@ use super::target::Target;
 use crate::{AdoptedOwners, OpCtx};
 use hickory_proto::rr::{Name, RecordType};
 use muster_core::facts::{ErrorClass, Outcome, Witness};
-use muster_core::ids::{Owner, RegionName};
+use muster_core::ids::{Epoch, Owner, RegionName, Seq, Term};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -175,6 +175,17 @@ impl SteeredName {
     pub(crate) fn judge(&self, before: &View, wanted: &Written) -> Verdict {
         let targets: Vec<_> = self.targets.values().collect();
         decide_flip(before, self.kind(), &FlipRules { wanted, targets: &targets, adopt: &self.adopted.get() })
+    }
+
+    /// Why no flip of this owner may write over what was read, however new it is, for people.
+    pub(crate) fn refusal(&self, before: &View) -> Option<String> {
+        let (epoch, term, seq) = (Epoch(u64::MAX), Term(u64::MAX), Seq(u64::MAX));
+        let newest = Witness { owner: self.owner.clone(), epoch, term, seq };
+        let target = self.targets.values().next()?;
+        match self.judge(before, &Written::new(newest, target)) {
+            Verdict::Conflict(why) => Some(why),
+            Verdict::Write | Verdict::AlreadyDone | Verdict::Stale(_) => None,
+        }
     }
 
     /// For messages.

@@ -230,6 +230,11 @@ impl Steering {
         let (batch, new) = write_roles(roles, region, health, &self.name, &self.objects.places, ctx)?;
         let client = self.objects.account.route53().await;
         let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
+        let account = &self.objects.account;
+        account
+            .route53_effect_turn(Action::ChangeResourceRecordSets, ctx)
+            .await
+            .map_err(VerbError::Before)?;
         self.memory().expect_roles();
         let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
         let request = Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send());

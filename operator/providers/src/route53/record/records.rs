@@ -37,6 +37,15 @@ impl Records {
         self.asked && self.next.as_ref().is_none_or(|next| order(next) > order(name))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
+    /// Whether anything was listed that is in this zone.
+    pub(super) fn are_in(&self, zone: &Name) -> bool {
+        self.sets.iter().any(|set| parse_listed(set.name()).is_some_and(|name| zone.zone_of(&name)))
+    }
+
     /// What stands at a name.
     pub(super) fn at<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a ResourceRecordSet> {
         self.sets.iter().filter(move |set| parse_listed(set.name()).as_ref() == Some(name))

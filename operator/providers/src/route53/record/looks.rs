@@ -1,0 +1,124 @@
+//! Looks of which nothing hangs: at the records before the day, and for how long Route 53 takes to bring a change to every server.
+//!
+//! What this module must never do: have anybody wait.
+
+use super::super::verb::VerbError;
+use super::memory::Change;
+use super::records::Records;
+use super::{Reader, Steering};
+use crate::aws::{Action, CallError, LONGEST_LOOK};
+use aws_sdk_route53::types::{ChangeInfo, ChangeStatus};
+use muster_core::facts::ErrorClass;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+const GET_CHANGE: Action = Action::GetChange;
+
+impl Steering {
+    /// Begins a look at the records that is due. Nobody waits for it.
+    pub(super) async fn look_at_setup(self: &Arc<Self>) {
+        let is_due = self.memory().needs_setup(Instant::now());
+        if is_due {
+            let steering = Arc::clone(self);
+            self.setup_look.wait(async move { steering.read_setup().await }, Duration::ZERO).await;
+        }
+    }
+
+    async fn read_setup(&self) {
+        let began = Instant::now();
+        let is_due = self.memory().needs_setup(began);
+        if !is_due {
+            // Another look has ended since this one was asked for.
+            return;
+        }
+        match self.find_wrong_setup().await {
+            Ok(wrong) => self.note_setup(wrong, began),
+            // Waiting does not mend it: on the day a flip would be refused as well.
+            Err(VerbError::Before(error))
+                if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) =>
+            {
+                self.note_setup(Some(format!("the records cannot be listed: {}", error.why)), began);
+            }
+            Err(error) => {
+                let why = self.name.about(&error.to_string());
+                tracing::debug!(why, "the records cannot be listed");
+                self.memory().miss_setup(Instant::now());
+            }
+        }
+    }
+
+    async fn find_wrong_setup(&self) -> Result<Option<String>, VerbError> {
+        let mut records = self.read(Reader::Look).await?;
+        if records.is_empty() {
+            // Whatever the zone is, records stand at its own name.
+            records.take(self.list(Reader::Look, &self.name.zone, None).await?);
+        }
+        if !records.are_in(&self.name.zone) {
+            let (id, zone) = (&self.zone_id, &self.name.zone);
+            return Ok(Some(format!("hosted zone {id} has no records of {zone}: it is another zone's id")));
+        }
+        Ok(self.find_wrong(&records))
+    }
+
+    /// Why every flip of this name would be refused as the records are, for people.
+    pub(super) fn find_wrong(&self, records: &Records) -> Option<String> {
+        match records.view(&self.name) {
+            Ok(view) => self.name.refusal(&view),
+            Err(why) => Some(why),
+        }
+    }
+
+    /// What a look found that began then, or a flip.
+    pub(super) fn note_setup(&self, wrong: Option<String>, began: Instant) {
+        let mut memory = self.memory();
+        if let Some(why) = wrong.as_deref().filter(|why| memory.wrong() != Some(*why)) {
+            tracing::warn!(record = %self.name.record, why, "a flip would be refused");
+        }
+        memory.take_setup(wrong, began);
+    }
+
+    /// Begins to ask for the last change, if that is due. Nobody waits for it.
+    pub(super) async fn look_at_change(self: &Arc<Self>) {
+        let due = self.memory().change_due(Instant::now());
+        if let Some(change) = due {
+            let steering = Arc::clone(self);
+            self.change_look.wait(async move { steering.read_change(&change).await }, Duration::ZERO).await;
+        }
+    }
+
+    async fn read_change(&self, change: &Change) {
+        let due = self.memory().change_due(Instant::now());
+        if due.as_ref() != Some(change) {
+            return;
+        }
+        let (record, id) = (&self.name.record, change.id.as_str());
+        match self.is_in_sync(id).await {
+            Ok(true) => {
+                let took_ms = change.taken.elapsed().as_millis();
+                tracing::info!(%record, change = id, took_ms, "every server of Route 53 has the change");
+                self.memory().forget_change(id);
+            }
+            Err(error) if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) => {
+                tracing::info!(%record, why = error.why, "whether every server has the change is not told");
+                self.memory().forget_change(id);
+            }
+            Ok(false) | Err(_) => {
+                if self.memory().miss_change(id, Instant::now()) {
+                    tracing::warn!(%record, change = id, "not every server is known to have the change");
+                }
+            }
+        }
+    }
+
+    async fn is_in_sync(&self, change: &str) -> Result<bool, CallError> {
+        self.account.route53_turn().await;
+        let get = self.account.route53().await.get_change().id(change);
+        let Ok(got) = timeout(LONGEST_LOOK, Box::pin(get.send())).await else {
+            let why = format!("no answer in {} ms", LONGEST_LOOK.as_millis());
+            return Err(CallError::unanswered(GET_CHANGE, why));
+        };
+        let got = got.map_err(|error| CallError::new(GET_CHANGE, &error))?;
+        Ok(got.change_info().map(ChangeInfo::status) == Some(&ChangeStatus::Insync))
+    }
+}
