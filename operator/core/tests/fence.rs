@@ -7,6 +7,7 @@ use muster_core::effect::Action;
 use muster_core::facts::*;
 use muster_core::journal::*;
 use muster_core::policy::*;
+use muster_core::time::Millis;
 use muster_core::wish::Wish;
 use std::collections::BTreeSet;
 use world::*;
@@ -163,4 +164,49 @@ fn a_standby_that_cannot_be_stopped_ends_in_a_question_and_keeps_no_other_from_b
     let run = world.run_to_end();
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
     assert_eq!(run.proofs[&region("east")].class, ProofClass::NoAck);
+}
+
+/// In mode Approve, by consent for five minutes.
+fn asked_by_consent() -> World {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..unlimited() });
+    world.run_for(5);
+    world.node("east").reachable = false;
+    world.power_refuses = true;
+    until_asked(&mut world);
+    let valid_until = world.now.plus(Millis::from_secs(300));
+    world.approve(Approval { valid_until, ..world.approval(&[]) });
+    world.run_for(30);
+    assert!(
+        world.count("Fence") > 2 && world.run().phase == Phase::AwaitingApproval,
+        "{}",
+        world.run().message
+    );
+    world
+}
+
+#[test]
+fn a_run_that_waits_for_its_fence_withdraws_when_the_time_of_its_consent_is_over() {
+    let mut world = asked_by_consent();
+    let name = world.run().name.clone();
+    world.run_for(240);
+    assert_eq!((&world.run().name, world.events("Withdrawn")), (&name, 0), "{}", world.run().message);
+    world.run_for(60);
+    assert_eq!(world.events("Withdrawn"), 1, "{}", world.run().message);
+    let fences = world.count("Fence");
+    world.power_refuses = false;
+    // The next run asks anew.
+    world.run_for(120);
+    assert!(world.run().name != name && world.run().approval.is_none());
+    assert_eq!((world.count("Fence"), world.writers()), (fences, vec![region("east")]));
+}
+
+#[test]
+fn nothing_is_tried_again_once_the_policy_asks_a_person() {
+    let mut world = asked();
+    world.policy.mode = Mode::Approve;
+    world.run_for(5);
+    let fences = world.count("Fence");
+    world.power_refuses = false;
+    world.run_for(120);
+    assert_eq!((world.count("Fence"), world.writers()), (fences, vec![region("east")]));
 }

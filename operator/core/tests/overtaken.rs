@@ -102,3 +102,46 @@ fn a_passing_view_of_another_writer_only_holds_the_run_up() {
     assert_eq!(world.run().phase, Phase::Completed, "{}", world.run().message);
     assert_eq!(world.engine.writer, region("west"));
 }
+
+#[test]
+fn another_writer_that_falls_silent_holds_the_run_until_a_person_says_ack() {
+    let mut world = promoting();
+    move_by_hand(&mut world, "north");
+    world.run_for(5);
+    world.node("north").reachable = false;
+    world.run_for(120);
+    assert_eq!((world.count("Promote"), world.run().phase), (1, Phase::Blocked), "{}", world.run().message);
+    assert!(world.run().message.contains("north took writes and is silent"), "{}", world.run().message);
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(90);
+    assert!(world.count("Promote") > 1, "{}", world.run().message);
+}
+
+#[test]
+fn a_region_that_muster_itself_cast_out_ends_no_run() {
+    let mut world = promoting();
+    let outcast = muster_core::journal::Outcast::new("earlier".into(), "fenced, not rejoined yet");
+    world.journal.state.outcasts.insert(region("north"), outcast);
+    world.power_refuses = true;
+    world.engine.alone = Some(region("north"));
+    world.run_for(60);
+    assert_eq!((world.count("Promote"), world.run().phase), (1, Phase::Blocked), "{}", world.run().message);
+    world.engine.alone = None;
+    world.land();
+    world.run_for(30);
+    assert_eq!(world.run().phase, Phase::Completed, "{}", world.run().message);
+}
+
+#[test]
+fn a_switchover_that_was_aborted_ends_beside_another_writer() {
+    let mut world = World::new(three());
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, Some("west"));
+    world.run_for(3);
+    let run = world.run().name.clone();
+    world.wish(&Wish::Abort { run, by: "kim".into(), reason: "a test".into() }).expect("it is taken");
+    move_by_hand(&mut world, "north");
+    world.run_for(60);
+    assert!(world.run().phase.is_final(), "{}", world.run().message);
+    assert_eq!(world.engine.writer, region("north"));
+}

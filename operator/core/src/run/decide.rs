@@ -72,7 +72,8 @@ pub(super) fn evaluate(d: &mut Draft<'_>) -> Vec<Gate> {
     gates
 }
 
-fn needs_consent(d: &mut Draft<'_>) -> bool {
+/// Whether the policy asks a person, and nobody has agreed to this plan, or only for a time that is over.
+pub(super) fn needs_consent(d: &mut Draft<'_>) -> bool {
     let now = d.sight.now;
     let mode = d.sight.policy.mode;
     let run = d.run();
@@ -96,7 +97,7 @@ pub(super) fn ask(d: &mut Draft<'_>, why: &str) -> bool {
 
 /// A waiting run ends with the time of the consent that it was given. Consent by the clock of another boot, or of another
 /// machine, counts for nothing here: a person is asked again.
-fn approval_expired(d: &mut Draft<'_>) -> bool {
+pub(super) fn approval_expired(d: &mut Draft<'_>) -> bool {
     let now = d.sight.now;
     let run = d.run();
     if run.approval.as_ref().is_some_and(|a| a.valid_until.boot != now.boot) {

@@ -130,6 +130,10 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
 /// Looks for a proof; goes on to the next attempt or way when there is none.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     note_answer(d, step);
+    // Else what a fence comes to hours later would promote by consent that was given for minutes.
+    if is_asked(d, step) && decide::needs_consent(d) && decide::approval_expired(d) {
+        return false;
+    }
     let planned = d.run().kind.is_planned();
     let proof = proof::judge_step(&d.sight, region, step, seen::since(&d.sight, step));
     if let Some(proof) = proof.filter(|p| counts(d, planned, p)) {
@@ -277,9 +281,9 @@ fn question(d: &mut Draft<'_>, region: &RegionName) {
     decide::ask(d, &format!("{region} is not proven fenced; the loss grows until it is"));
 }
 
-/// Whether the ways are worth another round. The gates have to hold as they do for a first one.
+/// Whether the ways are worth another round. The gates and consent have to hold as they do for a first one.
 fn is_round_due(d: &mut Draft<'_>, step: &Step) -> bool {
-    if !is_asked(d, step) {
+    if !is_asked(d, step) || decide::needs_consent(d) {
         return false;
     }
     let (sight, now) = (d.sight, d.sight.now);

@@ -59,6 +59,9 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         end::source_lost(d, &why);
         return false;
     }
+    if overtaken::holds_back(d) {
+        return false;
+    }
     if let Some(why) = d.run().abort.clone().filter(|_| can_land_no_more(d, step, item)) {
         end::hand_over_given_up(d, &why);
         return false;
@@ -69,9 +72,6 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
         d.block("Aborting", saw, "the engine at rest, and what was sent refused or expired");
         d.fire(Rule::StepAwaited, saw);
         d.wake_in(LOOK_AGAIN);
-        return false;
-    }
-    if overtaken::holds_back(d) {
         return false;
     }
     if promote::was_cancelled(d, step, item) {

@@ -64,15 +64,24 @@ fn sources<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dy
     std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source())
 }
 
-/// What an error and its sources say, in one line: without their insides, which hold requests and answers.
+/// What an error and its sources say, in one line: without their insides, which hold requests and answers, and without what is
+/// another text each time.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut told: Vec<String> = Vec::new();
-    for text in sources(error).map(ToString::to_string) {
+    for text in sources(error).map(|source| without_request_id(&source.to_string())) {
         if told.last() != Some(&text) {
             told.push(text);
         }
     }
     told.join(": ")
+}
+
+/// The SDK's words for what a service answered end with the request's own number.
+fn without_request_id(text: &str) -> String {
+    const BEGIN: &str = "aws_request_id: \"";
+    let Some((before, rest)) = text.split_once(BEGIN) else { return text.to_owned() };
+    let after = rest.split_once('"').map_or("", |(_, after)| after);
+    format!("{}{after}", before.trim_end_matches([',', ' ']))
 }
 
 /// Who calls may not do it, or is not known.
@@ -125,6 +134,14 @@ fn classify(status: u16, code: &str) -> ErrorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_refusal_is_the_same_text_each_time() {
+        let told = r#"unhandled error (AccessDenied): Error { code: "AccessDenied", message: "no", aws_request_id: "1-2" }"#;
+        let expected = r#"unhandled error (AccessDenied): Error { code: "AccessDenied", message: "no" }"#;
+        assert_eq!(without_request_id(told), expected);
+        assert_eq!(without_request_id("no answer"), "no answer");
+    }
 
     #[test]
     fn a_server_s_error_leaves_the_outcome_open_and_a_refusal_does_not() {

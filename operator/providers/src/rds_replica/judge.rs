@@ -10,8 +10,8 @@
 //! | there | takes writes | | under way: RDS says it later |
 //! | of another item | | | conflict |
 //! | there | | `available` | may be asked for |
-//! | there | | `modifying`, `rebooting`; asked for by this process, or the replication has a stop point | under way |
-//! | there | | the same without either: another change | not now |
+//! | there | | `modifying`, `rebooting`; asked for by this process | under way |
+//! | there | | the same, not asked for: another change, or the promotion of a process before this one | not now |
 //! | there | | `backing-up`, or anything else that passes | not now |
 //! | there | | `storage-full`, `incompatible-...` | stuck |
 
@@ -69,9 +69,9 @@ fn judge_detached(view: &InstanceView, recovering: Option<bool>, memory: &Memory
 
 fn judge_replica(view: &InstanceView, memory: &Memory) -> Verdict {
     match (view.state(), view.in_the_way()) {
-        // A promotion gives the replication a stop point. That it does not replicate says nothing: no replica does whose primary
-        // is gone, whatever is changed about it.
-        (State::Changing, _) if memory.asked() || view.has_stop_point() => Verdict::Running(view.describe()),
+        // That it does not replicate says nothing: no replica does whose primary is gone, whatever is changed about it. Nothing is
+        // sent in these states, so that a promotion which somebody else began comes to its end all the same.
+        (State::Changing, _) if memory.asked() => Verdict::Running(view.describe()),
         (State::Stuck, Some(why)) => Verdict::Stuck(why),
         (_, Some(why)) => Verdict::Waiting(why),
         (_, None) => Verdict::NotStarted,
@@ -128,14 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_promoted_is_adopted() {
+    fn one_that_is_promoted_is_adopted_and_nothing_is_sent_meanwhile() {
         for status in ["modifying", "rebooting"] {
-            let view = replica(status, "replication stop point set");
-            for memory in [Memory::default(), after(&[replica("available", "replicating")])] {
-                for recovering in [REPLAYS, SILENT] {
-                    let found = verdict(&view, recovering, &memory);
-                    assert!(matches!(&found, Verdict::Running(told) if told.contains(status)), "{found:?}");
-                }
+            let view = replica(status, "replicating");
+            let mut asked = after(&[replica("available", "replicating")]);
+            asked.note_asked();
+            for recovering in [REPLAYS, SILENT] {
+                let found = verdict(&view, recovering, &asked);
+                assert!(matches!(&found, Verdict::Running(told) if told.contains(status)), "{found:?}");
+                let of_another_process = verdict(&view, recovering, &Memory::default());
+                assert!(matches!(of_another_process, Verdict::Waiting(_)), "{of_another_process:?}");
             }
         }
     }

@@ -8,8 +8,6 @@ const ENGINE: &str = "postgres";
 const REPLICATION: &str = "read replication";
 /// Its word for one that follows its source.
 const REPLICATING: &str = "replicating";
-/// How its words begin for one that is being promoted, or was to be.
-const STOP_POINT: &str = "replication stop point";
 
 /// An instance, as its own region sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -84,11 +82,6 @@ impl InstanceView {
 
     pub(super) fn is_replicating(&self) -> bool {
         self.replication == REPLICATING
-    }
-
-    /// Whether it is told to replicate no further, as a promotion does.
-    pub(super) fn has_stop_point(&self) -> bool {
-        self.replication.starts_with(STOP_POINT)
     }
 
     pub(super) fn replicates_from(&self, sources: &[String]) -> bool {

@@ -455,7 +455,6 @@ fn describe_replication(instance: &DbInstance) -> Option<StatusInfoElement> {
     instance.source.as_ref()?;
     let (normal, status) = match instance.status.as_str() {
         "creating" => return None,
-        "modifying" | "rebooting" => (true, "replication stop point set"),
         "stopping" | "stopped" => (false, "stopped"),
         _ => (true, "replicating"),
     };

@@ -38,8 +38,10 @@ pub(super) struct Memory {
     roles_wrong: Option<String>,
     /// What is wrong with a health check, for people.
     check_wrong: Option<String>,
-    /// Why Route 53 would not show the records, or a health check, for people.
-    refused: Option<String>,
+    /// Why Route 53 would not show the records, for people.
+    roles_refused: Option<String>,
+    /// Why it would not show a health check.
+    checks_refused: Option<String>,
     roles_due: Option<Instant>,
     change: Option<Change>,
     /// Since then it is not known that every marker is off: settling began.
@@ -150,9 +152,14 @@ impl Memory {
         }
     }
 
-    /// The same of Route 53's records and health checks.
+    /// The same of Route 53's records.
     pub(super) fn take_refusal_of_roles(&mut self, why: Option<String>) {
-        self.refused = why;
+        self.roles_refused = why;
+    }
+
+    /// The same of its health checks.
+    pub(super) fn take_refusal_of_checks(&mut self, why: Option<String>) {
+        self.checks_refused = why;
     }
 
     /// A write of this region's marker is about to leave: only a look after it tells.
@@ -330,8 +337,9 @@ impl Memory {
                 }
                 _ => None,
             });
-        let told = [marker, self.roles_wrong.clone(), self.check_wrong.clone(), self.refused.clone()];
-        told.into_iter().flatten().next()
+        let refused = [&self.roles_refused, &self.checks_refused];
+        let told = [&marker, &self.roles_wrong, &self.check_wrong].into_iter().chain(refused);
+        told.flatten().next().cloned()
     }
 
     /// Adds what the markers and roles say to what the servers say.

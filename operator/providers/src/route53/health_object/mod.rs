@@ -150,12 +150,15 @@ impl Steering {
             {
                 return Ok(refused);
             }
-            if verdict == Verdict::AlreadyDone {
-                return Ok(self.end_flip(&looked, Outcome::AlreadyDone));
-            }
-            if self.switch(to, &looked.standings, &goal, ctx, under_way).await? == Put::Taken {
-                return Ok(self.end_flip(&looked, Outcome::Issued(None)));
-            }
+            let outcome = match verdict {
+                Verdict::AlreadyDone => Outcome::AlreadyDone,
+                _ if self.switch(to, &looked.standings, &goal, ctx, under_way).await? == Put::Lost => {
+                    continue;
+                }
+                _ => Outcome::Issued(None),
+            };
+            // No marker takes a pinned name back.
+            return Ok(if is_pinned_elsewhere { outcome } else { self.end_flip(&looked, outcome) });
         }
         let why = "another writer was faster each time";
         Ok(Outcome::Failed(ErrorClass::Transient, self.about(why)))
@@ -315,13 +318,17 @@ impl Steering {
             self.objects.account.route53_turn().await;
         }
         match timeout(LONGEST_LOOK, self.find_wrong_check()).await {
-            Ok(Ok(wrong)) => self.memory().take_check(wrong),
+            Ok(Ok(wrong)) => {
+                let mut memory = self.memory();
+                memory.take_refusal_of_checks(None);
+                memory.take_check(wrong);
+            }
             Ok(Err(error)) => {
                 let why = self.about(&error.to_string());
                 tracing::warn!(why, "a health check cannot be compared with its marker");
                 if let VerbError::Before(error) | VerbError::After(error) = &error {
                     let mut memory = self.memory();
-                    self.keep_refusal(error, |why| memory.take_refusal_of_roles(Some(why)));
+                    self.keep_refusal(error, |why| memory.take_refusal_of_checks(Some(why)));
                 }
             }
             Err(_) => {}

@@ -76,8 +76,9 @@ impl Steering {
         let silence = self.silence(&looked);
         let is_pinned = self.memory().is_pinned_to(region);
         if let Some(why) = silence.as_ref().filter(|_| is_pinned) {
-            return self.stay_pinned(why).await;
+            return self.stay_pinned(why, ctx).await;
         }
+        self.turn(Action::ListResourceRecordSets, ctx).await?;
         let roles = match self.list_roles().await? {
             Ok(roles) => roles,
             Err(why) => {
@@ -118,13 +119,13 @@ impl Steering {
         if let Some(why) = silence {
             return match own {
                 Some(_) if !(is_primary && roles.is_pinned()) => self.pin(roles, &why, settling).await,
-                _ if roles.is_pinned() => self.stay_pinned(&why).await,
+                _ if roles.is_pinned() => self.stay_pinned(&why, settling.ctx).await,
                 _ => Ok(Outcome::Issued(Some(self.about(&why)))),
             };
         }
         if !is_primary || roles.is_pinned() {
             let other = if is_primary { &roles.secondary.region } else { &roles.primary.region };
-            if let Some(why) = self.look_at_notice(other).await {
+            if let Some(why) = self.look_at_notice(other, settling.ctx).await? {
                 return Ok(Outcome::Issued(Some(self.about(&why))));
             }
             return self.write_records(roles, Health::Attached, settling).await;
@@ -132,7 +133,7 @@ impl Steering {
         if own.is_none() {
             return Ok(Outcome::AlreadyDone);
         }
-        match self.look_at_change().await? {
+        match self.look_at_change(settling.ctx).await? {
             Change::NotKnown => self.write_records(roles, Health::Attached, settling).await,
             Change::Awaited(why) => Ok(Outcome::Issued(Some(self.about(&why)))),
             Change::Everywhere => self.switch_off(&[region], standings, settling).await,
@@ -145,6 +146,7 @@ impl Steering {
             let why = format!("held by its object, and not pinned, for there is no pinHealthCheckId: {why}");
             return Ok(Outcome::Issued(Some(self.about(&why))));
         }
+        self.turn(Action::GetHealthCheck, settling.ctx).await?;
         match self.judge_pin().await? {
             Some(wrong) => Ok(Outcome::Conflict(self.about(&wrong))),
             None => self.write_records(roles, Health::Pinned, settling).await,
@@ -153,6 +155,7 @@ impl Steering {
 
     /// Moves a name that is pinned to another region by its records. `None`: they are written, or were right; else why not.
     pub(super) async fn move_pin(&self, settling: Settling<'_>) -> Result<Option<Outcome>, VerbError> {
+        self.turn(Action::ListResourceRecordSets, settling.ctx).await?;
         let roles = match self.list_roles().await? {
             Ok(roles) => roles,
             Err(why) => {
@@ -166,8 +169,10 @@ impl Steering {
             return Ok(None);
         }
         // Without a check that is always healthy it was pinned by having none, which Route 53 takes no more.
-        let health = if roles.pin.is_some() { Health::Pinned } else { Health::Attached };
-        let written = self.write_records(&roles, health, settling).await?;
+        let written = match roles.pin {
+            Some(_) => self.pin(&roles, "", settling).await?,
+            None => self.write_records(&roles, Health::Attached, settling).await?,
+        };
         Ok(Some(written).filter(|outcome| !matches!(outcome, Outcome::Issued(_))))
     }
 
@@ -179,8 +184,8 @@ impl Steering {
     }
 
     /// The name stays where it is; `why` the check is not attached yet.
-    async fn stay_pinned(&self, why: &str) -> Result<Outcome, VerbError> {
-        let why = match self.look_at_change().await? {
+    async fn stay_pinned(&self, why: &str, ctx: &OpCtx) -> Result<Outcome, VerbError> {
+        let why = match self.look_at_change(ctx).await? {
             Change::Awaited(awaited) => awaited,
             Change::NotKnown | Change::Everywhere => {
                 format!("pinned until the other region's marker is known to be off: {why}")
@@ -192,6 +197,7 @@ impl Steering {
     /// Writes the own marker on again, by the secret that the health check looks for now.
     async fn renew(&self, own: &Standing, settling: Settling<'_>) -> Result<Outcome, VerbError> {
         let Settling { region, goal, ctx, under_way } = settling;
+        self.turn(Action::GetHealthCheck, ctx).await?;
         if let Some(place) = self.objects.places.get(region)
             && let Some(wrong) = self.judge_check_of(region, place).await?
         {
@@ -206,6 +212,11 @@ impl Steering {
         }
         let why = format!("the marker of region {region} is written by the new secret");
         Ok(Outcome::Issued(Some(self.about(&why))))
+    }
+
+    /// Waits until the account's budget has room for a call of Route 53.
+    async fn turn(&self, call: Action, ctx: &OpCtx) -> Result<(), VerbError> {
+        self.objects.account.route53_effect_turn(call, ctx).await.map_err(VerbError::Before)
     }
 
     /// The two records as the API has them; for people, why they are not as they must be.
@@ -230,11 +241,7 @@ impl Steering {
         let (batch, new) = write_roles(roles, region, health, &self.name, &self.objects.places, ctx)?;
         let client = self.objects.account.route53().await;
         let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
-        let account = &self.objects.account;
-        account
-            .route53_effect_turn(Action::ChangeResourceRecordSets, ctx)
-            .await
-            .map_err(VerbError::Before)?;
+        self.turn(Action::ChangeResourceRecordSets, ctx).await?;
         self.memory().expect_roles();
         let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
         let request = Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send());
@@ -260,27 +267,28 @@ impl Steering {
     }
 
     /// A check that has not noticed yet that its marker is off would move the name once it is attached.
-    async fn look_at_notice(&self, region: &RegionName) -> Option<String> {
-        let on_until = self.memory().on_until(region)?;
-        let place = self.objects.places.get(region)?;
-        if on_until.elapsed() >= LONGEST_NOTICE {
-            return None;
-        }
+    async fn look_at_notice(&self, region: &RegionName, ctx: &OpCtx) -> Result<Option<String>, VerbError> {
+        let on_until = self.memory().on_until(region).filter(|at| at.elapsed() < LONGEST_NOTICE);
+        let (Some(on_until), Some(place)) = (on_until, self.objects.places.get(region)) else {
+            return Ok(None);
+        };
+        self.turn(Action::GetHealthCheck, ctx).await?;
         let left = self.notice_of(place).await.saturating_sub(on_until.elapsed());
         let wait = || {
             let left = left.as_secs() + 1;
             format!("the health check of region {region} may not know for {left} s that the marker is off")
         };
-        (!left.is_zero()).then(wait)
+        Ok((!left.is_zero()).then(wait))
     }
 
     /// How far the last change is that this process has made and that still stands there.
-    async fn look_at_change(&self) -> Result<Change, VerbError> {
+    async fn look_at_change(&self, ctx: &OpCtx) -> Result<Change, VerbError> {
         let known = self.memory().change();
         let Some(change) = known else { return Ok(Change::NotKnown) };
         let synced = if let Some(at) = change.synced {
             at
         } else {
+            self.turn(Action::GetChange, ctx).await?;
             match self.change_status(&change.id).await? {
                 Some(ChangeStatus::Insync) => {}
                 Some(_) => return Ok(Change::Awaited(format!("change {} is not in sync yet", change.id))),
