@@ -37,10 +37,6 @@ fn asked(world: &World) -> usize {
     world.applied.iter().filter(|effect| matches!(effect.action, Action::KeepOldData { .. })).count()
 }
 
-fn told(world: &World, kind: &str) -> usize {
-    world.decisions.iter().flat_map(|d| &d.events).filter(|event| event.reason == kind).count()
-}
-
 fn condition(world: &World) -> Option<(bool, String)> {
     let condition = world.journal.state.conditions.get("OldDataKept")?;
     Some((condition.ok, condition.message.clone()))
@@ -80,7 +76,7 @@ fn what_was_saved_after_a_failover_is_kept_and_told_once() {
     assert!(world.journal.state.keeping.is_empty());
     let asked_before = asked(&world);
     world.run_for(600);
-    assert_eq!((asked(&world), told(&world, "OldDataKept")), (asked_before, 1));
+    assert_eq!((asked(&world), world.events("OldDataKept")), (asked_before, 1));
 }
 
 #[test]
@@ -89,7 +85,7 @@ fn what_was_saved_by_an_earlier_failover_is_not_taken_for_it() {
     save(&mut world, Millis(60 * 60_000), true);
     world.run_for(30);
     assert_eq!(world.journal.state.keeping.len(), 1);
-    assert_eq!(told(&world, "OldDataKept"), 0);
+    assert_eq!(world.events("OldDataKept"), 0);
 }
 
 #[test]
@@ -128,7 +124,7 @@ fn a_region_that_stays_away_is_asked_ever_more_seldom_and_told_once() {
     for _ in 0..40 {
         world.run_for(60);
     }
-    assert_eq!(told(&world, "OldDataNotKept"), 1);
+    assert_eq!(world.events("OldDataNotKept"), 1);
     assert!((8..13).contains(&asked(&world)), "{} times in 40 minutes", asked(&world));
     assert_eq!(condition(&world), Some(told_of("RDS in us-east-1 does not answer", false)));
     let before = (world.journal.clone(), asked(&world));
@@ -202,5 +198,5 @@ fn a_copy_that_takes_longer_than_a_day_is_not_given_up() {
     world.run_for(10);
     world.now = world.now.plus(Millis(30 * HOUR));
     world.run_for(30 * 60);
-    assert_eq!((world.journal.state.keeping.len(), told(&world, "OldDataNotKept")), (1, 0));
+    assert_eq!((world.journal.state.keeping.len(), world.events("OldDataNotKept")), (1, 0));
 }

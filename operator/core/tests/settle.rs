@@ -62,8 +62,7 @@ fn a_control_plane_that_stays_silent_is_told_once_asked_ever_more_seldom_and_kee
     for _ in 0..40 {
         world.run_for(60);
     }
-    let all = world.decisions.iter().flat_map(|d| &d.events);
-    assert_eq!(all.filter(|e| e.reason == "SettleFailed").count(), 1);
+    assert_eq!(world.events("SettleFailed"), 1);
     let asked = kinds(&world).iter().filter(|kind| **kind == "Settle").count();
     assert!(asked < 20, "{asked} times in 40 minutes");
     // The old region follows again, and the other one dies.

@@ -52,10 +52,6 @@ fn condition(world: &World) -> Option<(bool, String)> {
     Some((condition.ok, condition.reason.clone()))
 }
 
-fn told(world: &World, kind: &str) -> usize {
-    world.decisions.iter().flat_map(|d| &d.events).filter(|event| event.reason == kind).count()
-}
-
 #[test]
 fn an_engine_that_kept_writes_out_speaks_for_a_region_without_a_fence() {
     let mut world = left_unfenced(&[ProofClass::Attested]);
@@ -65,7 +61,7 @@ fn an_engine_that_kept_writes_out_speaks_for_a_region_without_a_fence() {
     let saw = &world.run().proofs[&region("east")].saw;
     assert!(saw.starts_with("writes blocked (the run went on before that: waived"), "{saw}");
     assert!(world.run().measured.rpo.at_most.is_some(), "the block bounds the loss");
-    assert_eq!(told(&world, "WritesFenced"), 1);
+    assert_eq!(world.events("WritesFenced"), 1);
 }
 
 #[test]
@@ -73,7 +69,7 @@ fn a_policy_that_takes_no_attestation_keeps_the_consent_that_the_run_went_on_wit
     let mut world = left_unfenced(&[]);
     say(&mut world, true, Millis(0));
     assert_eq!(class(&world), ProofClass::Waived);
-    assert_eq!((told(&world, "WritesFenced"), condition(&world)), (0, None));
+    assert_eq!((world.events("WritesFenced"), condition(&world)), (0, None));
 }
 
 #[test]
@@ -86,7 +82,7 @@ fn an_engine_that_could_not_keep_writes_out_stops_automation_and_is_told_once() 
     assert_eq!(why, "east may take writes still: the block of writes timed out");
     world.wish(&Wish::Ack { by: "person".to_owned() }).expect("it is taken");
     world.run_for(3);
-    assert_eq!((told(&world, "SplitBrainSuspected"), &world.journal.state.needs_ack), (1, &None));
+    assert_eq!((world.events("SplitBrainSuspected"), &world.journal.state.needs_ack), (1, &None));
     assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())), "it is still so");
 }
 
@@ -120,7 +116,7 @@ fn a_region_that_was_proven_closed_is_not_suspected() {
     fail_over(&mut world);
     assert_eq!(class(&world), ProofClass::Attested);
     say(&mut world, false, Millis(0));
-    assert_eq!((told(&world, "SplitBrainSuspected"), condition(&world)), (0, None));
+    assert_eq!((world.events("SplitBrainSuspected"), condition(&world)), (0, None));
 }
 
 /// The words are the same for both.
@@ -148,6 +144,6 @@ fn a_switchover_whose_source_could_not_be_blocked_in_time_waits_for_an_ack() {
         assert_eq!(run.phase, Phase::Completed, "{}", run.message);
         let why = world.journal.state.needs_ack.clone();
         assert_eq!(why.is_some_and(|why| why.contains("may be missing")), !holds);
-        assert_eq!(told(&world, "SplitBrainSuspected"), usize::from(!holds));
+        assert_eq!(world.events("SplitBrainSuspected"), usize::from(!holds));
     }
 }

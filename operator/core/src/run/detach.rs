@@ -7,7 +7,7 @@
 //! What this module must never do: detach without a person's consent to this plan that names the gate; detach another region than
 //! the one whose promotion is recorded; keep the engine's own failover from being looked for, or repeated, while a person is asked.
 
-use super::{decide, end, steps};
+use super::{decide, end, promote, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::Outcome;
@@ -15,7 +15,6 @@ use crate::gates::Intent;
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Phase, Severity, Step};
 use crate::plan::plan_hash;
-use crate::policy::Capability;
 use crate::seeded::{self, Bug};
 use crate::time::Millis;
 
@@ -127,8 +126,6 @@ pub(super) fn end(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
 
 /// Whether a detachment was recorded, and the target takes writes without it.
 fn may_land_late(d: &Draft<'_>, step: &Step, item: &ItemName, to: &RegionName) -> bool {
-    let is_unchecked =
-        d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
     let is_alone = d.sight.data(item, to).is_some_and(|facts| facts.alone.is_some());
-    step.is_detachment() && is_unchecked && !is_alone
+    step.is_detachment() && promote::is_unchecked(d, item) && !is_alone
 }

@@ -106,41 +106,38 @@ pub(super) fn target_lost(d: &mut Draft<'_>) -> bool {
     let why = format!("{to} was lost after the point of no return: {way} says that {id} is off");
     // Before its engine has handed anything over the source takes writes, by right: only a verdict may leave it.
     let source_writes = d.run().could_still_stay();
-    if source_writes {
-        super::undo::keep_undo(d);
-    }
-    cast_out_target(d, &to);
     let outcome = if source_writes { OutcomeKind::Failed } else { OutcomeKind::TargetLost };
-    release(d, outcome, Phase::Failed, &why);
-    d.event(true, "TargetLost", why.clone());
-    d.fire(Rule::TargetLost, why);
+    give_up_target(d, outcome, Rule::TargetLost, &why);
+    d.event(true, "TargetLost", why);
     true
 }
 
-/// Another hand made `other` the writer. What was sent for the target may still land: it stays out until then.
-pub(super) fn overtaken(d: &mut Draft<'_>, other: &RegionName) {
-    let to = d.run().to.clone();
-    let why = format!("{other} was made the writer by another hand: {to} is not promoted any more");
+/// Ends a run past its point of no return whose target is not, or not known to be, the writer. What was sent for it may still
+/// land: it stays out until then.
+fn give_up_target(d: &mut Draft<'_>, outcome: OutcomeKind, rule: Rule, why: &str) {
     if d.run().could_still_stay() {
         super::undo::keep_undo(d);
     }
+    let to = d.run().to.clone();
     cast_out_target(d, &to);
-    release(d, OutcomeKind::Failed, Phase::Failed, &why);
+    release(d, outcome, Phase::Failed, why);
+    d.fire(rule, why);
+}
+
+/// Another hand made `other` the writer.
+pub(super) fn overtaken(d: &mut Draft<'_>, other: &RegionName) {
+    let to = d.run().to.clone();
+    let why = format!("{other} was made the writer by another hand: {to} is not promoted any more");
     d.next.state.needs_ack.get_or_insert_with(|| why.clone());
-    d.event(true, "Overtaken", why.clone());
-    d.fire(Rule::Overtaken, why);
+    give_up_target(d, OutcomeKind::Failed, Rule::Overtaken, &why);
+    d.event(true, "Overtaken", why);
 }
 
 /// The source of a planned run failed before its engine handed anything over: a failover has to move the application, with
 /// what that takes. Both regions may be writable until then.
 pub(super) fn source_lost(d: &mut Draft<'_>, why: &str) {
-    super::undo::keep_undo(d);
-    let to = d.run().to.clone();
-    // The engine may move there yet.
-    cast_out_target(d, &to);
-    release(d, OutcomeKind::Failed, Phase::Failed, why);
+    give_up_target(d, OutcomeKind::Failed, Rule::SourceLost, why);
     d.event(true, "SourceLost", why);
-    d.fire(Rule::SourceLost, why);
 }
 
 /// How long a signed call that its target does not check may still land (safety rules, section 4).

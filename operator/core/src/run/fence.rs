@@ -289,8 +289,11 @@ fn is_round_due(d: &mut Draft<'_>, step: &Step) -> bool {
     let (sight, now) = (d.sight, d.sight.now);
     let asked_for = sight.waited(d.run().phase_since);
     let pause = Millis(asked_for.0 / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    if sight.waited_since(step.issued) < pause {
+        return false;
+    }
     let gates = gates::evaluate(&sight, &Intent::of(d.run(), now));
-    sight.waited_since(step.issued) >= pause && gates::stopping(&gates, Severity::Block).is_none()
+    gates::stopping(&gates, Severity::Block).is_none()
 }
 
 /// What else stops, and so keeps a given waiver from counting.

@@ -260,13 +260,17 @@ fn wait_or_repeat(d: &mut Draft<'_>, step: &mut Step, item: &ItemName, to: &Regi
     steps::try_again(d, step, steps::Patience::Endless)
 }
 
+/// Whether the item's engine checks nothing of a call.
+pub(super) fn is_unchecked(d: &Draft<'_>, item: &ItemName) -> bool {
+    d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked)
+}
+
 /// An engine that took a call and then gave it up: it is at rest as the target sees it, long after the answer. Without this it
 /// would be asked again only when the whole time for it is over.
 pub(super) fn was_cancelled(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const LONG: Millis = Millis(60_000);
-    let engine = d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
     let is_long = !d.sight.is_in_flight(step) && d.sight.waited_since(step.issued) >= LONG;
-    let Some(run) = d.next.run.as_ref().filter(|_| engine && is_long) else { return false };
+    let Some(run) = d.next.run.as_ref().filter(|_| is_long && is_unchecked(d, item)) else { return false };
     let facts = d.sight.data_since(item, &run.to, seen::since(&d.sight, step));
     facts.is_some_and(|f| f.role == DataRole::Standby && f.unready.is_none())
 }
@@ -275,14 +279,12 @@ pub(super) fn was_cancelled(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool
 /// have had no effect. The one before that had its own while.
 pub(super) fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
     const GRACE: Millis = Millis(15_000);
-    let unchecked =
-        d.sight.policy.data.iter().any(|i| i.name == *item && i.capability == Capability::Unchecked);
     let may_land = d.sight.outcome_of(step).is_none_or(|outcome| match &outcome.value {
         Outcome::Failed(class, _) => *class == ErrorClass::UnknownOutcome,
         Outcome::Issued(_) | Outcome::AlreadyDone => true,
         Outcome::StaleEpoch(_) | Outcome::Conflict(_) => false,
     });
-    unchecked && may_land && d.sight.waited_since(step.issued) < GRACE
+    is_unchecked(d, item) && may_land && d.sight.waited_since(step.issued) < GRACE
 }
 
 /// Looks for the first write on the new primary.

@@ -10,7 +10,6 @@ use super::account::Way;
 use super::pages::read_pages_up_to;
 use super::shared_read::SharedRead;
 use super::{Action, CallError};
-use muster_core::facts::ErrorClass;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,9 +110,7 @@ impl Watched {
         let (why, pause) = match listed.as_deref() {
             Ok(Some(versions)) => return versions.tell(&self.key),
             Ok(None) => ("too many other objects stand beside those that are watched", USELESS_FOR),
-            Err(error) if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) => {
-                (error.why.as_str(), USELESS_FOR)
-            }
+            Err(error) if error.is_for_good() => (error.why.as_str(), USELESS_FOR),
             Err(error) => (error.why.as_str(), SILENT_FOR),
         };
         if shared.lock().not_before.replace(now + pause).is_none() {

@@ -45,6 +45,11 @@ impl CallError {
         Self { code, class, why }
     }
 
+    /// Whether waiting does not mend it: it is refused as long as things are as they are. Silence and throttling are not.
+    pub(crate) const fn is_for_good(&self) -> bool {
+        matches!(self.class, ErrorClass::Denied | ErrorClass::Invalid)
+    }
+
     /// No answer, or only the beginning of one.
     pub(crate) fn unanswered(action: impl Display, why: impl Display) -> Self {
         Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{action}: {why}") }
@@ -103,10 +108,6 @@ const DENIALS: [&str; 12] = [
 /// The signature is of another time than the service's: a clock is wrong, or the request was stuck on its way. It had no effect.
 const OF_ANOTHER_TIME: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"];
 
-/// The service gave up waiting for the request, or for it to be read: what became of what it had of it, it does not say. S3 answers
-/// 400 then.
-const GIVEN_UP: [&str; 2] = ["RequestTimeout", "RequestTimeoutException"];
-
 /// By the codes of the services' API models.
 fn classify(status: u16, code: &str) -> ErrorClass {
     match code {
@@ -124,8 +125,11 @@ fn classify(status: u16, code: &str) -> ErrorClass {
         code if OF_ANOTHER_TIME.contains(&code) => ErrorClass::Transient,
         // ARC: there was a conflict, nothing was changed; another endpoint may take it.
         "ConflictException" => ErrorClass::Conflict,
-        "EndpointTemporarilyUnavailableException" => ErrorClass::UnknownOutcome,
-        code if GIVEN_UP.contains(&code) => ErrorClass::UnknownOutcome,
+        // The last two: it gave up waiting for the request, or for it to be read, and does not say what became of what it had. S3
+        // answers 400 then.
+        "EndpointTemporarilyUnavailableException" | "RequestTimeout" | "RequestTimeoutException" => {
+            ErrorClass::UnknownOutcome
+        }
         _ if status >= 500 => ErrorClass::UnknownOutcome,
         _ => ErrorClass::Invalid,
     }

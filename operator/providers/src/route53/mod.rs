@@ -8,6 +8,7 @@
 //!
 //! All count as done only once the zone's own servers answer so, each asked by itself and without a call of the API.
 
+mod change;
 mod config;
 mod health_object;
 mod listed;

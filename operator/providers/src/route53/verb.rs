@@ -30,6 +30,14 @@ pub(super) enum VerbError {
 }
 
 impl VerbError {
+    /// The call that failed, if one did.
+    pub(super) const fn call(&self) -> Option<&CallError> {
+        match self {
+            Self::Before(error) | Self::After(error) => Some(error),
+            Self::Lease(_) | Self::Build(_) => None,
+        }
+    }
+
     /// A read that failed has changed nothing, whatever became of it.
     const fn class(&self) -> ErrorClass {
         match self {

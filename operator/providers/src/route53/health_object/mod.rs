@@ -249,7 +249,11 @@ impl Steering {
         memory.take_marker(region, &answer, began);
         match &answer {
             Ok(_) => memory.take_refusal(region, None),
-            Err(error) => self.keep_refusal(error, |why| memory.take_refusal(region, Some(why))),
+            Err(error) => {
+                if let Some(why) = self.refusal(error) {
+                    memory.take_refusal(region, Some(why));
+                }
+            }
         }
         let on = memory.regions_on();
         if on.len() > 1 {
@@ -303,8 +307,8 @@ impl Steering {
                 let why = self.about(&error.to_string());
                 tracing::debug!(why, "the failover records cannot be listed");
                 memory.miss_roles(now);
-                if let VerbError::Before(error) | VerbError::After(error) = &error {
-                    self.keep_refusal(error, |why| memory.take_refusal_of_roles(Some(why)));
+                if let Some(why) = error.call().and_then(|error| self.refusal(error)) {
+                    memory.take_refusal_of_roles(Some(why));
                 }
             }
             Err(_) => memory.miss_roles(now),
@@ -326,21 +330,18 @@ impl Steering {
             Ok(Err(error)) => {
                 let why = self.about(&error.to_string());
                 tracing::warn!(why, "a health check cannot be compared with its marker");
-                if let VerbError::Before(error) | VerbError::After(error) = &error {
-                    let mut memory = self.memory();
-                    self.keep_refusal(error, |why| memory.take_refusal_of_checks(Some(why)));
+                if let Some(why) = error.call().and_then(|error| self.refusal(error)) {
+                    self.memory().take_refusal_of_checks(Some(why));
                 }
             }
             Err(_) => {}
         }
     }
 
-    /// Hands on what a look was refused for, which waiting does not mend: on the day a flip would be refused as well. A region that
-    /// is silent, or an API that throttles, says nothing.
-    fn keep_refusal(&self, error: &CallError, keep: impl FnOnce(String)) {
-        if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) {
-            keep(self.without_secret(&error.why));
-        }
+    /// What a look was refused for, which waiting does not mend: on the day a flip would be refused as well. A region that is
+    /// silent, or an API that throttles, says nothing.
+    fn refusal(&self, error: &CallError) -> Option<String> {
+        error.is_for_good().then(|| self.without_secret(&error.why))
     }
 
     /// Whatever AWS says.

@@ -7,6 +7,7 @@
 //! ```
 //! One arrow a call at most, each on what stands there now. What has only to be waited for is no failure.
 
+use super::super::change::{change_status, send_batch};
 use super::super::listed::list_from;
 use super::super::verb::VerbError;
 use super::checks::LONGEST_NOTICE;
@@ -15,12 +16,12 @@ use super::objects::Put;
 use super::roles::{Health, Roles, read_roles, write_roles};
 use super::{Looked, Steering};
 use crate::OpCtx;
-use crate::aws::{Action, CallError, LeaseGate};
+use crate::aws::Action;
 use crate::dns::Verdict;
 use aws_sdk_route53::types::ChangeStatus;
 use muster_core::facts::{ErrorClass, Outcome, Witness};
 use muster_core::ids::RegionName;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -78,16 +79,10 @@ impl Steering {
         if let Some(why) = silence.as_ref().filter(|_| is_pinned) {
             return self.stay_pinned(why, ctx).await;
         }
-        self.turn(Action::ListResourceRecordSets, ctx).await?;
-        let roles = match self.list_roles().await? {
+        let roles = match self.learn_roles(ctx).await? {
             Ok(roles) => roles,
-            Err(why) => {
-                let told = self.about(&why);
-                self.memory().take_wrong_roles(why, Instant::now());
-                return Ok(Outcome::Conflict(told));
-            }
+            Err(conflict) => return Ok(conflict),
         };
-        self.memory().take_roles(&roles, Instant::now());
         self.settle_roles(&roles, standings, silence, settling).await
     }
 
@@ -146,6 +141,11 @@ impl Steering {
             let why = format!("held by its object, and not pinned, for there is no pinHealthCheckId: {why}");
             return Ok(Outcome::Issued(Some(self.about(&why))));
         }
+        self.write_pinned(roles, settling).await
+    }
+
+    /// The same where there is a check to pin by.
+    async fn write_pinned(&self, roles: &Roles, settling: Settling<'_>) -> Result<Outcome, VerbError> {
         self.turn(Action::GetHealthCheck, settling.ctx).await?;
         match self.judge_pin().await? {
             Some(wrong) => Ok(Outcome::Conflict(self.about(&wrong))),
@@ -155,22 +155,16 @@ impl Steering {
 
     /// Moves a name that is pinned to another region by its records. `None`: they are written, or were right; else why not.
     pub(super) async fn move_pin(&self, settling: Settling<'_>) -> Result<Option<Outcome>, VerbError> {
-        self.turn(Action::ListResourceRecordSets, settling.ctx).await?;
-        let roles = match self.list_roles().await? {
+        let roles = match self.learn_roles(settling.ctx).await? {
             Ok(roles) => roles,
-            Err(why) => {
-                let told = self.about(&why);
-                self.memory().take_wrong_roles(why, Instant::now());
-                return Ok(Some(Outcome::Conflict(told)));
-            }
+            Err(conflict) => return Ok(Some(conflict)),
         };
-        self.memory().take_roles(&roles, Instant::now());
         if !roles.is_pinned() || roles.primary.region == *settling.region {
             return Ok(None);
         }
         // Without a check that is always healthy it was pinned by having none, which Route 53 takes no more.
         let written = match roles.pin {
-            Some(_) => self.pin(&roles, "", settling).await?,
+            Some(_) => self.write_pinned(&roles, settling).await?,
             None => self.write_records(&roles, Health::Attached, settling).await?,
         };
         Ok(Some(written).filter(|outcome| !matches!(outcome, Outcome::Issued(_))))
@@ -219,6 +213,24 @@ impl Steering {
         self.objects.account.route53_effect_turn(call, ctx).await.map_err(VerbError::Before)
     }
 
+    /// The two records as the API has them now, kept in mind; the inner error: they are not as they must be.
+    async fn learn_roles(&self, ctx: &OpCtx) -> Result<Result<Roles, Outcome>, VerbError> {
+        self.turn(Action::ListResourceRecordSets, ctx).await?;
+        let listed = self.list_roles().await?;
+        let (mut memory, now) = (self.memory(), Instant::now());
+        Ok(match listed {
+            Ok(roles) => {
+                memory.take_roles(&roles, now);
+                Ok(roles)
+            }
+            Err(why) => {
+                let told = self.about(&why);
+                memory.take_wrong_roles(why, now);
+                Err(Outcome::Conflict(told))
+            }
+        })
+    }
+
     /// The two records as the API has them; for people, why they are not as they must be.
     pub(super) async fn list_roles(&self) -> Result<Result<Roles, String>, VerbError> {
         let account = &self.objects.account;
@@ -239,30 +251,20 @@ impl Steering {
     ) -> Result<Outcome, VerbError> {
         let Settling { region, ctx, under_way, .. } = settling;
         let (batch, new) = write_roles(roles, region, health, &self.name, &self.objects.places, ctx)?;
-        let client = self.objects.account.route53().await;
-        let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
         self.turn(Action::ChangeResourceRecordSets, ctx).await?;
         self.memory().expect_roles();
-        let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
-        let request = Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send());
-        let send = async {
-            under_way.store(true, Ordering::Relaxed);
-            request.await.map_err(failed)
-        };
-        match ctx.send(send).await? {
-            Ok(taken) => {
-                let change = taken.change_info().map(|change| change.id().to_owned());
+        match send_batch(&self.objects.account, &self.zone_id, batch, ctx, under_way).await? {
+            Ok(change) => {
                 if let Some(change) = &change {
                     let ttl = roles.ttl().max(Duration::from_secs(u64::from(self.name.ttl)));
                     self.memory().remember_change(&new, change.clone(), ttl);
                 }
                 Ok(Outcome::Issued(change))
             }
-            Err(error) if error.code.as_deref() == Some("InvalidChangeBatch") => {
-                let why = format!("another writer was faster, or something else forbids it: {}", error.why);
+            Err(why) => {
+                let why = format!("another writer was faster, or something else forbids it: {why}");
                 Ok(Outcome::Failed(ErrorClass::Transient, self.about(&why)))
             }
-            Err(error) => Err(VerbError::After(error)),
         }
     }
 
@@ -289,7 +291,8 @@ impl Steering {
             at
         } else {
             self.turn(Action::GetChange, ctx).await?;
-            match self.change_status(&change.id).await? {
+            let status = change_status(&self.objects.account, &change.id).await;
+            match status.map_err(VerbError::Before)? {
                 Some(ChangeStatus::Insync) => {}
                 Some(_) => return Ok(Change::Awaited(format!("change {} is not in sync yet", change.id))),
                 None => {
@@ -306,22 +309,6 @@ impl Steering {
             return Ok(Change::Everywhere);
         }
         Ok(Change::Awaited(format!("resolvers may still hold an older answer, for {} s", left.as_secs() + 1)))
-    }
-
-    /// `None`: Route 53 does not know the change, or no longer.
-    async fn change_status(&self, change: &str) -> Result<Option<ChangeStatus>, VerbError> {
-        let get = self.objects.account.route53().await.get_change().id(change);
-        match Box::pin(get.send()).await {
-            Ok(got) => Ok(got.change_info().map(|info| info.status().clone())),
-            Err(error) => {
-                let error = CallError::new(Action::GetChange, &error);
-                if error.code.as_deref() == Some("NoSuchChange") {
-                    Ok(None)
-                } else {
-                    Err(VerbError::Before(error))
-                }
-            }
-        }
     }
 
     async fn switch_off(

@@ -2,18 +2,17 @@
 //!
 //! What this module must never do: have anybody wait.
 
+use super::super::change::change_status;
 use super::super::verb::VerbError;
 use super::memory::Change;
 use super::records::Records;
 use super::{Reader, Steering};
 use crate::aws::{Action, CallError, LONGEST_LOOK};
-use aws_sdk_route53::types::{ChangeInfo, ChangeStatus};
-use muster_core::facts::ErrorClass;
+use crate::dns::View;
+use aws_sdk_route53::types::ChangeStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-
-const GET_CHANGE: Action = Action::GetChange;
 
 impl Steering {
     /// Begins a look at the records that is due. Nobody waits for it.
@@ -34,10 +33,8 @@ impl Steering {
         }
         match self.find_wrong_setup().await {
             Ok(wrong) => self.note_setup(wrong, began),
-            // Waiting does not mend it: on the day a flip would be refused as well.
-            Err(VerbError::Before(error))
-                if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) =>
-            {
+            // On the day a flip would be refused as well.
+            Err(VerbError::Before(error)) if error.is_for_good() => {
                 self.note_setup(Some(format!("the records cannot be listed: {}", error.why)), began);
             }
             Err(error) => {
@@ -62,10 +59,15 @@ impl Steering {
     }
 
     /// Why every flip of this name would be refused as the records are, for people.
-    pub(super) fn find_wrong(&self, records: &Records) -> Option<String> {
-        match records.view(&self.name) {
-            Ok(view) => self.name.refusal(&view),
-            Err(why) => Some(why),
+    fn find_wrong(&self, records: &Records) -> Option<String> {
+        self.wrong_in(&records.view(&self.name))
+    }
+
+    /// The same of what was made of them already.
+    pub(super) fn wrong_in(&self, view: &Result<View, String>) -> Option<String> {
+        match view {
+            Ok(view) => self.name.refusal(view),
+            Err(why) => Some(why.clone()),
         }
     }
 
@@ -93,17 +95,21 @@ impl Steering {
             return;
         }
         let (record, id) = (&self.name.record, change.id.as_str());
-        match self.is_in_sync(id).await {
-            Ok(true) => {
+        match self.look_up_change(id).await {
+            Ok(Some(ChangeStatus::Insync)) => {
                 let took_ms = change.taken.elapsed().as_millis();
                 tracing::info!(%record, change = id, took_ms, "every server of Route 53 has the change");
                 self.memory().forget_change(id);
             }
-            Err(error) if matches!(error.class, ErrorClass::Denied | ErrorClass::Invalid) => {
+            Ok(None) => {
+                tracing::info!(%record, change = id, "Route 53 does not know the change any more");
+                self.memory().forget_change(id);
+            }
+            Err(error) if error.is_for_good() => {
                 tracing::info!(%record, why = error.why, "whether every server has the change is not told");
                 self.memory().forget_change(id);
             }
-            Ok(false) | Err(_) => {
+            Ok(Some(_)) | Err(_) => {
                 if self.memory().miss_change(id, Instant::now()) {
                     tracing::warn!(%record, change = id, "not every server is known to have the change");
                 }
@@ -111,14 +117,12 @@ impl Steering {
         }
     }
 
-    async fn is_in_sync(&self, change: &str) -> Result<bool, CallError> {
+    async fn look_up_change(&self, change: &str) -> Result<Option<ChangeStatus>, CallError> {
         self.account.route53_turn().await;
-        let get = self.account.route53().await.get_change().id(change);
-        let Ok(got) = timeout(LONGEST_LOOK, Box::pin(get.send())).await else {
+        let status = timeout(LONGEST_LOOK, change_status(&self.account, change)).await;
+        status.unwrap_or_else(|_| {
             let why = format!("no answer in {} ms", LONGEST_LOOK.as_millis());
-            return Err(CallError::unanswered(GET_CHANGE, why));
-        };
-        let got = got.map_err(|error| CallError::new(GET_CHANGE, &error))?;
-        Ok(got.change_info().map(ChangeInfo::status) == Some(&ChangeStatus::Insync))
+            Err(CallError::unanswered(Action::GetChange, why))
+        })
     }
 }

@@ -40,10 +40,11 @@ mod looks;
 mod memory;
 mod records;
 
+use super::change::send_batch;
 use super::config::{Route53Config, Route53ConfigError, ServerName};
 use super::values::wire_name;
 use super::verb::{VerbError, end_verb};
-use crate::aws::{Account, Action, CallError, LONGEST_LOOK, LeaseGate, Look};
+use crate::aws::{Account, Action, CallError, LONGEST_LOOK, Look};
 use crate::dns::{Flip, SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
@@ -57,7 +58,7 @@ use muster_core::ids::RegionName;
 use records::Records;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -165,8 +166,9 @@ impl Steering {
             }
             let began = Instant::now();
             let records = self.read(Reader::Flip(ctx)).await?;
-            self.note_setup(self.find_wrong(&records), began);
-            let before = match records.view(&self.name) {
+            let view = records.view(&self.name);
+            self.note_setup(self.wrong_in(&view), began);
+            let before = match view {
                 Ok(before) => before,
                 Err(why) => return Ok(Outcome::Conflict(self.name.about(&why))),
             };
@@ -203,27 +205,11 @@ impl Steering {
     ) -> Result<Result<Option<String>, String>, VerbError> {
         let batch = make_batch(&self.name, records, flip, ctx)?;
         self.account.route53_effect_turn(CHANGE, ctx).await.map_err(VerbError::Before)?;
-        let client = self.account.route53().await;
-        let change = client.change_resource_record_sets().hosted_zone_id(&self.zone_id).change_batch(batch);
-        let failed = |error| CallError::new(CHANGE, &error);
-        let send = async {
-            under_way.store(true, Ordering::Relaxed);
-            Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send()).await.map_err(failed)
-        };
-        match ctx.send(send).await? {
-            Ok(taken) => {
-                let change = taken.change_info().map(|change| change.id().to_owned());
-                if let Some(change) = &change {
-                    self.memory().remember_change(change.clone(), Instant::now());
-                }
-                Ok(Ok(change))
-            }
-            Err(error) if error.code.as_deref() == Some("InvalidChangeBatch") => {
-                under_way.store(false, Ordering::Relaxed);
-                Ok(Err(error.why))
-            }
-            Err(error) => Err(VerbError::After(error)),
+        let sent = send_batch(&self.account, &self.zone_id, batch, ctx, under_way).await?;
+        if let Ok(Some(change)) = &sent {
+            self.memory().remember_change(change.clone(), Instant::now());
         }
+        Ok(sent)
     }
 }
 

@@ -181,7 +181,7 @@ impl FailedCall {
 
     /// Whether asking again may help.
     pub(super) const fn may_pass(&self) -> bool {
-        !matches!(self.error.class, ErrorClass::Denied | ErrorClass::Invalid)
+        !self.error.is_for_good()
     }
 
     /// An answer to `HEAD` has no words, so its status counts as well.
