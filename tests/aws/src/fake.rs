@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,6 +32,16 @@ struct Inner {
     address: SocketAddr,
     /// Ends the tasks.
     _end: DropGuard,
+    /// Whether the last handle passes over what was not as the models have it.
+    is_lenient: AtomicBool,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let breaches = self.shared.breaches();
+        let is_told = self.is_lenient.load(Ordering::Relaxed) || std::thread::panicking();
+        assert!(is_told || breaches.is_empty(), "not as the models of AWS' APIs have it: {breaches:#?}");
+    }
 }
 
 /// A hosted zone, with the name servers that answer for it.
@@ -44,6 +55,9 @@ pub struct Zone {
 
 impl FakeAws {
     /// Starts the endpoint on a free port of 127.0.0.1, inside of a tokio runtime.
+    ///
+    /// # Panics
+    /// When the last handle is dropped, if anything was not as the models of AWS' APIs have it (see [`Self::breaches`]).
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -52,7 +66,21 @@ impl FakeAws {
         let name_servers = NameServers::new(ended.clone());
         tokio::spawn(http::serve(listener, Arc::clone(&shared)));
         tokio::spawn(rds::keep_up(Arc::clone(&shared.rds), ended.clone()));
-        Ok(Self { inner: Arc::new(Inner { shared, name_servers, address, _end: ended.drop_guard() }) })
+        let is_lenient = AtomicBool::new(false);
+        let inner = Inner { shared, name_servers, address, _end: ended.drop_guard(), is_lenient };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What was carried out or answered otherwise than the models of AWS' APIs have it, one line each: service,
+    /// operation, place. Faults are none of it. Unless [`Self::set_lenient`] was called, the last handle panics about it.
+    pub fn breaches(&self) -> Vec<String> {
+        self.inner.shared.breaches()
+    }
+
+    /// From now on the last handle passes over [`Self::breaches`]: for who asks for them, or cannot do anything about
+    /// them.
+    pub fn set_lenient(&self) {
+        self.inner.is_lenient.store(true, Ordering::Relaxed);
     }
 
     /// Where an SDK sends the requests to every service: `http://127.0.0.1:PORT`.

@@ -79,7 +79,9 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
         }
         Ending::Served | Ending::AnswerLost => {
             let caller = Caller { account: account.as_deref(), request_id: &request_id };
-            carry_out(shared, service, request, &caller, plan.stale)
+            let outcome = carry_out(shared, service, request, &caller, plan.stale);
+            shared.compare_with_model(request, &operation, &outcome);
+            outcome
         }
     };
     if is_lost {

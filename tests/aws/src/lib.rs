@@ -11,7 +11,8 @@
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
 //! the access key says whose account it is; a reader who signs nothing means S3. Errors are worded as the services
-//! word them, because what is tested is how they are understood. Time is the runtime's, and a test can skip some of
+//! word them, because what is tested is how they are understood. What was carried out is held against the models that
+//! AWS publishes of its APIs, with its answer (`models`), and the last handle of a fake panics about what was not so. Time is the runtime's, and a test can skip some of
 //! it: nothing waits for a change to be in sync.
 //!
 //! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS where anything matters, since
@@ -33,6 +34,7 @@ mod fake_ec2;
 mod fake_rds;
 mod faults;
 mod http;
+mod models;
 mod name;
 mod past;
 mod query;

@@ -6,15 +6,17 @@ use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::ec2::Ec2;
 use crate::faults::Faults;
+use crate::models;
 use crate::rds::Rds;
 use crate::request::ApiRequest;
 use crate::route53::{HealthChecks, Route53, Watched};
 use crate::s3::S3;
-use crate::service::{NoService, Service};
+use crate::service::{NoService, Operation, Refusal, Reply, Service};
 use crate::sts::Sts;
 use hyper::Method;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// The state of one fake.
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     /// Cancelled when the last handle of the fake is dropped.
     pub(crate) ended: CancellationToken,
     requests: AtomicU64,
+    /// What was not as the models of the APIs have it, each once.
+    breaches: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
@@ -54,14 +58,38 @@ impl Shared {
             accounts,
             ended,
             requests: AtomicU64::new(0),
+            breaches: Mutex::default(),
             clock,
         }
     }
 
-    /// The service that a request means; who reads without signing means S3.
+    /// The service that a request means.
     pub(crate) fn service_for(&self, request: &ApiRequest) -> &dyn Service {
-        let is_read = matches!(request.method, Method::GET | Method::HEAD);
-        if is_read && request.is_anonymous() { &*self.s3 } else { self.service(&request.scope.service) }
+        self.service(service_name(request))
+    }
+
+    /// Holds what a service made of a request against the model of its API.
+    pub(crate) fn compare_with_model(
+        &self,
+        request: &ApiRequest,
+        operation: &Operation,
+        outcome: &Result<Reply, Refusal>,
+    ) {
+        if operation.name == Operation::UNKNOWN.name {
+            return;
+        }
+        let service = service_name(request);
+        let found = models::find(service, operation.name).map(|modelled| match outcome {
+            Ok(reply) => modelled.judge(request, reply),
+            Err(refusal) => modelled.judge_refusal(refusal.status, &refusal.code),
+        });
+        let found = found.unwrap_or_else(|unknown| vec![unknown]);
+        let found = found.into_iter().map(|breach| format!("{service} {}: {breach}", operation.name));
+        self.breaches.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+    }
+
+    pub(crate) fn breaches(&self) -> Vec<String> {
+        self.breaches.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The service of this name in a credential scope.
@@ -81,4 +109,10 @@ impl Shared {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("00000000-0000-4000-8000-{number:012x}")
     }
+}
+
+/// As a credential scope has it; who reads without signing means S3.
+fn service_name(request: &ApiRequest) -> &str {
+    let is_read = matches!(request.method, Method::GET | Method::HEAD);
+    if is_read && request.is_anonymous() { "s3" } else { &request.scope.service }
 }

@@ -131,6 +131,8 @@ impl Cloud {
         }
         let regions: BTreeMap<_, _> = addresses.regions().iter().cloned().zip(REGIONS).collect();
         let aws = FakeAws::start().await.context("failed to start the fake of AWS")?;
+        // That is a matter of the tests.
+        aws.set_lenient();
         aws.add_account(ACCESS_KEY, HOME_ACCOUNT);
         aws.add_role(ROLE, None, HOME_ACCOUNT);
         // The SDK compares what credentials say of their end with its own date.
