@@ -139,6 +139,7 @@ impl FakeAws {
     pub fn set_failover_state(&self, global: &str, status: &str, from: &str, to: &str, data_loss: bool) {
         let set = self.arrange_rds(|scene| scene.set_failover_state(global, status, (from, to), data_loss));
         set.expect("a state is that of a global database that was created");
+        self.shared().allow_unheard_of(status);
     }
 
     /// Another operator starts a switchover or a failover, which is no call here, and takes the course of any other.

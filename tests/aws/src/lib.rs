@@ -11,16 +11,16 @@
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
 //! the access key says whose account it is; a reader who signs nothing means S3. Errors are worded as the services
-//! word them, because what is tested is how they are understood. What was carried out is held against the models that
-//! AWS publishes of its APIs, with its answer (`models`), and the last handle of a fake panics about what was not so. Time is the runtime's, and a test can skip some of
-//! it: nothing waits for a change to be in sync.
+//! word them, because what is tested is how they are understood. What was carried out is held, with its answer, against
+//! the models that AWS publishes of its APIs (`models`), and the last handle of a fake panics about what was not so. Time
+//! is the runtime's, and a test can skip some of it: nothing waits for a change to be in sync.
 //!
 //! What this crate must never do: listen anywhere but on 127.0.0.1; stand in for AWS where anything matters, since
 //! signatures are **not verified** and who names a known access key is believed; accept what it does not understand,
 //! for a test would then pass on what the real service refuses.
 //!
 //! A further service is a module beside `route53`, an implementation of `service::Service` and a line in
-//! `shared::Shared::service`.
+//! `shared::Shared::service`; its operations go into the list of `scripts/extract-api-models.py`.
 
 mod accounts;
 mod arc;

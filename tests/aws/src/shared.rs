@@ -6,7 +6,7 @@ use crate::calls::CallLog;
 use crate::clock::Clock;
 use crate::ec2::Ec2;
 use crate::faults::Faults;
-use crate::models;
+use crate::models::Modelled;
 use crate::rds::Rds;
 use crate::request::ApiRequest;
 use crate::route53::{HealthChecks, Route53, Watched};
@@ -16,7 +16,7 @@ use crate::sts::Sts;
 use hyper::Method;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// The state of one fake.
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     requests: AtomicU64,
     /// What was not as the models of the APIs have it, each once.
     breaches: Mutex<BTreeSet<String>>,
+    /// Values that a test had answered on purpose, and no model has.
+    unheard_of: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
             ended,
             requests: AtomicU64::new(0),
             breaches: Mutex::default(),
+            unheard_of: Mutex::default(),
             clock,
         }
     }
@@ -79,17 +82,23 @@ impl Shared {
             return;
         }
         let service = service_name(request);
-        let found = models::find(service, operation.name).map(|modelled| match outcome {
+        let unheard_of = lock(&self.unheard_of).clone();
+        let found = Modelled::find(service, operation.name, &unheard_of).map(|modelled| match outcome {
             Ok(reply) => modelled.judge(request, reply),
             Err(refusal) => modelled.judge_refusal(refusal.status, &refusal.code),
         });
-        let found = found.unwrap_or_else(|unknown| vec![unknown]);
+        let found = found.unwrap_or_else(|| vec!["no such operation in the model".to_owned()]);
         let found = found.into_iter().map(|breach| format!("{service} {}: {breach}", operation.name));
-        self.breaches.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        lock(&self.breaches).extend(found);
     }
 
-    pub(crate) fn breaches(&self) -> Vec<String> {
-        self.breaches.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    pub(crate) fn take_breaches(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.breaches)).into_iter().collect()
+    }
+
+    /// From now on this value is no breach where the model lists others.
+    pub(crate) fn allow_unheard_of(&self, value: &str) {
+        lock(&self.unheard_of).insert(value.to_owned());
     }
 
     /// The service of this name in a credential scope.
@@ -115,4 +124,8 @@ impl Shared {
 fn service_name(request: &ApiRequest) -> &str {
     let is_read = matches!(request.method, Method::GET | Method::HEAD);
     if is_read && request.is_anonymous() { "s3" } else { &request.scope.service }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -96,7 +96,7 @@ impl Cloud {
     /// Starts it; the name points at east, and east takes the writes.
     pub(super) async fn start() -> anyhow::Result<Self> {
         let aws = FakeAws::start().await.context("failed to start the fake of AWS")?;
-        // An end tells of them.
+        // A run asks for its breaches.
         aws.set_lenient();
         aws.add_account(ACCESS_KEY, HOME_ACCOUNT);
         aws.add_account(OWN_KEY, ACCOUNT);
@@ -151,6 +151,12 @@ impl Cloud {
     pub(super) fn calls(&self) -> Vec<Call> {
         // The checkers ask too, and sign nothing.
         self.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect()
+    }
+
+    /// What the fake took or answered otherwise than the models of AWS' APIs have it, since it was last asked.
+    pub(super) fn take_breaches(&self) -> Vec<String> {
+        let breaches = self.aws.take_breaches().into_iter();
+        breaches.map(|breach| format!("unlike the model: {breach}")).collect()
     }
 
     /// Adds a fault that ends with the trouble.

@@ -74,7 +74,6 @@ impl End {
             ("taken by RDS", "available"),
             ("name", "taken taken taken taken"),
             ("name without Muster", "taken"),
-            ("unlike the models", ""),
         ]
         .map(|(what, is)| (what, is.to_owned()))
         .into()
@@ -144,7 +143,6 @@ impl End {
             ("taken by RDS", instance_by_rds(cloud, parts, parts.taken).await?),
             ("name", answers.join(" ")),
             ("name without Muster", settled),
-            ("unlike the models", cloud.aws.breaches().join("; ")),
         ]))
     }
 

@@ -225,6 +225,7 @@ impl Stage {
         self.active = parts.taken;
         let mut wrong = following.take_wrong();
         wrong.extend(self.items.take_problems());
+        wrong.extend(self.cloud.take_breaches());
         let lost = clerk.lost(&self.items.reports, parts.taken).await?;
         let mut told = format!("; acknowledged writes {}{}", clerk.acknowledged(), following.told());
         if play.kind.is_planned() {
@@ -291,9 +292,10 @@ impl Stage {
         Ok(self.cloud.markers_on().is_empty() && self.cloud.primary().await? == Some(region))
     }
 
-    /// The end of the controller's log, and what the databases could not do.
+    /// The end of the controller's log, what the databases could not do, and what the fake did otherwise than AWS.
     pub(super) fn last_words(&self) -> String {
-        let problems = self.items.take_problems();
+        let mut problems = self.items.take_problems();
+        problems.extend(self.cloud.take_breaches());
         let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };
         format!("{problems}the log's end:\n{}", self.programs.last_words())
     }

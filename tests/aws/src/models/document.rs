@@ -6,11 +6,26 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// As what something is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Written {
+    /// In XML and in forms all values look alike.
+    #[default]
+    Text,
+    /// The rest is of JSON.
+    JsonText,
+    Number,
+    Flag,
+    Fields,
+    Values,
+}
+
 /// An element of XML, or what stands for one.
 #[derive(Debug, Default)]
 pub(super) struct Element {
     /// Without a namespace.
     pub(super) name: String,
+    pub(super) written: Written,
     pub(super) text: String,
     pub(super) children: Vec<Self>,
 }
@@ -50,24 +65,30 @@ impl Element {
                 _ => {}
             }
         }
-        let root = open.pop().and_then(|document| document.children.into_iter().next());
-        root.ok_or_else(|| broken(&"it has no element"))
+        let [document] = &mut open[..] else { return Err(broken(&"an element is not closed")) };
+        let root = document.children.pop().ok_or_else(|| broken(&"it has no element"))?;
+        if document.children.is_empty() { Ok(root) } else { Err(broken(&"it has more than one root")) }
     }
 
     /// The members of a list are called `member`.
     pub(super) fn of_json(name: &str, value: &Value) -> Self {
-        let of = Self::named(name);
-        match value {
+        let (written, text) = match value {
+            Value::Object(_) => (Written::Fields, String::new()),
+            Value::Array(_) => (Written::Values, String::new()),
+            Value::String(text) => (Written::JsonText, text.clone()),
+            Value::Bool(flag) => (Written::Flag, flag.to_string()),
+            Value::Number(number) => (Written::Number, number.to_string()),
+            Value::Null => (Written::JsonText, String::new()),
+        };
+        let children = match value {
             Value::Object(fields) => {
-                let children = fields.iter().filter(|(_, value)| !value.is_null());
-                Self { children: children.map(|(name, value)| Self::of_json(name, value)).collect(), ..of }
+                let given = fields.iter().filter(|(_, value)| !value.is_null());
+                given.map(|(name, value)| Self::of_json(name, value)).collect()
             }
-            Value::Array(values) => {
-                Self { children: values.iter().map(|value| Self::of_json("member", value)).collect(), ..of }
-            }
-            Value::String(text) => Self { text: text.clone(), ..of },
-            other => Self { text: other.to_string(), ..of },
-        }
+            Value::Array(values) => values.iter().map(|value| Self::of_json("member", value)).collect(),
+            _ => Vec::new(),
+        };
+        Self { written, text, children, ..Self::named(name) }
     }
 
     /// Of `Filters.Filter.1.Name=x`: `<Filters><Filter><Name>x`.
@@ -99,13 +120,22 @@ fn group(fields: &[(Vec<&str>, &str)]) -> Vec<Element> {
     heads.into_iter().flat_map(|(head, fields)| siblings(head, &fields)).collect()
 }
 
-/// One element, or one for each number that follows its name.
+/// One element, or one for each number that follows its name: they count from 1, or stand for nothing.
 fn siblings(name: &str, fields: &[(Vec<&str>, &str)]) -> Vec<Element> {
-    let text: String = fields.iter().filter(|(path, _)| path.is_empty()).map(|(_, value)| *value).collect();
+    let texts = fields.iter().filter(|(path, _)| path.is_empty()).map(|(_, value)| (*value).to_owned());
+    let mut all: Vec<Element> = texts.map(|text| Element { text, ..Element::named(name) }).collect();
     let children = group(fields);
-    let are_numbered = children.iter().all(|child| child.name.bytes().all(|digit| digit.is_ascii_digit()));
-    if are_numbered && !children.is_empty() {
-        return children.into_iter().map(|child| Element { name: name.to_owned(), ..child }).collect();
+    let are_counted = (1..=children.len()).all(|number| {
+        let number = number.to_string();
+        children.iter().any(|child| child.name == number)
+    });
+    if children.is_empty() {
+        return all;
     }
-    vec![Element { text, children, ..Element::named(name) }]
+    if are_counted {
+        all.extend(children.into_iter().map(|child| Element { name: name.to_owned(), ..child }));
+    } else {
+        all.push(Element { children, ..Element::named(name) });
+    }
+    all
 }

@@ -9,7 +9,9 @@
 //! An SDK passes over an element that it does not know, and reads one that is missing as nothing: an adapter that is
 //! tested against a misspelled answer would learn to live without the right one.
 //!
-//! What this module must never do: change an answer; pass over an element, a text or a code that the model does not
+//! Paths, namespaces, request headers and the documents of refusals are not held against anything.
+//!
+//! What this module must never do: change an answer; pass over an element, a parameter or a text that the model does not
 //! have, but for what is listed here with its reason.
 
 mod check;
@@ -24,7 +26,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::Value;
 use shape::{Kind, Model, OperationModel, Protocol, Shape, Side};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use url::form_urlencoded;
 
@@ -43,194 +45,250 @@ static MODELS: LazyLock<BTreeMap<&'static str, Model>> = LazyLock::new(|| {
     TEXTS.into_iter().map(read).collect()
 });
 
-/// Codes that every service of these protocols may answer, in no operation's list (the API references, "Common Error
-/// Types"; `AccessDenied` and `Throttling` are how the XML protocols spell them).
-const COMMON: [&str; 14] = [
-    "AccessDenied",
-    "AccessDeniedException",
-    "InternalFailure",
-    "InvalidAction",
-    "InvalidClientTokenId",
-    "InvalidParameterCombination",
-    "InvalidParameterValue",
-    "MissingParameter",
-    "RequestExpired",
-    "ServiceUnavailable",
-    "Throttling",
-    "ThrottlingException",
-    "UnrecognizedClientException",
-    "ValidationError",
+/// Codes that every service of the XML protocols may answer, in no operation's list, each with its status (the references,
+/// "Common Error Types").
+const COMMON: [(&str, u16); 11] = [
+    ("AccessDenied", 403),
+    ("InternalFailure", 500),
+    ("InvalidAction", 400),
+    ("InvalidClientTokenId", 403),
+    ("InvalidParameterCombination", 400),
+    ("InvalidParameterValue", 400),
+    ("MissingParameter", 400),
+    ("RequestExpired", 400),
+    ("ServiceUnavailable", 503),
+    ("Throttling", 400),
+    ("ValidationError", 400),
 ];
+
+/// The same of the JSON protocol. A token that is not known is worded by the service only after it was looked at here.
+const COMMON_OF_JSON: [(&str, u16); 2] =
+    [("InvalidClientTokenId", 403), ("UnrecognizedClientException", 403)];
 
 /// What an answer of EC2 bears beside its operation's own: the request, and `true` where there is nothing to say.
 const OF_EC2: [&str; 2] = ["requestId", "return"];
 
 /// An operation as the model has it.
 #[derive(Clone, Copy)]
-pub(crate) struct Modelled {
+pub(crate) struct Modelled<'a> {
     model: &'static Model,
-    operation: &'static OperationModel,
     service: &'static str,
+    name: &'static str,
+    operation: &'static OperationModel,
+    /// Values that are right although no model has them.
+    unheard_of: &'a BTreeSet<String>,
 }
 
-/// Finds an operation that the fake carried out. An error: it is in no model.
-pub(crate) fn find(service: &str, operation: &str) -> Result<Modelled, String> {
-    let unknown = || "no such operation in the model".to_owned();
-    let (service, model) = MODELS.get_key_value(service).ok_or_else(unknown)?;
-    let operation = model.operations.get(operation).ok_or_else(unknown)?;
-    Ok(Modelled { model, operation, service })
-}
+impl<'a> Modelled<'a> {
+    /// An operation that the fake carries out. `None`: it is in no model.
+    pub(crate) fn find(service: &str, name: &str, unheard_of: &'a BTreeSet<String>) -> Option<Self> {
+        let (service, model) = MODELS.get_key_value(service)?;
+        let (name, operation) = model.operations.get_key_value(name)?;
+        Some(Self { model, service, name, operation, unheard_of })
+    }
 
-impl Modelled {
     /// What is wrong with a request that was carried out, and with its answer.
     pub(crate) fn judge(self, request: &ApiRequest, reply: &Reply) -> Vec<String> {
         let mut breaches = self.judge_request(request);
-        // What a HEAD would have been answered with is not sent.
-        let body = if request.method == Method::HEAD { &Bytes::new() } else { &reply.body };
-        breaches.extend(self.judge_reply(reply.status, body));
+        breaches.extend(self.judge_reply(reply, request.method == Method::HEAD));
         breaches
     }
 
     /// What is wrong with a refusal by the service itself.
     pub(crate) fn judge_refusal(self, status: u16, code: &str) -> Vec<String> {
-        match self.operation.errors.get(code) {
-            Some(Some(right)) if *right != status => {
+        let is_json = matches!(self.model.protocol, Protocol::Json);
+        let common: &[(&str, u16)] = if is_json { &COMMON_OF_JSON } else { &COMMON };
+        let common = common.iter().find(|(common, _)| *common == code).map(|(_, status)| *status);
+        match self.operation.errors.get(code).copied().or(common.map(Some)) {
+            Some(Some(right)) if right != status => {
                 vec![format!("{code} is answered with {status}, not {right}")]
             }
             Some(_) => Vec::new(),
             // Their models list few of their codes, or none: the references have them.
             None if matches!(self.service, "ec2" | "s3") => Vec::new(),
-            None if COMMON.contains(&code) => Vec::new(),
             None => vec![format!("the operation has no error {code}")],
         }
+    }
+
+    fn shape(self, side: Option<&'static Side>) -> Option<&'static Shape> {
+        self.model.shapes.get(&side?.shape)
     }
 
     fn judge_request(self, request: &ApiRequest) -> Vec<String> {
         let mut breaches = Vec::new();
         if request.method.as_str() != self.operation.method {
-            breaches.push(format!("it is a {}, not a {}", self.operation.method, request.method));
+            breaches.push(format!("it is a {}, not a {}", request.method, self.operation.method));
         }
         let side = self.operation.input.as_ref();
-        let shape = side.and_then(|side| self.model.shapes.get(&side.shape));
+        let shape = self.shape(side);
         breaches.extend(self.judge_query(request, shape));
         let (Some(side), Some(shape)) = (side, shape) else { return breaches };
-        match self.model.protocol {
-            Protocol::Query => breaches.extend(self.check(Spelling::Wire, "", &form_of(request), shape)),
-            Protocol::Ec2 => breaches.extend(self.check(Spelling::Ec2Request, "", &form_of(request), shape)),
-            Protocol::Json => breaches.extend(self.judge_json(&request.body, shape)),
-            Protocol::RestXml => breaches.extend(self.judge_document(&request.body, side, shape)),
-        }
+        breaches.extend(match self.model.protocol {
+            Protocol::Query => self.check(Spelling::Wire, &form_of(request), shape),
+            Protocol::Ec2 => self.check(Spelling::Ec2Request, &form_of(request), shape),
+            Protocol::Json => self.judge_json(&request.body, shape),
+            Protocol::RestXml => self.judge_document(&request.body, side, shape),
+        });
         breaches
     }
 
     /// The parameters in the address: the operation's own, and those that name it.
     fn judge_query(self, request: &ApiRequest, shape: Option<&Shape>) -> Vec<String> {
-        let is_known = |name: &str| {
-            let of_members = shape.is_some_and(|shape| shape.is_in_query(name));
+        let mut check = self.checker(Spelling::Wire);
+        let mut breaches = Vec::new();
+        for name in request.parameter_names() {
+            let member = shape
+                .and_then(|shape| shape.members_in("querystring").find(|(spelled, _, _)| *spelled == name));
             // `x-id` names the operation to who reads a log; the service passes over it.
-            name == "x-id" || of_members || self.operation.query.iter().any(|part| part == name)
-        };
-        let unknown = request.parameter_names().into_iter().filter(|name| !is_known(name));
-        unknown.map(|name| format!("?{name}: no such parameter")).collect()
+            let is_known = name == "x-id" || self.operation.query.contains(&name);
+            match (member, request.parameter(&name)) {
+                (Some((_, _, member)), Some(value)) => check.scalar(&name, &value, member),
+                _ if is_known => {}
+                _ => breaches.push(format!("?{name}: no such parameter")),
+            }
+        }
+        breaches.extend(check.breaches);
+        breaches
     }
 
-    fn judge_reply(self, status: u16, body: &Bytes) -> Vec<String> {
+    fn judge_reply(self, reply: &Reply, is_head: bool) -> Vec<String> {
         let mut breaches = Vec::new();
-        let is_right = self.operation.status.map_or((200..300).contains(&status), |right| right == status);
-        if !is_right {
+        let status = reply.status;
+        if self.operation.status.map_or(!(200..300).contains(&status), |right| right != status) {
             breaches.push(format!("it is answered with {status}"));
         }
         let side = self.operation.output.as_ref();
-        match self.model.protocol {
-            Protocol::Query => breaches.extend(self.judge_wrapped(body, side)),
-            Protocol::Ec2 => breaches.extend(self.judge_ec2(body, side)),
-            Protocol::Json => {
-                let shape = side.and_then(|side| self.model.shapes.get(&side.shape));
-                breaches.extend(shape.map(|shape| self.judge_json(body, shape)).unwrap_or_default());
-            }
-            Protocol::RestXml => {
-                let shape = side.and_then(|side| Some((side, self.model.shapes.get(&side.shape)?)));
-                let judged = shape.map(|(side, shape)| self.judge_document(body, side, shape));
-                breaches.extend(judged.unwrap_or_default());
-            }
+        let shape = self.shape(side);
+        if let Some(shape) = shape {
+            breaches.extend(self.judge_headers(&reply.headers, shape));
         }
+        // What a HEAD would have been answered with is not sent.
+        if is_head {
+            return breaches;
+        }
+        breaches.extend(match (self.model.protocol, side, shape) {
+            (Protocol::Query, side, shape) => self.judge_wrapped(&reply.body, side, shape),
+            (Protocol::Ec2, _, shape) => self.judge_ec2(&reply.body, shape),
+            (Protocol::Json, _, Some(shape)) => self.judge_json(&reply.body, shape),
+            (Protocol::RestXml, Some(side), Some(shape)) => self.judge_document(&reply.body, side, shape),
+            _ => Vec::new(),
+        });
         breaches
     }
 
-    /// `<ActionResponse>` with `<ActionResult>` in it, if there is anything to say.
-    fn judge_wrapped(self, body: &Bytes, side: Option<&Side>) -> Vec<String> {
-        let root = match Element::read_xml(body) {
-            Ok(root) => root,
-            Err(error) => return vec![error],
-        };
+    fn judge_headers(self, headers: &[(&'static str, String)], shape: &Shape) -> Vec<String> {
+        let mut check = self.checker(Spelling::Wire);
         let mut breaches = Vec::new();
-        for child in root.children.iter().filter(|child| child.name != "ResponseMetadata") {
-            let shape = side.filter(|side| side.result_wrapper.as_deref() == Some(child.name.as_str()));
-            match shape.and_then(|side| self.model.shapes.get(&side.shape)) {
-                Some(shape) => breaches.extend(self.check(Spelling::Wire, "", child, shape)),
-                None => breaches.push(format!("{}: no such element", child.name)),
+        for (spelled, name, member) in shape.members_in("header") {
+            match headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(spelled)) {
+                Some((_, value)) => check.scalar(spelled, value, member),
+                None if shape.required.iter().any(|required| required == name) => {
+                    breaches.push(format!("{spelled}: the header is missing"));
+                }
+                None => {}
             }
         }
+        breaches.extend(check.breaches);
         breaches
     }
 
-    fn judge_ec2(self, body: &Bytes, side: Option<&Side>) -> Vec<String> {
+    /// `<ActionResponse>`, with `<ActionResult>` in it if there is anything to say.
+    fn judge_wrapped(self, body: &Bytes, side: Option<&Side>, shape: Option<&Shape>) -> Vec<String> {
         let mut root = match Element::read_xml(body) {
             Ok(root) => root,
             Err(error) => return vec![error],
         };
-        root.children.retain(|child| !OF_EC2.contains(&child.name.as_str()));
-        let shape = side.and_then(|side| self.model.shapes.get(&side.shape));
-        match shape {
-            Some(shape) => self.check(Spelling::Wire, "", &root, shape),
-            None => root.children.iter().map(|child| format!("{}: no such element", child.name)).collect(),
+        let mut breaches = judge_root(&root, &format!("{}Response", self.name));
+        root.children.retain(|child| child.name != "ResponseMetadata");
+        let wrapper = side.and_then(|side| side.result_wrapper.as_deref());
+        match (&root.children[..], wrapper, shape) {
+            ([], None, _) => {}
+            ([result], Some(wrapper), Some(shape)) if result.name == wrapper => {
+                breaches.extend(self.check(Spelling::Wire, result, shape));
+            }
+            (_, wrapper, _) => {
+                let found: Vec<&str> = root.children.iter().map(|child| child.name.as_str()).collect();
+                breaches.push(format!("it has {found:?}, not {:?}", wrapper.as_slice()));
+            }
         }
+        breaches
+    }
+
+    fn judge_ec2(self, body: &Bytes, shape: Option<&Shape>) -> Vec<String> {
+        let mut root = match Element::read_xml(body) {
+            Ok(root) => root,
+            Err(error) => return vec![error],
+        };
+        let mut breaches = judge_root(&root, &format!("{}Response", self.name));
+        root.children.retain(|child| !OF_EC2.contains(&child.name.as_str()));
+        breaches.extend(match shape {
+            Some(shape) => self.check(Spelling::Wire, &root, shape),
+            None => root.children.iter().map(|child| format!("{}: no such element", child.name)).collect(),
+        });
+        breaches
     }
 
     fn judge_json(self, body: &Bytes, shape: &Shape) -> Vec<String> {
         match serde_json::from_slice::<Value>(body) {
-            Ok(value) => self.check(Spelling::Json, "", &Element::of_json("", &value), shape),
+            Ok(value) => self.check(Spelling::Json, &Element::of_json("", &value), shape),
             Err(error) => vec![format!("its body is no JSON: {error}")],
         }
     }
 
     /// A body that is a document, or a member alone, or none.
     fn judge_document(self, body: &Bytes, side: &Side, shape: &Shape) -> Vec<String> {
-        let payload = shape.payload.as_ref().and_then(|name| shape.members.get(name));
-        let (root_name, shape) = match payload {
-            None => (side.location_name.as_deref(), shape),
-            Some(member) => match self.model.shapes.get(&member.shape) {
-                Some(of) if of.kind == Kind::Structure => (member.location_name.as_deref(), of),
+        let payload = shape.payload.as_ref().and_then(|name| Some((name, shape.members.get(name)?)));
+        let (root_name, needs_body, shape) = match payload {
+            None => {
+                let has_members = shape.members.values().any(|member| member.location.is_none());
+                (side.location_name.as_deref(), has_members, shape)
+            }
+            Some((name, member)) => match self.model.shapes.get(&member.shape) {
+                Some(of) if of.kind == Kind::Structure => {
+                    (member.location_name.as_deref(), shape.required.contains(name), of)
+                }
                 // An object's content, or a text.
                 _ => return Vec::new(),
             },
         };
         if body.is_empty() {
-            let needs_body = shape.members.iter().any(|(name, member)| {
-                member.location.is_none() && shape.required.contains(name) && payload.is_none()
-            });
             return if needs_body { vec!["it has no body".to_owned()] } else { Vec::new() };
         }
         let root = match Element::read_xml(body) {
             Ok(root) => root,
             Err(error) => return vec![error],
         };
-        if root.children.is_empty() && root.name == "LocationConstraint" {
-            // The one answer of S3 whose only member is the document itself.
-            return Vec::new();
-        }
-        let mut breaches = self.check(Spelling::Wire, "", &root, shape);
-        if let Some(right) = root_name.filter(|right| *right != root.name) {
-            breaches.push(format!("its document is <{}>, not <{right}>", root.name));
+        let mut breaches = root_name.map(|right| judge_root(&root, right)).unwrap_or_default();
+        // The one answer of S3 whose only member is the document itself; empty, it means us-east-1.
+        match shape.members.iter().next() {
+            Some((name, member)) if shape.members.len() == 1 && *name == root.name => {
+                let mut check = self.checker(Spelling::Wire);
+                if !root.text.is_empty() {
+                    check.scalar(name, &root.text, member);
+                }
+                breaches.extend(check.breaches);
+            }
+            _ => breaches.extend(self.check(Spelling::Wire, &root, shape)),
         }
         breaches
     }
 
-    fn check(self, spelling: Spelling, at: &str, element: &Element, shape: &Shape) -> Vec<String> {
-        let mut check = Check::new(&self.model.shapes, spelling);
-        check.structure(at, element, shape);
+    fn checker(self, spelling: Spelling) -> Check<'a> {
+        Check::new(&self.model.shapes, spelling, self.unheard_of)
+    }
+
+    fn check(self, spelling: Spelling, element: &Element, shape: &Shape) -> Vec<String> {
+        let mut check = self.checker(spelling);
+        check.structure("", element, shape);
         check.breaches
     }
+}
+
+fn judge_root(root: &Element, right: &str) -> Vec<String> {
+    if root.name == right {
+        return Vec::new();
+    }
+    vec![format!("its document is <{}>, not <{right}>", root.name)]
 }
 
 /// The parameters of the Query protocol, without what names the operation.
@@ -256,16 +314,30 @@ mod tests {
     }
 
     fn of_rds(operation: &str, body: &str, answer: &str) -> Vec<String> {
-        let found = find("rds", operation).expect("it is in the model");
+        let none = BTreeSet::new();
+        let found = Modelled::find("rds", operation, &none).expect("it is in the model");
         found.judge(&post("rds", body), &Reply::ok(answer.to_owned()))
     }
 
-    fn of_globals(members: &str) -> Vec<String> {
-        let answer = format!(
+    #[test]
+    fn the_models_are_of_the_library_that_the_emulators_have() {
+        let pinned = include_str!("../../../opinions/emulators/moto.txt");
+        for (service, model) in MODELS.iter() {
+            let from = &model.from;
+            assert!(pinned.lines().any(|line| line == from), "{service} is from {from}: extract it again");
+        }
+    }
+
+    fn globals(members: &str) -> String {
+        format!(
             "<DescribeGlobalClustersResponse><DescribeGlobalClustersResult><GlobalClusters>{members}\
              </GlobalClusters></DescribeGlobalClustersResult><ResponseMetadata/></DescribeGlobalClustersResponse>"
-        );
-        of_rds("DescribeGlobalClusters", "Action=DescribeGlobalClusters&Version=2014-10-31", &answer)
+        )
+    }
+
+    fn of_globals(members: &str) -> Vec<String> {
+        let asked = "Action=DescribeGlobalClusters&Version=2014-10-31";
+        of_rds("DescribeGlobalClusters", asked, &globals(members))
     }
 
     #[test]
@@ -318,11 +390,42 @@ mod tests {
         assert_eq!(ask("EventCategories.EventCategory.1=a&EventCategories.EventCategory.2=b"), [""; 0]);
         let found = ask("EventCategories.member.1=a");
         assert_eq!(found, ["EventCategories: <member> in a list of <EventCategory>"]);
+        let found = ask("EventCategories.EventCategory.2=b");
+        assert_eq!(found, ["EventCategories.EventCategory: it is a text"]);
+        assert_eq!(ask("SourceIdentifier=a&SourceIdentifier=b"), ["SourceIdentifier: it is there 2 times"]);
+    }
+
+    #[test]
+    fn an_answer_has_its_wrapper_and_no_text_beside_its_members() {
+        let ask = |answer: &str| of_rds("DescribeEvents", "", answer);
+        assert_eq!(ask("<DescribeEventsResponse/>"), [r#"it has [], not ["DescribeEventsResult"]"#]);
+        assert_eq!(
+            ask("<Events/>"),
+            [
+                "its document is <Events>, not <DescribeEventsResponse>",
+                r#"it has [], not ["DescribeEventsResult"]"#
+            ]
+        );
+        let stray = "<DescribeEventsResponse><DescribeEventsResult><Events>x</Events></DescribeEventsResult></DescribeEventsResponse>";
+        assert_eq!(ask(stray), ["Events: `x` stands beside its members"]);
+        assert_eq!(ask("<DescribeEventsResponse>"), ["its body is no XML: an element is not closed"]);
+    }
+
+    #[test]
+    fn a_value_that_nobody_has_heard_of_is_right_only_if_it_was_meant() {
+        let played = "<GlobalClusterMember><FailoverState><Status>pondering</Status></FailoverState></GlobalClusterMember>";
+        let place = "GlobalClusters.GlobalClusterMember.FailoverState.Status";
+        assert_eq!(of_globals(played), [format!("{place}: `pondering` is no FailoverStatus (String)")]);
+        let meant = BTreeSet::from(["pondering".to_owned()]);
+        let found = Modelled::find("rds", "DescribeGlobalClusters", &meant).expect("it is in the model");
+        let answer = Reply::ok(globals(played));
+        assert_eq!(found.judge(&post("rds", ""), &answer), [""; 0]);
     }
 
     #[test]
     fn a_refusal_has_a_code_of_its_operation() {
-        let promote = find("rds", "PromoteReadReplica").expect("it is in the model");
+        let none = BTreeSet::new();
+        let promote = Modelled::find("rds", "PromoteReadReplica", &none).expect("it is in the model");
         assert_eq!(promote.judge_refusal(404, "DBInstanceNotFound"), [""; 0]);
         assert_eq!(promote.judge_refusal(400, "Throttling"), [""; 0]);
         assert_eq!(
@@ -331,6 +434,7 @@ mod tests {
         );
         let found = promote.judge_refusal(404, "DBClusterNotFoundFault");
         assert_eq!(found, ["the operation has no error DBClusterNotFoundFault"]);
-        assert!(find("rds", "PromoteEverything").is_err());
+        assert_eq!(promote.judge_refusal(403, "Throttling"), ["Throttling is answered with 403, not 400"]);
+        assert!(Modelled::find("rds", "PromoteEverything", &none).is_none());
     }
 }

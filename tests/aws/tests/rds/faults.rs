@@ -16,6 +16,8 @@ async fn a_region_can_be_a_black_hole() {
     assert_eq!(stage.members(WEST).await[1], "shop-west writer connected");
     assert!(!hanging.is_finished());
     hanging.abort();
+    // Its handle of the fake goes before the test's own, which tells of breaches.
+    assert!(hanging.await.is_err());
 }
 
 #[tokio::test]

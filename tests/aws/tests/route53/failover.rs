@@ -124,9 +124,7 @@ async fn what_a_person_arranges_in_the_console_moves_by_a_marker_at_every_server
         stage.aws.put_failover_record(&stage.zone.id, &record);
     }
     let mut zone = stage.zone.clone();
-    let further = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-    stage.aws.add_server(&zone, further).await.expect("a free port");
-    zone.servers.push(further);
+    zone.servers.push(further_server(&stage).await);
     let stage = Stage { zone, ..stage };
     wait_for_health(&stage, &check, true).await;
     assert_eq!(answered(&stage).await, PRIMARY);
@@ -137,9 +135,19 @@ async fn what_a_person_arranges_in_the_console_moves_by_a_marker_at_every_server
     assert_eq!(primary.as_deref(), Some(PRIMARY[0]));
 }
 
-fn free_port() -> u16 {
-    let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    free.local_addr().expect("an address").port()
+/// A port that is free by UDP may be taken by TCP, and either at any time: another one is tried then.
+async fn further_server(stage: &Stage) -> SocketAddr {
+    let mut tried = 0;
+    loop {
+        let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        if stage.aws.add_server(&stage.zone, address).await.is_ok() {
+            return address;
+        }
+        tried += 1;
+        assert!(tried < 20, "no port is free by UDP and by TCP");
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,8 @@ async fn a_call_that_hangs_has_no_effect_and_keeps_nobody_else_waiting() {
     assert!(!hanging.is_finished());
     assert_eq!(stage.aws.calls()[0].status, 0);
     hanging.abort();
+    // Its handle of the fake goes before the test's own, which tells of breaches.
+    assert!(hanging.await.is_err());
 }
 
 #[tokio::test]

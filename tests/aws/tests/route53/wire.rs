@@ -112,3 +112,13 @@ async fn two_zones_of_one_fake_do_not_meet() {
     stage.aws.put_record(&other.id, "shop.example.com", "A", 60, &["192.0.2.1"]);
     assert_eq!(stage.list().await, [""; 0]);
 }
+
+#[tokio::test]
+#[should_panic(
+    expected = "ListResourceRecordSets: ResourceRecordSets.ResourceRecordSet.ResourceRecords: members: 0"
+)]
+async fn an_answer_that_is_not_as_the_model_has_it_fails_the_test() {
+    let stage = Stage::start().await;
+    stage.aws.put_record(&stage.zone.id, "shop.example.com", "A", 60, &[]);
+    stage.list().await;
+}

@@ -131,7 +131,7 @@ impl Cloud {
         }
         let regions: BTreeMap<_, _> = addresses.regions().iter().cloned().zip(REGIONS).collect();
         let aws = FakeAws::start().await.context("failed to start the fake of AWS")?;
-        // That is a matter of the tests.
+        // Breaches of the APIs' models are for the tests to find.
         aws.set_lenient();
         aws.add_account(ACCESS_KEY, HOME_ACCOUNT);
         aws.add_role(ROLE, None, HOME_ACCOUNT);

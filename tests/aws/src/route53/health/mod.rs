@@ -175,7 +175,9 @@ impl HealthChecks {
     /// The same of one that is as a routing control is.
     pub(crate) fn create_control_check(self: &Arc<Self>, account: &str, control: &str) -> Option<String> {
         self.controls.is_on(control)?;
-        self.create_behind(account, control.to_owned(), HealthCheckConfig::of_control(control))
+        // A reference has 64 characters at most, and an ARN more: its last part is the control's own.
+        let reference = control.rsplit('/').next().unwrap_or(control);
+        self.create_behind(account, reference.to_owned(), HealthCheckConfig::of_control(control))
     }
 
     /// Deletes one behind the API's back. `None`: the account has no such one.
