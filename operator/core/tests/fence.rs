@@ -7,7 +7,7 @@ use muster_core::effect::Action;
 use muster_core::facts::*;
 use muster_core::journal::*;
 use muster_core::policy::*;
-use muster_core::time::Millis;
+use muster_core::time::{BootId, Millis};
 use muster_core::wish::Wish;
 use std::collections::BTreeSet;
 use world::*;
@@ -198,6 +198,24 @@ fn a_run_that_waits_for_its_fence_withdraws_when_the_time_of_its_consent_is_over
     world.run_for(120);
     assert!(world.run().name != name && world.run().approval.is_none());
     assert_eq!((world.count("Fence"), world.writers()), (fences, vec![region("east")]));
+}
+
+#[test]
+fn a_proof_that_comes_after_a_reboot_promotes_nothing_until_a_person_has_agreed_again() {
+    let mut world = asked_by_consent();
+    world.now.boot = BootId(9);
+    world.holder = "two".into();
+    world.run_for(5);
+    assert_eq!(world.run().approval, None);
+    world.power_refuses = false;
+    world.node("east").running = false;
+    world.run_for(60);
+    let found = (world.count("Promote"), world.run().phase);
+    assert_eq!(found, (0, Phase::AwaitingApproval), "{}", world.run().message);
+    assert!(world.blocked().contains(&"Approval"), "{:?}", world.blocked());
+    world.approve(world.approval(&[]));
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
 }
 
 #[test]

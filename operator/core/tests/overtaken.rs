@@ -2,6 +2,7 @@
 
 mod world;
 
+use muster_core::effect::Action;
 use muster_core::facts::{ErrorClass, Outcome};
 use muster_core::journal::{OutcomeKind, Phase, RunKind};
 use muster_core::policy::{DataItem, Policy};
@@ -144,4 +145,139 @@ fn a_switchover_that_was_aborted_ends_beside_another_writer() {
     world.run_for(60);
     assert!(world.run().phase.is_final(), "{}", world.run().message);
     assert_eq!(world.engine.writer, region("north"));
+}
+
+#[test]
+fn an_ack_for_one_that_writes_lets_nothing_go_on_once_it_is_silent() {
+    let mut world = promoting();
+    move_by_hand(&mut world, "north");
+    world.run_for(5);
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(5);
+    world.node("north").reachable = false;
+    world.run_for(120);
+    assert_eq!((world.count("Promote"), world.run().phase), (1, Phase::Blocked), "{}", world.run().message);
+}
+
+#[test]
+fn a_region_that_muster_itself_cast_out_holds_the_run_also_when_it_falls_silent() {
+    let mut world = promoting();
+    let outcast = muster_core::journal::Outcast::new("earlier".into(), "fenced, not rejoined yet");
+    world.journal.state.outcasts.insert(region("north"), outcast);
+    world.power_refuses = true;
+    (world.engine.alone, world.engine.moving_to) = (Some(region("north")), None);
+    world.run_for(5);
+    world.node("north").reachable = false;
+    world.run_for(120);
+    assert_eq!((world.count("Promote"), world.run().phase), (1, Phase::Blocked), "{}", world.run().message);
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(90);
+    assert!(world.count("Promote") > 1, "{}", world.run().message);
+}
+
+/// Three regions with one PostgreSQL.
+fn three_nodes() -> Policy {
+    let mut policy = policy();
+    policy.regions.push(region("north"));
+    policy.safety.max_estimated_loss = None;
+    policy
+}
+
+fn promote_by_hand(world: &mut World, name: &str) {
+    let node = world.node(name);
+    (node.writable, node.follows) = (true, None);
+}
+
+fn demote_by_hand(world: &mut World, name: &str, follows: &str) {
+    let node = world.node(name);
+    (node.writable, node.follows) = (false, Some(region(follows)));
+}
+
+#[test]
+fn what_was_promoted_is_not_opened_beside_another_writer() {
+    let mut world = World::new(three_nodes());
+    world.hang = Some(|action| matches!(action, Action::Promote { .. }));
+    world.request(RunKind::Switchover, Some("west"));
+    world.run_for(5);
+    assert_eq!(world.count("Promote"), 1, "{}", world.run().message);
+    let opened = world.count("OpenWriter");
+    promote_by_hand(&mut world, "north");
+    world.run_for(2);
+    // What hung has landed.
+    world.node("west").writable = true;
+    world.run_for(120);
+    assert_eq!(
+        (world.count("OpenWriter"), world.run().phase),
+        (opened, Phase::Blocked),
+        "{}",
+        world.run().message
+    );
+    assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    demote_by_hand(&mut world, "north", "west");
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
+}
+
+#[test]
+fn an_abort_opens_no_old_primary_beside_another_writer() {
+    let mut world = World::new(three_nodes());
+    world.request(RunKind::Switchover, Some("west"));
+    while world.node("east").logins {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        assert!(world.decisions.len() < 500, "{}", world.run().message);
+    }
+    // It cannot catch up any more, and the run gives up.
+    world.node("west").reachable = false;
+    promote_by_hand(&mut world, "north");
+    world.run_for(60);
+    assert!(world.run().phase.is_final() && !world.run().past_pivot(), "{}", world.run().message);
+    assert!(world.run().message.contains("north takes writes"), "{}", world.run().message);
+    assert_eq!(world.writers(), [region("north")]);
+    assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    demote_by_hand(&mut world, "north", "east");
+    world.run_for(10);
+    assert_eq!(world.writers(), [region("east")]);
+}
+
+#[test]
+fn the_old_primary_of_a_run_that_was_overtaken_is_not_opened_beside_the_writer() {
+    let mut policy = three_nodes();
+    policy.data.push(events());
+    let mut world = World::new(policy);
+    world.engine.prompt = false;
+    world.request(RunKind::Switchover, Some("west"));
+    world.run_for(5);
+    assert!(world.count("SwitchOver") == 1 && !world.node("east").logins, "{}", world.run().message);
+    promote_by_hand(&mut world, "north");
+    world.run_for(90);
+    assert_eq!(world.events("Overtaken"), 1, "{}", world.run().message);
+    assert_eq!(world.writers(), [region("north")]);
+    assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    // Silent, it may take writes still.
+    world.node("north").reachable = false;
+    world.run_for(30);
+    assert!(!world.node("east").logins);
+}
+
+#[test]
+fn a_second_item_is_not_promoted_beside_an_old_primary_that_is_seen_to_take_writes_again() {
+    let mut policy = three();
+    policy.data.extend(world::policy().data);
+    let mut world = World::new(policy);
+    world.engine.hangs = true;
+    world.run_for(5);
+    world.node("east").running = false;
+    world.run_for(30);
+    assert_eq!((world.count("Promote"), world.run().past_pivot()), (1, true), "{}", world.run().message);
+    // It comes back by itself, as it was, and no fence takes hold.
+    world.hang = Some(|action| matches!(action, Action::Fence { .. }));
+    world.node("east").running = true;
+    world.land();
+    world.run_for(20);
+    assert_eq!(world.count("Promote"), 1, "{}", world.run().message);
+    assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    world.node("east").running = false;
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
 }

@@ -50,6 +50,20 @@ pub(super) fn gates_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, 
     }
 }
 
+/// The same once the run has begun. What waits here ends with the time of its consent, and goes on by none but a valid one.
+pub(super) fn gates_still_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, &Gate)) -> bool {
+    let hold = gates_hold(d, on_law);
+    if !needs_consent(d) {
+        return hold;
+    }
+    if !hold {
+        approval_expired(d);
+        return false;
+    }
+    // It was given by the clock of another boot, and the run has waited since.
+    d.run().approval.is_some() || ask(d, "the policy's mode is Approve, and no consent is valid any more")
+}
+
 /// The run says which law it waits for.
 pub(super) fn say_blocked(d: &mut Draft<'_>, law: &Gate) {
     d.phase(Phase::Blocked, format!("{}: saw {}, needs {}", law.name, law.saw, law.needs));

@@ -127,7 +127,7 @@ fn give_up_target(d: &mut Draft<'_>, outcome: OutcomeKind, rule: Rule, why: &str
 /// Another hand made `other` the writer.
 pub(super) fn overtaken(d: &mut Draft<'_>, other: &RegionName) {
     let to = d.run().to.clone();
-    let why = format!("{other} was made the writer by another hand: {to} is not promoted any more");
+    let why = format!("{other} was made the writer by another hand: {to} is not made the writer any more");
     d.next.state.needs_ack.get_or_insert_with(|| why.clone());
     give_up_target(d, OutcomeKind::Failed, Rule::Overtaken, &why);
     d.event(true, "Overtaken", why);

@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Millis = Millis(300_000);
 /// Begins to fence a region, or takes a proof that is there already.
 pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     let begun = step.started;
-    if !decide::gates_hold(d, |d, law| blocked_at_fence(d, law, begun)) {
+    if !decide::gates_still_hold(d, |d, law| blocked_at_fence(d, law, begun)) {
         return false;
     }
     step.started.get_or_insert(d.sight.now);
@@ -130,8 +130,11 @@ pub(super) fn note_outcast(d: &mut Draft<'_>, region: &RegionName, way: Option<I
 /// Looks for a proof; goes on to the next attempt or way when there is none.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> bool {
     note_answer(d, step);
-    // Else what a fence comes to hours later would promote by consent that was given for minutes.
-    if is_asked(d, step) && decide::needs_consent(d) && decide::approval_expired(d) {
+    // Else what a fence comes to hours later would promote by consent that was given for minutes, or by none.
+    if is_asked(d, step) && decide::needs_consent(d) {
+        if !decide::approval_expired(d) {
+            question(d, region);
+        }
         return false;
     }
     let planned = d.run().kind.is_planned();

@@ -36,16 +36,20 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
 }
 
-/// Behind a hand-over, which may have taken long: whether the source is still not seen to write the item, and the target has
-/// all of it. Its silence is no reason to wait: the proof was seen at the point of no return.
+/// Behind another item, which may have taken long: whether the source is still not seen to write this one, and, where nothing is
+/// to be lost, the target has all of it. Its silence is no reason to wait: the proof was seen at the point of no return.
 fn is_still_closed(d: &mut Draft<'_>, item: &ItemName) -> bool {
-    if !d.run().steps.iter().any(|s| s.key.is_hand_over()) {
-        return true;
-    }
     let (from, to) = (d.run().from.clone(), d.run().to.clone());
     let Some(source) = d.sight.data(item, &from) else { return true };
-    let has_all = d.sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
-    if source.is_closed() && has_all {
+    let holds = if d.run().steps.iter().any(|s| s.key.is_hand_over()) {
+        let has_all = d.sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
+        source.is_closed() && has_all
+    } else {
+        // Another proof than these two never said that it takes none.
+        let proof = d.run().proofs.get(&from).map(|proof| proof.class);
+        !matches!(proof, Some(ProofClass::Closed | ProofClass::Attested)) || !source.takes_writes()
+    };
+    if holds {
         return true;
     }
     let saw = if source.is_closed() {
@@ -81,7 +85,7 @@ pub(super) fn may_pass(d: &mut Draft<'_>, kept: Option<&RegionName>) -> bool {
     if let Some(region) = lost_proof(d) {
         return fence_again(d, &region);
     }
-    if !decide::gates_hold(d, nobody_writes) {
+    if !decide::gates_still_hold(d, nobody_writes) {
         return false;
     }
     let to = d.run().to.clone();
@@ -285,6 +289,15 @@ pub(super) fn grace_left(d: &Draft<'_>, step: &Step, item: &ItemName) -> bool {
         Outcome::StaleEpoch(_) | Outcome::Conflict(_) => false,
     });
     is_unchecked(d, item) && may_land && d.sight.waited_since(step.issued) < GRACE
+}
+
+/// Opens the new primary: where the old one was closed by its catalogue, nobody can write there until then.
+pub(super) fn begin_open(d: &mut Draft<'_>, step: &mut Step, item: ItemName) -> bool {
+    if overtaken::keeps_closed(d) {
+        return false;
+    }
+    let to = d.run().to.clone();
+    steps::start(d, step, Action::OpenWriter { item, region: to })
 }
 
 /// Looks for the first write on the new primary.

@@ -68,10 +68,7 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) -> bool {
         }
         StepKey::HandOver(item) => hand_over::begin(d, step, &item),
         StepKey::PromoteData(item) => promote::begin(d, step, &item),
-        StepKey::OpenWriter(item) => {
-            let to = d.run().to.clone();
-            start(d, step, Action::OpenWriter { item, region: to })
-        }
+        StepKey::OpenWriter(item) => promote::begin_open(d, step, item),
         StepKey::FlipTraffic(item) => traffic::begin(d, step, item),
     }
 }

@@ -8,6 +8,7 @@ use crate::ids::RegionName;
 use crate::journal::{Phase, Step, StepKey, StepState};
 use crate::policy::{FenceKind, Policy};
 use crate::rules::Rule;
+use crate::standing::{OtherWriter, other_writer};
 use crate::time::{Millis, Tick};
 
 /// An undo not seen for so long is an alert: nobody takes writes.
@@ -120,6 +121,11 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) {
         return;
     };
     if let StepKey::FenceOld(region) = &step.key {
+        if let Some(OtherWriter::Writes(other)) = other_writer(d, |other| other != region) {
+            let why =
+                format!("{other} takes writes; what fences {region} is undone once no region beside it does");
+            return leave_undone(d, &why);
+        }
         d.next.state.may_be_writable.insert(region.clone());
         d.run().proofs.remove(region);
     }
@@ -140,7 +146,8 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
     }
     let waited = d.sight.waited_since(step.started);
     if waited >= NO_WRITER_AFTER && cannot_land(d, &action) {
-        return leave_undone(d, &action);
+        let why = format!("{action}: the region is silent; what is left is undone when it answers");
+        return leave_undone(d, &why);
     }
     if waited >= NO_WRITER_AFTER {
         let saw = format!("{action} is not seen");
@@ -180,14 +187,12 @@ fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
     })
 }
 
-/// The region died while its fence was undone. The run ends, so that another one may move the application away; the
-/// rest is undone when the region answers and is still the active one.
-fn leave_undone(d: &mut Draft<'_>, action: &Action) {
+/// The region died while its fence was undone, or another hand made another one the writer. The run ends, so that another one
+/// may move the application away; the rest is undone when the region answers, is still the active one, and would be the only
+/// writer.
+fn leave_undone(d: &mut Draft<'_>, why: &str) {
     keep_undo(d);
-    super::end::abandon_undo(
-        d,
-        &format!("{action}: the region is silent; what is left is undone when it answers"),
-    );
+    super::end::abandon_undo(d, why);
 }
 
 /// Leaves what the run has fenced to be opened again once it answers, if it is still the active region then.

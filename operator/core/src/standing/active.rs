@@ -6,8 +6,9 @@ use crate::draft::Draft;
 use crate::facts::{DataFacts, DataRole};
 use crate::ids::RegionName;
 use crate::journal::Outcast;
-use crate::proof::promotion_pending;
+use crate::proof::{self, promotion_pending};
 use crate::rules::Rule;
+use crate::time::Tick;
 use std::collections::BTreeSet;
 
 /// Who takes writes, by observation: exactly one region for every data item. True while it is not known.
@@ -82,9 +83,10 @@ fn find_active(d: &Draft<'_>) -> Result<(RegionName, BTreeSet<RegionName>), Stri
         }
     }
     if policy.data.is_empty() {
-        let pointed = policy.traffic.iter().find_map(|t| {
-            d.sight.traffic_since(&t.name, crate::time::Tick(0)).and_then(|f| f.points_to.clone())
-        });
+        let pointed = policy
+            .traffic
+            .iter()
+            .find_map(|t| d.sight.traffic_since(&t.name, Tick(0)).and_then(|f| f.points_to.clone()));
         let active = pointed.ok_or("no traffic item points to a region")?;
         return Ok((active.clone(), BTreeSet::from([active])));
     }
@@ -130,6 +132,31 @@ pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
         .cloned()
         .chain(promoted.and(active).filter(|a| Some(*a) != promoted && writes(a)).cloned())
         .collect()
+}
+
+/// A region beside those that are to take writes.
+pub(crate) enum OtherWriter {
+    /// It is seen to.
+    Writes(RegionName),
+    /// It was seen to, and nobody can tell whether it still does.
+    MayWrite(RegionName),
+}
+
+/// A region of those that `is_other` admits which takes writes, or may do so although a person has not said `ack` yet.
+pub(crate) fn other_writer(d: &Draft<'_>, is_other: impl Fn(&RegionName) -> bool) -> Option<OtherWriter> {
+    if let Some(region) = second_writers(d).into_iter().find(&is_other) {
+        return Some(OtherWriter::Writes(region));
+    }
+    let state = &d.next.state;
+    // What an ended run had promoted is in the set by right until it cannot land any more.
+    let is_awaited =
+        |region: &RegionName| state.outcasts.get(region).is_some_and(|outcast| outcast.promotion_pending);
+    // Whoever was seen to write is in the set, and the split brain asks for an ack.
+    let may_write = |region: &&RegionName| {
+        is_other(region) && !is_awaited(region) && proof::judge(&d.sight, region, Tick(0)).is_none()
+    };
+    let found = state.may_be_writable.iter().find(may_write).filter(|_| state.needs_ack.is_some());
+    found.cloned().map(OtherWriter::MayWrite)
 }
 
 /// Two regions that take writes: automation stands still until a person says `ack`; outcasts among them are

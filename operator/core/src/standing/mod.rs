@@ -11,7 +11,9 @@ mod settle;
 mod witness;
 mod write_block;
 
-pub(crate) use active::{forget_standbys, learn_active, relearn_active, second_writers, watch_split_brain};
+pub(crate) use active::{
+    OtherWriter, forget_standbys, learn_active, other_writer, relearn_active, watch_split_brain,
+};
 pub(crate) use compute::{give_back, judge_compute, remember_peaks};
 pub(crate) use loss::finish_loss;
 pub(crate) use old_data::keep_old_data;

@@ -1,7 +1,7 @@
 //! Fenced regions: kept closed, and brought back as standbys.
 
 use super::loss::bound_loss;
-use super::{LOOK_AGAIN, may_act};
+use super::{LOOK_AGAIN, OtherWriter, may_act, other_writer};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
@@ -73,11 +73,31 @@ fn tend_active(d: &mut Draft<'_>, region: &RegionName) {
         }
         return;
     }
-    if !may_act(d) || !answers_undo(d, region, &outcast) {
+    if !may_act(d) || !answers_undo(d, region, &outcast) || is_beside_a_writer(d, region) {
         return;
     }
     undo_rest(d, region, &mut outcast);
     d.next.state.outcasts.insert(region.clone(), outcast);
+}
+
+/// Whether another region takes writes, or may: by another hand, since the fence. Opened now, there would be two.
+fn is_beside_a_writer(d: &mut Draft<'_>, region: &RegionName) -> bool {
+    let (saw, needs) = match other_writer(d, |other| other != region) {
+        None => return false,
+        Some(OtherWriter::Writes(other)) => (
+            format!("{other} takes writes"),
+            format!("{other} takes none, or `muster ack` for the writer that it is"),
+        ),
+        Some(OtherWriter::MayWrite(other)) => (
+            format!("{other} took writes and is silent"),
+            format!("{other} is seen to take no writes, or `muster ack`"),
+        ),
+    };
+    let saw = format!("{saw}, and {region} is not opened beside it");
+    d.block("SoleWriter", saw.clone(), needs);
+    d.fire(Rule::GateUnmet, saw);
+    d.wake_in(LOOK_AGAIN);
+    true
 }
 
 /// Whether the next undo finds somebody who answers. A database that the network hides answers only after it.
