@@ -550,6 +550,23 @@ async fn a_flip_away_from_a_pinned_name_writes_its_records() {
     assert!(stage.aws.calls().iter().all(|call| call.operation != CHANGE), "{:?}", stage.aws.calls());
 }
 
+/// Then the marker alone moves the name, and has to be written although Route 53's API went with the region that is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_another_process_has_ended_keeps_no_marker_from_being_written() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    pinned_to_east(&stage, &adapter).await;
+    stage.aws.clear_faults();
+    settle_wholly(&stage.adapter(), Numbers(3, 0, 2), "east").await;
+    stage.aws.fault(Fault::of_everything(FaultKind::LoseRequest).in_service("route53"));
+    let told = flip(&adapter, Numbers(4, 0, 1), "west").await;
+    assert!(matches!(told, Outcome::Failed(..)), "{told:?}");
+    until_seen(&adapter, "west", Numbers(4, 0, 1)).await;
+    // And it is known once the API answers.
+    stage.aws.clear_faults();
+    assert_eq!(flip(&adapter, Numbers(4, 0, 1), "west").await, Outcome::AlreadyDone);
+}
+
 /// It would make the region primary that the name was moved away from, with no marker left to say otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {

@@ -137,6 +137,8 @@ fn active_run<'a>(journal: &'a mut Journal, name: &RunName) -> Result<&'a mut Ru
 
 fn acknowledge(journal: &mut Journal, now: Stamp) {
     journal.state.needs_ack = None;
+    // Those that do take writes are seen to again.
+    journal.state.other_writers.clear();
     journal.state.relearn = journal.state.conditions.get("SplitBrain").is_some_and(|c| !c.ok);
     for outcast in journal.state.outcasts.values_mut() {
         outcast.rejoin_attempts = 0;

@@ -219,6 +219,35 @@ fn a_proof_that_comes_after_a_reboot_promotes_nothing_until_a_person_has_agreed_
 }
 
 #[test]
+fn a_run_that_waits_before_its_promotion_ends_with_the_time_of_its_consent() {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..unlimited() });
+    world.run_for(5);
+    world.node("east").running = false;
+    until_asked_by_mode(&mut world);
+    let valid_until = world.now.plus(Millis::from_secs(40));
+    world.approve(Approval { valid_until, ..world.approval(&[]) });
+    while world.count("Fence") == 0 {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        assert!(world.decisions.len() < 600, "{}", world.run().message);
+    }
+    world.journal_writable = Seen::Unknown("the disk is full".into());
+    world.run_for(25);
+    assert_eq!((world.events("Withdrawn"), world.count("Promote")), (0, 0), "{}", world.run().message);
+    world.run_for(30);
+    world.journal_writable = Seen::Known(());
+    world.run_for(5);
+    assert_eq!((world.events("Withdrawn"), world.count("Promote")), (1, 0), "{}", world.run().message);
+}
+
+fn until_asked_by_mode(world: &mut World) {
+    while world.journal.run.as_ref().is_none_or(|run| run.phase != Phase::AwaitingApproval) {
+        world.run_for(1);
+        assert!(world.decisions.len() < 600, "nobody is asked");
+    }
+}
+
+#[test]
 fn nothing_is_tried_again_once_the_policy_asks_a_person() {
     let mut world = asked();
     world.policy.mode = Mode::Approve;

@@ -241,6 +241,26 @@ fn an_abort_opens_no_old_primary_beside_another_writer() {
 }
 
 #[test]
+fn an_abort_opens_no_old_primary_beside_a_writer_that_has_fallen_silent() {
+    let mut world = World::new(three_nodes());
+    world.request(RunKind::Switchover, Some("west"));
+    while world.node("east").logins {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        assert!(world.decisions.len() < 500, "{}", world.run().message);
+    }
+    promote_by_hand(&mut world, "north");
+    world.run_for(2);
+    (world.node("west").reachable, world.node("north").reachable) = (false, false);
+    world.run_for(60);
+    assert!(world.run().phase.is_final() && !world.run().past_pivot(), "{}", world.run().message);
+    assert!(!world.node("east").logins, "{}", world.run().message);
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(10);
+    assert!(world.node("east").logins, "{:?}", world.blocked());
+}
+
+#[test]
 fn the_old_primary_of_a_run_that_was_overtaken_is_not_opened_beside_the_writer() {
     let mut policy = three_nodes();
     policy.data.push(events());
@@ -254,10 +274,15 @@ fn the_old_primary_of_a_run_that_was_overtaken_is_not_opened_beside_the_writer()
     assert_eq!(world.events("Overtaken"), 1, "{}", world.run().message);
     assert_eq!(world.writers(), [region("north")]);
     assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
-    // Silent, it may take writes still.
+    // Silent, it may take writes still, whatever was acknowledged while it was not.
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(5);
     world.node("north").reachable = false;
     world.run_for(30);
-    assert!(!world.node("east").logins);
+    assert!(!world.node("east").logins && world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    world.wish(&Wish::Ack { by: "kim".into() }).expect("it is taken");
+    world.run_for(10);
+    assert!(world.node("east").logins);
 }
 
 #[test]
@@ -273,10 +298,15 @@ fn a_second_item_is_not_promoted_beside_an_old_primary_that_is_seen_to_take_writ
     // It comes back by itself, as it was, and no fence takes hold.
     world.hang = Some(|action| matches!(action, Action::Fence { .. }));
     world.node("east").running = true;
+    world.run_for(2);
     world.land();
     world.run_for(20);
     assert_eq!(world.count("Promote"), 1, "{}", world.run().message);
     assert!(world.blocked().contains(&"SoleWriter"), "{:?}", world.blocked());
+    // Its silence is no proof that it does not.
+    world.node("east").reachable = false;
+    world.run_for(60);
+    assert_eq!((world.count("Promote"), world.run().phase), (1, Phase::Blocked), "{}", world.run().message);
     world.node("east").running = false;
     let run = world.run_to_end();
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);

@@ -252,6 +252,10 @@ pub struct PolicyState {
     /// active region from then on.
     #[serde(default)]
     pub relearn: bool,
+    /// Regions that were seen to take writes beside the one that should. Each stays here until it is proven closed, is the one that
+    /// should, or a person says `ack` and it is not seen to any more.
+    #[serde(default)]
+    pub other_writers: BTreeSet<RegionName>,
     /// The first write of the witness on the active region, between runs.
     pub work: Option<Step>,
     /// Conditions by type.
@@ -287,6 +291,7 @@ impl PolicyState {
             settling: BTreeMap::new(),
             keeping: Vec::new(),
             relearn: false,
+            other_writers: BTreeSet::new(),
             work: None,
             conditions: BTreeMap::new(),
             last_run: None,

@@ -50,18 +50,22 @@ pub(super) fn gates_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, 
     }
 }
 
-/// The same once the run has begun. What waits here ends with the time of its consent, and goes on by none but a valid one.
+/// The same once the run has begun.
 pub(super) fn gates_still_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, &Gate)) -> bool {
     let hold = gates_hold(d, on_law);
-    if !needs_consent(d) {
-        return hold;
-    }
     if !hold {
-        approval_expired(d);
-        return false;
+        end_with_consent(d);
     }
-    // It was given by the clock of another boot, and the run has waited since.
-    d.run().approval.is_some() || ask(d, "the policy's mode is Approve, and no consent is valid any more")
+    hold
+}
+
+/// A begun run that waits ends with the time of its consent. What another boot's clock says of that time counts for nothing.
+pub(super) fn end_with_consent(d: &mut Draft<'_>) {
+    let boot = d.sight.now.boot;
+    let is_of_here = d.run().approval.as_ref().is_some_and(|given| given.valid_until.boot == boot);
+    if is_of_here && needs_consent(d) {
+        approval_expired(d);
+    }
 }
 
 /// The run says which law it waits for.

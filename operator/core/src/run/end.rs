@@ -83,14 +83,14 @@ pub(super) fn hand_over_given_up(d: &mut Draft<'_>, why: &str) {
     abort(d, why);
 }
 
-/// An abort whose undo cannot be seen: the region died meanwhile, and must not hold the policy.
-pub(super) fn abandon_undo(d: &mut Draft<'_>, why: &str) {
+/// An abort whose undo cannot be seen, or must not be done now: it must not hold the policy.
+pub(super) fn abandon_undo(d: &mut Draft<'_>, reason: &str, why: &str) {
     let by_verdict = d.run().trigger == Trigger::Verdict;
     release(d, OutcomeKind::Failed, Phase::Failed, why);
     if by_verdict {
         cool_down(d);
     }
-    d.event(true, "NoWriter", why);
+    d.event(true, reason, why);
     d.fire(Rule::RunAborted, why);
 }
 

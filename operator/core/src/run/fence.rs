@@ -133,7 +133,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, region: &RegionName) -> b
     // Else what a fence comes to hours later would promote by consent that was given for minutes, or by none.
     if is_asked(d, step) && decide::needs_consent(d) {
         if !decide::approval_expired(d) {
-            question(d, region);
+            decide::ask(d, &format!("no consent is valid any more; {region} may be fenced by now"));
         }
         return false;
     }

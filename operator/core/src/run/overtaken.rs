@@ -30,9 +30,7 @@ fn third_writer(d: &Draft<'_>) -> Option<OtherWriter> {
 
 /// Keeps a promotion back. True if there is such a region; the run may have ended then.
 pub(super) fn holds_back(d: &mut Draft<'_>) -> bool {
-    let Some(other) = holds(d, "no region beside the target takes writes, or the run ends") else {
-        return false;
-    };
+    let Some(other) = holds(d) else { return false };
     let since = d.run().phase_since;
     if let OtherWriter::Writes(other) = other
         && !d.next.state.outcasts.contains_key(&other)
@@ -47,21 +45,15 @@ pub(super) fn holds_back(d: &mut Draft<'_>) -> bool {
 
 /// Keeps what was promoted closed. True if there is such a region.
 pub(super) fn keeps_closed(d: &mut Draft<'_>) -> bool {
-    let is_held = holds(d, "no region beside the target takes writes").is_some();
+    let is_held = holds(d).is_some();
     if is_held {
         wait(d);
     }
     is_held
 }
 
-fn wait(d: &mut Draft<'_>) {
-    let saw = d.run().message.clone();
-    d.fire(Rule::GateUnmet, saw);
-    d.wake_in(LOOK_AGAIN);
-}
-
-/// Says why the run waits, if there is such a region; `needs`: what ends it while that one is seen to take writes.
-fn holds(d: &mut Draft<'_>, needs: &str) -> Option<OtherWriter> {
+/// Says why the run waits, if there is such a region.
+fn holds(d: &mut Draft<'_>) -> Option<OtherWriter> {
     let to = d.run().to.clone();
     let Some(third) = third_writer(d) else {
         if d.run().message.ends_with(HELD) {
@@ -69,19 +61,10 @@ fn holds(d: &mut Draft<'_>, needs: &str) -> Option<OtherWriter> {
         }
         return None;
     };
-    let (saw, needs) = match &third {
-        OtherWriter::Writes(other) => {
-            let saw = format!("{other} takes writes, and {to} {HELD}");
-            // An ack that was given while it writes says nothing of what it does once it is silent.
-            d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
-            (saw, needs.to_owned())
-        }
-        OtherWriter::MayWrite(other) => {
-            let needs = format!("{other} is seen to take no writes, or `muster ack`");
-            (format!("{other} took writes and is silent, and {to} {HELD}"), needs)
-        }
-    };
-    d.block("SoleWriter", saw.clone(), needs);
+    let saw = format!("{}, and {to} {HELD}", third.saw());
+    // Also after an ack that was given while it writes: that says nothing of what it does once it is silent.
+    d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
+    d.block("SoleWriter", saw.clone(), third.needs());
     let now = d.sight.now;
     let run = d.run();
     if run.message != saw {
@@ -89,4 +72,10 @@ fn holds(d: &mut Draft<'_>, needs: &str) -> Option<OtherWriter> {
     }
     d.phase(Phase::Blocked, saw);
     Some(third)
+}
+
+fn wait(d: &mut Draft<'_>) {
+    let saw = d.run().message.clone();
+    d.fire(Rule::GateUnmet, saw);
+    d.wake_in(LOOK_AGAIN);
 }

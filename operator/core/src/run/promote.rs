@@ -3,7 +3,7 @@
 use super::{decide, detach, fence, overtaken, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
-use crate::facts::{DataRole, ErrorClass, Outcome};
+use crate::facts::{DataFacts, DataRole, ErrorClass, Outcome};
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Phase, Step, StepKey, StepState};
 use crate::measure;
@@ -36,32 +36,36 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
 }
 
-/// Behind another item, which may have taken long: whether the source is still not seen to write this one, and, where nothing is
-/// to be lost, the target has all of it. Its silence is no reason to wait: the proof was seen at the point of no return.
+/// Behind another item, which may have taken long: whether the source is still not seen to write, and, where nothing is to be
+/// lost, the target has all of the item. Its silence is no reason to wait: the proof was seen at the point of no return.
 fn is_still_closed(d: &mut Draft<'_>, item: &ItemName) -> bool {
     let (from, to) = (d.run().from.clone(), d.run().to.clone());
-    let Some(source) = d.sight.data(item, &from) else { return true };
-    let holds = if d.run().steps.iter().any(|s| s.key.is_hand_over()) {
-        let has_all = d.sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
-        source.is_closed() && has_all
-    } else {
-        // Another proof than these two never said that it takes none.
-        let proof = d.run().proofs.get(&from).map(|proof| proof.class);
-        !matches!(proof, Some(ProofClass::Closed | ProofClass::Attested)) || !source.takes_writes()
+    let sight = d.sight;
+    let source = sight.data(item, &from);
+    let has_all =
+        |source: &DataFacts| sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
+    let hands_over = d.run().steps.iter().any(|s| s.key.is_hand_over());
+    // Another proof than these two never said that it takes none.
+    let was_closed = d
+        .run()
+        .proofs
+        .get(&from)
+        .is_some_and(|proof| matches!(proof.class, ProofClass::Closed | ProofClass::Attested));
+    let writes_again = was_closed && d.next.state.other_writers.contains(&from);
+    let saw = match source {
+        Some(source) if hands_over && !source.is_closed() => format!("{item} in {from} takes writes again"),
+        Some(source) if hands_over && !has_all(source) => {
+            format!("{item} in {to} has not replayed all of it yet")
+        }
+        _ if writes_again && !hands_over => format!("{from} was seen to take writes again"),
+        _ => return true,
     };
-    if holds {
-        return true;
-    }
-    let saw = if source.is_closed() {
-        format!("{item} in {to} has not replayed all of it yet")
+    let needs = if hands_over {
+        "no region beside the target takes writes, and the target has them all".to_owned()
     } else {
-        format!("{item} in {from} takes writes again")
+        format!("{from} is fenced again, or is silent and somebody says `muster ack`")
     };
-    d.block(
-        "SoleWriter",
-        saw.clone(),
-        "no region beside the target takes writes, and the target has them all",
-    );
+    d.block("SoleWriter", saw.clone(), needs);
     d.phase(Phase::Blocked, saw.clone());
     d.fire(Rule::GateUnmet, saw);
     d.wake_in(LOOK_AGAIN);
@@ -97,6 +101,7 @@ pub(super) fn may_pass(d: &mut Draft<'_>, kept: Option<&RegionName>) -> bool {
         d.phase(Phase::Blocked, saw.clone());
         d.fire(Rule::GateUnmet, saw);
         d.wake_in(LOOK_AGAIN);
+        decide::end_with_consent(d);
         return false;
     }
     true
@@ -304,7 +309,7 @@ pub(super) fn begin_open(d: &mut Draft<'_>, step: &mut Step, item: ItemName) -> 
 pub(super) fn look_at_open(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let to = d.run().to.clone();
     let Some(saw) = seen::witness_raised(d, step, item, &to, false) else {
-        return steps::try_again(d, step, steps::Patience::Endless);
+        return !overtaken::keeps_closed(d) && steps::try_again(d, step, steps::Patience::Endless);
     };
     steps::observed(d, step, saw);
     let open = |s: &Step| matches!(s.key, StepKey::OpenWriter(_)) && !s.is_done() && s.key != step.key;

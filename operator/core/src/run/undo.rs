@@ -8,7 +8,7 @@ use crate::ids::RegionName;
 use crate::journal::{Phase, Step, StepKey, StepState};
 use crate::policy::{FenceKind, Policy};
 use crate::rules::Rule;
-use crate::standing::{OtherWriter, other_writer};
+use crate::standing::other_writer;
 use crate::time::{Millis, Tick};
 
 /// An undo not seen for so long is an alert: nobody takes writes.
@@ -26,6 +26,9 @@ pub(super) fn drive(d: &mut Draft<'_>) {
     }
     let Some(index) = next_to_undo(d) else { return finish(d) };
     let mut step = d.run().steps[index].clone();
+    if ends_beside_a_writer(d, &step) {
+        return;
+    }
     if step.state == StepState::Undoing {
         look(d, &mut step);
     } else {
@@ -121,11 +124,6 @@ fn begin(d: &mut Draft<'_>, step: &mut Step) {
         return;
     };
     if let StepKey::FenceOld(region) = &step.key {
-        if let Some(OtherWriter::Writes(other)) = other_writer(d, |other| other != region) {
-            let why =
-                format!("{other} takes writes; what fences {region} is undone once no region beside it does");
-            return leave_undone(d, &why);
-        }
         d.next.state.may_be_writable.insert(region.clone());
         d.run().proofs.remove(region);
     }
@@ -147,7 +145,7 @@ fn look(d: &mut Draft<'_>, step: &mut Step) {
     let waited = d.sight.waited_since(step.started);
     if waited >= NO_WRITER_AFTER && cannot_land(d, &action) {
         let why = format!("{action}: the region is silent; what is left is undone when it answers");
-        return leave_undone(d, &why);
+        return leave_undone(d, "NoWriter", &why);
     }
     if waited >= NO_WRITER_AFTER {
         let saw = format!("{action} is not seen");
@@ -190,9 +188,18 @@ fn cannot_land(d: &Draft<'_>, action: &Action) -> bool {
 /// The region died while its fence was undone, or another hand made another one the writer. The run ends, so that another one
 /// may move the application away; the rest is undone when the region answers, is still the active one, and would be the only
 /// writer.
-fn leave_undone(d: &mut Draft<'_>, why: &str) {
+fn leave_undone(d: &mut Draft<'_>, reason: &str, why: &str) {
     keep_undo(d);
-    super::end::abandon_undo(d, why);
+    super::end::abandon_undo(d, reason, why);
+}
+
+/// Whether the run ends here, because what is undone next would open an old primary beside another writer.
+fn ends_beside_a_writer(d: &mut Draft<'_>, step: &Step) -> bool {
+    let StepKey::FenceOld(region) = &step.key else { return false };
+    let Some(other) = other_writer(d, |other| other != region) else { return false };
+    let why = format!("{}; what fences {region} is undone once no region beside it does", other.saw());
+    leave_undone(d, "SoleWriter", &why);
+    true
 }
 
 /// Leaves what the run has fenced to be opened again once it answers, if it is still the active region then.

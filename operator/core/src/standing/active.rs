@@ -138,31 +138,54 @@ pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
 pub(crate) enum OtherWriter {
     /// It is seen to.
     Writes(RegionName),
-    /// It was seen to, and nobody can tell whether it still does.
+    /// It was seen to, and nothing says that it does not any more.
     MayWrite(RegionName),
 }
 
-/// A region of those that `is_other` admits which takes writes, or may do so although a person has not said `ack` yet.
+impl OtherWriter {
+    /// What it does, for people.
+    pub(crate) fn saw(&self) -> String {
+        match self {
+            Self::Writes(region) => format!("{region} takes writes"),
+            Self::MayWrite(region) => format!("{region} took writes and is silent"),
+        }
+    }
+
+    /// What has to be otherwise.
+    pub(crate) fn needs(&self) -> String {
+        match self {
+            Self::Writes(region) => format!("{region} takes no writes"),
+            Self::MayWrite(region) => format!("{region} is seen to take no writes, or `muster ack`"),
+        }
+    }
+}
+
+/// A region of those that `is_other` admits which takes writes, or may.
 pub(crate) fn other_writer(d: &Draft<'_>, is_other: impl Fn(&RegionName) -> bool) -> Option<OtherWriter> {
     if let Some(region) = second_writers(d).into_iter().find(&is_other) {
         return Some(OtherWriter::Writes(region));
     }
-    let state = &d.next.state;
-    // What an ended run had promoted is in the set by right until it cannot land any more.
-    let is_awaited =
-        |region: &RegionName| state.outcasts.get(region).is_some_and(|outcast| outcast.promotion_pending);
-    // Whoever was seen to write is in the set, and the split brain asks for an ack.
-    let may_write = |region: &&RegionName| {
-        is_other(region) && !is_awaited(region) && proof::judge(&d.sight, region, Tick(0)).is_none()
-    };
-    let found = state.may_be_writable.iter().find(may_write).filter(|_| state.needs_ack.is_some());
-    found.cloned().map(OtherWriter::MayWrite)
+    d.next.state.other_writers.iter().find(|region| is_other(region)).cloned().map(OtherWriter::MayWrite)
+}
+
+/// Keeps who was seen to take writes, until something says that it does not any more.
+fn remember_other_writers(d: &mut Draft<'_>, second: &BTreeSet<RegionName>) {
+    let sight = d.sight;
+    let promoted =
+        d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| r.to.clone());
+    let rightful = promoted.or_else(|| d.next.state.active_region.clone());
+    let others = &mut d.next.state.other_writers;
+    others.retain(|region| {
+        Some(region) != rightful.as_ref() && proof::judge(&sight, region, Tick(0)).is_none()
+    });
+    others.extend(second.iter().cloned());
 }
 
 /// Two regions that take writes: automation stands still until a person says `ack`; outcasts among them are
 /// fenced again by [`tend_outcasts`].
 pub(crate) fn watch_split_brain(d: &mut Draft<'_>) {
     let second = second_writers(d);
+    remember_other_writers(d, &second);
     if second.is_empty() {
         if d.next.state.conditions.contains_key("SplitBrain") {
             d.condition("SplitBrain", true, "SingleWriter", "at most one region takes writes");

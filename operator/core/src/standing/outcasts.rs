@@ -1,7 +1,7 @@
 //! Fenced regions: kept closed, and brought back as standbys.
 
 use super::loss::bound_loss;
-use super::{LOOK_AGAIN, OtherWriter, may_act, other_writer};
+use super::{LOOK_AGAIN, may_act, other_writer};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::DataRole;
@@ -82,19 +82,10 @@ fn tend_active(d: &mut Draft<'_>, region: &RegionName) {
 
 /// Whether another region takes writes, or may: by another hand, since the fence. Opened now, there would be two.
 fn is_beside_a_writer(d: &mut Draft<'_>, region: &RegionName) -> bool {
-    let (saw, needs) = match other_writer(d, |other| other != region) {
-        None => return false,
-        Some(OtherWriter::Writes(other)) => (
-            format!("{other} takes writes"),
-            format!("{other} takes none, or `muster ack` for the writer that it is"),
-        ),
-        Some(OtherWriter::MayWrite(other)) => (
-            format!("{other} took writes and is silent"),
-            format!("{other} is seen to take no writes, or `muster ack`"),
-        ),
-    };
-    let saw = format!("{saw}, and {region} is not opened beside it");
-    d.block("SoleWriter", saw.clone(), needs);
+    let Some(other) = other_writer(d, |other| other != region) else { return false };
+    let saw = format!("{}, and {region} is not opened beside it", other.saw());
+    d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
+    d.block("SoleWriter", saw.clone(), other.needs());
     d.fire(Rule::GateUnmet, saw);
     d.wake_in(LOOK_AGAIN);
     true

@@ -306,15 +306,19 @@ mod tests {
     fn a_read_that_is_denied_names_the_permission_and_one_that_fails_has_changed_nothing() {
         let of = |class| {
             let why = "rds:DescribeGlobalClusters: AccessDenied: no".to_owned();
-            Silent::new("us-west-2", &CallError { code: None, class, why }).outcome()
+            Silent::new("us-west-2", &CallError { code: None, class, why })
         };
         let told = |does| format!("RDS in us-west-2 {does}: rds:DescribeGlobalClusters: AccessDenied: no");
         for (class, as_class, does) in [
             (ErrorClass::Denied, ErrorClass::Denied, "refuses"),
+            (ErrorClass::Invalid, ErrorClass::Invalid, "refuses"),
+            (ErrorClass::Conflict, ErrorClass::Conflict, "refuses"),
             (ErrorClass::Throttled, ErrorClass::Throttled, "throttles"),
             (ErrorClass::UnknownOutcome, ErrorClass::Transient, "does not answer"),
         ] {
-            assert_eq!(of(class), Outcome::Failed(as_class, told(does)));
+            let silent = of(class);
+            assert_eq!(silent.says_nothing(), does == "does not answer", "{class:?}");
+            assert_eq!(silent.outcome(), Outcome::Failed(as_class, told(does)));
         }
     }
 

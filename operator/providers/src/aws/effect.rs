@@ -23,9 +23,9 @@ impl Silent {
     /// The same of another service.
     pub(crate) fn of(service: &str, region: &str, error: &CallError) -> Self {
         let (class, does) = match error.class {
-            ErrorClass::Denied => (ErrorClass::Denied, "refuses"),
-            ErrorClass::Throttled => (ErrorClass::Throttled, "throttles"),
-            _ => (ErrorClass::Transient, "does not answer"),
+            ErrorClass::Denied | ErrorClass::Invalid | ErrorClass::Conflict => (error.class, "refuses"),
+            ErrorClass::Throttled => (error.class, "throttles"),
+            ErrorClass::Transient | ErrorClass::UnknownOutcome => (ErrorClass::Transient, "does not answer"),
         };
         Self { class, why: format!("{service} in {region} {does}: {}", error.why) }
     }

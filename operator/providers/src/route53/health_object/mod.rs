@@ -68,7 +68,7 @@ use memory::Memory;
 use muster_core::facts::{ErrorClass, Outcome, Seen, TrafficFacts, Witness};
 use muster_core::ids::RegionName;
 use objects::{Objects, Put};
-use settle::Settling;
+use settle::{Pin, Settling};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -91,6 +91,15 @@ struct Steering {
     memory: Arc<Mutex<Memory>>,
     marker_looks: BTreeMap<RegionName, Look>,
     roles_look: Look,
+}
+
+/// What became of the markers in a flip.
+enum Switch {
+    /// They stood already.
+    Stood,
+    Written,
+    /// Another writer was faster.
+    Lost,
 }
 
 /// What a verb found in the buckets.
@@ -144,21 +153,37 @@ impl Steering {
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
                 Verdict::Write | Verdict::AlreadyDone => {}
             }
-            let is_pinned_elsewhere = self.memory().is_pinned_elsewhere(to);
-            if is_pinned_elsewhere
-                && let Some(refused) = self.move_pin(Settling { region: to, goal, ctx, under_way }).await?
-            {
-                return Ok(refused);
-            }
-            let outcome = match verdict {
-                Verdict::AlreadyDone => Outcome::AlreadyDone,
-                _ if self.switch(to, &looked.standings, &goal, ctx, under_way).await? == Put::Lost => {
-                    continue;
+            let switching = async {
+                match verdict {
+                    Verdict::AlreadyDone => Ok::<_, VerbError>(Switch::Stood),
+                    _ => match self.switch(to, &looked.standings, &goal, ctx, under_way).await? {
+                        Put::Lost => Ok(Switch::Lost),
+                        Put::Taken => Ok(Switch::Written),
+                    },
                 }
-                _ => Outcome::Issued(None),
+            };
+            let is_pinned_elsewhere = self.memory().is_pinned_elsewhere(to);
+            let (switched, pin) = if is_pinned_elsewhere {
+                // Both, whatever comes of the other: another process may have ended that, and then the marker moves the name
+                // though no API answers.
+                let settling = Settling { region: to, goal, ctx, under_way };
+                let (switched, pin) = tokio::join!(switching, self.move_pin(settling));
+                (switched, pin?)
+            } else {
+                (switching.await, Pin::Gone { written: false })
+            };
+            let (is_pinned, written) = match pin {
+                Pin::Stays(refused) => return Ok(refused),
+                Pin::Here { written } => (true, written),
+                Pin::Gone { written } => (false, written),
+            };
+            let outcome = match switched? {
+                Switch::Lost => continue,
+                Switch::Stood if !written => Outcome::AlreadyDone,
+                Switch::Stood | Switch::Written => Outcome::Issued(None),
             };
             // No marker takes a pinned name back.
-            return Ok(if is_pinned_elsewhere { outcome } else { self.end_flip(&looked, outcome) });
+            return Ok(if is_pinned { outcome } else { self.end_flip(&looked, outcome) });
         }
         let why = "another writer was faster each time";
         Ok(Outcome::Failed(ErrorClass::Transient, self.about(why)))

@@ -44,6 +44,16 @@ pub(super) struct Settling<'a> {
     pub(super) under_way: &'a AtomicBool,
 }
 
+/// Where a name is pinned that was last seen pinned elsewhere; `written`: by this very call.
+pub(super) enum Pin {
+    /// To the region that takes over: no marker takes it back.
+    Here { written: bool },
+    /// Nowhere: the markers move it.
+    Gone { written: bool },
+    /// Where it was, and why.
+    Stays(Outcome),
+}
+
 impl Steering {
     pub(super) async fn try_settle(
         &self,
@@ -153,21 +163,26 @@ impl Steering {
         }
     }
 
-    /// Moves a name that is pinned to another region by its records. `None`: they are written, or were right; else why not.
-    pub(super) async fn move_pin(&self, settling: Settling<'_>) -> Result<Option<Outcome>, VerbError> {
+    /// Moves a name that is pinned to another region by its records.
+    pub(super) async fn move_pin(&self, settling: Settling<'_>) -> Result<Pin, VerbError> {
         let roles = match self.learn_roles(settling.ctx).await? {
             Ok(roles) => roles,
-            Err(conflict) => return Ok(Some(conflict)),
+            Err(conflict) => return Ok(Pin::Stays(conflict)),
         };
-        if !roles.is_pinned() || roles.primary.region == *settling.region {
-            return Ok(None);
+        if !roles.is_pinned() {
+            return Ok(Pin::Gone { written: false });
+        }
+        if roles.primary.region == *settling.region {
+            return Ok(Pin::Here { written: false });
         }
         // Without a check that is always healthy it was pinned by having none, which Route 53 takes no more.
-        let written = match roles.pin {
-            Some(_) => self.write_pinned(&roles, settling).await?,
-            None => self.write_records(&roles, Health::Attached, settling).await?,
+        let (outcome, pin) = if roles.pin.is_some() {
+            (self.write_pinned(&roles, settling).await?, Pin::Here { written: true })
+        } else {
+            let attached = self.write_records(&roles, Health::Attached, settling).await?;
+            (attached, Pin::Gone { written: true })
         };
-        Ok(Some(written).filter(|outcome| !matches!(outcome, Outcome::Issued(_))))
+        Ok(if matches!(outcome, Outcome::Issued(_)) { pin } else { Pin::Stays(outcome) })
     }
 
     /// Why another region's marker may be on, if one may.
