@@ -5,8 +5,8 @@ use super::items::ORDERS;
 use super::programs::is_ready;
 use super::region::Parts;
 use super::replacing::Replacing;
-use super::stage::{Play, Stage, Way};
-use anyhow::{Context, bail};
+use super::stage::{Play, Stage, Untested, Way};
+use anyhow::{Context, anyhow, bail};
 use muster::api::{DataBrief, PolicyStatus, Role};
 use muster_core::facts::DataRole;
 use muster_core::ids::RunName;
@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 const RUN: Duration = Duration::from_mins(4);
 /// For what follows a run, with an old primary that is made anew in it, and the grace of both its calls if they are lost.
 const AFTERWARDS: Duration = Duration::from_mins(4);
-const LOOK: Duration = Duration::from_millis(50);
+/// Often enough to see each state that lasts; a look costs the controller time as well.
+const LOOK: Duration = Duration::from_millis(200);
 /// The gate at which a person has a target detached.
 const ENGINE_GATE: &str = "EngineFailover";
 /// Of a region that was left and writes again.
@@ -104,7 +105,11 @@ impl<'f> Following<'f> {
                     }
                 }
                 Ok(status) => {
-                    if self.is_over(stage, &status).await {
+                    let is_ended = self.is_over(stage, &status).await;
+                    if let Some(why) = self.given_up(&status) {
+                        return Err(anyhow!("it was given up: {why}").context(Untested));
+                    }
+                    if is_ended {
                         is_over = true;
                         self.after_run(stage).await?;
                         deadline = Instant::now() + AFTERWARDS;
@@ -186,6 +191,14 @@ impl<'f> Following<'f> {
         }
         self.over = run.phase.is_final().then(|| run.name.clone());
         run.phase.is_final()
+    }
+
+    /// Why the planned run ended with everything undone: on a busy machine a fence may not be seen in time, and it loses nothing
+    /// rather than goes on.
+    fn given_up(&self, status: &PolicyStatus) -> Option<String> {
+        let run = status.journal.run.as_ref().filter(|run| self.has_followed(run))?;
+        let is_given_up = self.play.kind.is_planned() && run.phase == Phase::Aborted;
+        is_given_up.then(|| run.message.clone())
     }
 
     /// Has the target detached, as the run asks for it.

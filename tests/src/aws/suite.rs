@@ -23,8 +23,9 @@ const PATIENCE: usize = 5;
 const MOST_UNTRIED: usize = 50;
 /// After so many runs that did not go through a point, the one that showed it went another way than runs do.
 const MOST_UNREACHED: usize = 3;
-/// Kinds in which the process is ended at each point; a failback takes the very same way as a switchover.
-const CRASHED: [RunKind; 2] = [Switchover, Failover];
+/// Kinds in which the process is ended at each point: a failback, which takes the very same way as a switchover, leads back to
+/// where the next failover begins.
+const CRASHED: [RunKind; 2] = [Failback, Failover];
 /// Under the operator the process is ended at one of so many points, and each trouble is met in one kind of run: what acts is
 /// the same there, and what differs, the store and how a person asks, is met in each run.
 const OPERATED_EVERY: usize = 5;
@@ -532,7 +533,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_a_point_gets_the_run_that_shows_it() {
-        let local = ["Switchover undisturbed", "Failover undisturbed"];
+        let local = ["Failback undisturbed", "Failover undisturbed"];
         assert_eq!(chosen("Failover crash Promote.1:sent", Some(Under::Local)), local);
         let operated = local.map(|title| format!("operator {title}"));
         assert_eq!(chosen("operator Failover crash Promote.1:sent", None), operated);
