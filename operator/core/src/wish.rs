@@ -137,9 +137,11 @@ fn active_run<'a>(journal: &'a mut Journal, name: &RunName) -> Result<&'a mut Ru
 
 fn acknowledge(journal: &mut Journal, now: Stamp) {
     journal.state.needs_ack = None;
-    // Those that do take writes are seen to again.
-    journal.state.other_writers.clear();
     journal.state.relearn = journal.state.conditions.get("SplitBrain").is_some_and(|c| !c.ok);
+    if !journal.state.relearn {
+        // None of them is seen to take writes now; while one is, it says nothing of what that one does later.
+        journal.state.other_writers.clear();
+    }
     for outcast in journal.state.outcasts.values_mut() {
         outcast.rejoin_attempts = 0;
     }

@@ -240,6 +240,31 @@ fn a_run_that_waits_before_its_promotion_ends_with_the_time_of_its_consent() {
     assert_eq!((world.events("Withdrawn"), world.count("Promote")), (1, 0), "{}", world.run().message);
 }
 
+#[test]
+fn a_run_that_has_waited_over_a_reboot_promotes_nothing_by_the_consent_from_before() {
+    let mut world = World::new(Policy { mode: Mode::Approve, ..unlimited() });
+    world.run_for(5);
+    world.node("east").running = false;
+    until_asked_by_mode(&mut world);
+    world.approve(world.approval(&[]));
+    while world.count("Fence") == 0 {
+        world.now = world.now.plus(Millis(100));
+        world.pass();
+        assert!(world.decisions.len() < 600, "{}", world.run().message);
+    }
+    world.journal_writable = Seen::Unknown("the disk is full".into());
+    world.run_for(2);
+    (world.now.boot, world.holder) = (BootId(9), "two".into());
+    world.run_for(5);
+    world.journal_writable = Seen::Known(());
+    world.run_for(20);
+    let found = (world.count("Promote"), world.run().phase);
+    assert_eq!(found, (0, Phase::AwaitingApproval), "{}", world.run().message);
+    world.approve(world.approval(&[]));
+    let run = world.run_to_end();
+    assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
+}
+
 fn until_asked_by_mode(world: &mut World) {
     while world.journal.run.as_ref().is_none_or(|run| run.phase != Phase::AwaitingApproval) {
         world.run_for(1);

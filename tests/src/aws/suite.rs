@@ -44,13 +44,21 @@ pub struct Choice {
     pub every: usize,
     /// Only under this verb.
     pub under: Option<Under>,
-    /// So many beds at once, from 1: a run waits most of its time.
+    /// So many beds at once, from 1, under the operator two for three of them: a run waits most of its time.
     pub beds: usize,
 }
 
 impl Choice {
     fn takes(&self, title: &str) -> bool {
         self.only.as_ref().is_none_or(|only| title.contains(only.as_str()))
+    }
+
+    /// The API server and its store take time too.
+    fn beds_of(&self, under: Under) -> usize {
+        match under {
+            Under::Local => self.beds,
+            Under::Operator => (2 * self.beds).div_ceil(3),
+        }
     }
 
     fn is_about(&self, under: Under) -> bool {
@@ -213,7 +221,7 @@ pub async fn run(choice: &Choice) -> anyhow::Result<Tally> {
         if under == Under::Operator && choice.step(under) > 1 {
             announce_sample(choice.step(under));
         }
-        let beds = choice.beds.min(items.len()).max(1);
+        let beds = choice.beds_of(under).min(items.len()).max(1);
         let queue = Arc::new(Queue::new(under, items, tally, choice.clone()));
         // In one thread, which lasts: a server of PostgreSQL ends with the thread that started it.
         let suites = (0..beds).map(|_| Box::pin(Suite::play_all(Arc::clone(&queue))));

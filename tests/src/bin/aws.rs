@@ -8,6 +8,8 @@ use muster_tests::aws::{Choice, Tally, Under, list, run};
 use muster_tests::{as_muster, play};
 use std::process::ExitCode;
 
+const MOST_BEDS: i64 = 8;
+
 /// Plays whole runs with Aurora, RDS and Route 53 against a fake of AWS, and compares their ends.
 #[derive(Parser)]
 struct Args {
@@ -20,12 +22,18 @@ struct Args {
     /// Only the runs under this verb of Muster's; under the operator each trouble is met once, and every fifth point
     #[arg(long)]
     under: Option<Under>,
-    /// So many beds at once: a run waits most of its time
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
-    beds: u8,
+    /// So many beds at once, under the operator two for three of them: a run waits most of its time [default: three for each core]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=MOST_BEDS))]
+    beds: Option<u8>,
     /// Print the titles, and play nothing
     #[arg(long)]
     list: bool,
+}
+
+/// As many as a machine of this size plays without keeping any of them waiting.
+fn usual_beds() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (3 * cores).min(usize::try_from(MOST_BEDS).unwrap_or(1))
 }
 
 fn main() -> ExitCode {
@@ -39,5 +47,6 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    play(run(&Choice { only, every, under, beds: beds.into() }), Tally::is_good)
+    let beds = beds.map_or_else(usual_beds, usize::from);
+    play(run(&Choice { only, every, under, beds }), Tally::is_good)
 }

@@ -50,20 +50,29 @@ pub(super) fn gates_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, 
     }
 }
 
-/// The same once the run has begun.
+/// The same once the run has begun. What waits here ends with the time of its consent; where that was given by the clock of
+/// another boot, a person is asked again, and a planned run, which must lose nothing, ends.
 pub(super) fn gates_still_hold(d: &mut Draft<'_>, on_law: impl FnOnce(&mut Draft<'_>, &Gate)) -> bool {
     let hold = gates_hold(d, on_law);
     if !hold {
         end_with_consent(d);
+        return false;
     }
-    hold
+    let is_void = d.run().approval.is_none() && d.run().clock.approved.is_some() && needs_consent(d);
+    if !is_void {
+        return true;
+    }
+    let why = "the run has waited, and the consent was given by the clock of another boot";
+    if d.run().kind.is_planned() {
+        d.run().abort = Some(why.to_owned());
+        return false;
+    }
+    ask(d, why)
 }
 
-/// A begun run that waits ends with the time of its consent. What another boot's clock says of that time counts for nothing.
+/// A begun run that waits ends with the time of its consent, or loses it.
 pub(super) fn end_with_consent(d: &mut Draft<'_>) {
-    let boot = d.sight.now.boot;
-    let is_of_here = d.run().approval.as_ref().is_some_and(|given| given.valid_until.boot == boot);
-    if is_of_here && needs_consent(d) {
+    if needs_consent(d) {
         approval_expired(d);
     }
 }

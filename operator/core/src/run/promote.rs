@@ -63,6 +63,7 @@ fn is_still_closed(d: &mut Draft<'_>, item: &ItemName) -> bool {
     let needs = if hands_over {
         "no region beside the target takes writes, and the target has them all".to_owned()
     } else {
+        d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
         format!("{from} is fenced again, or is silent and somebody says `muster ack`")
     };
     d.block("SoleWriter", saw.clone(), needs);

@@ -176,7 +176,7 @@ fn remember_other_writers(d: &mut Draft<'_>, second: &BTreeSet<RegionName>) {
     let rightful = promoted.or_else(|| d.next.state.active_region.clone());
     let others = &mut d.next.state.other_writers;
     others.retain(|region| {
-        Some(region) != rightful.as_ref() && proof::judge(&sight, region, Tick(0)).is_none()
+        Some(region) != rightful.as_ref() && proof::judge(&sight, region, sight.seen.pass).is_none()
     });
     others.extend(second.iter().cloned());
 }
