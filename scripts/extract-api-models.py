@@ -104,8 +104,9 @@ def reach(shapes, name, reached):
         return
     reached[name] = trim_shape(shapes[name])
     of = shapes[name]
-    for part in [*of.get("members", {}).values(), *(of[key] for key in ["member"] if key in of)]:
-        reach(shapes, part["shape"], reached)
+    for part in [*of.get("members", {}).values(), of.get("member")]:
+        if part:
+            reach(shapes, part["shape"], reached)
 
 
 def trim(model, wanted):

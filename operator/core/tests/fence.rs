@@ -33,11 +33,15 @@ fn asked_by(policy: Policy) -> World {
     world
 }
 
-fn until_asked(world: &mut World) {
+fn until_a_question(world: &mut World) {
     while world.events("AwaitingApproval") == 0 {
         world.run_for(1);
         assert!(world.decisions.len() < 600, "nobody is asked");
     }
+}
+
+fn until_asked(world: &mut World) {
+    until_a_question(world);
     assert_eq!((world.run().phase, world.writers()), (Phase::AwaitingApproval, vec![region("east")]));
 }
 
@@ -218,20 +222,22 @@ fn a_proof_that_comes_after_a_reboot_promotes_nothing_until_a_person_has_agreed_
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
 }
 
-#[test]
-fn a_run_that_waits_before_its_promotion_ends_with_the_time_of_its_consent() {
+/// In mode Approve, by consent for so long: east is fenced, and a gate keeps west from being promoted.
+fn fenced_by_consent(valid_for: Millis) -> World {
     let mut world = World::new(Policy { mode: Mode::Approve, ..unlimited() });
     world.run_for(5);
     world.node("east").running = false;
-    until_asked_by_mode(&mut world);
-    let valid_until = world.now.plus(Millis::from_secs(40));
+    until_a_question(&mut world);
+    let valid_until = world.now.plus(valid_for);
     world.approve(Approval { valid_until, ..world.approval(&[]) });
-    while world.count("Fence") == 0 {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        assert!(world.decisions.len() < 600, "{}", world.run().message);
-    }
+    world.pass_until(|world| world.count("Fence") > 0);
     world.journal_writable = Seen::Unknown("the disk is full".into());
+    world
+}
+
+#[test]
+fn a_run_that_waits_before_its_promotion_ends_with_the_time_of_its_consent() {
+    let mut world = fenced_by_consent(Millis::from_secs(40));
     world.run_for(25);
     assert_eq!((world.events("Withdrawn"), world.count("Promote")), (0, 0), "{}", world.run().message);
     world.run_for(30);
@@ -242,17 +248,7 @@ fn a_run_that_waits_before_its_promotion_ends_with_the_time_of_its_consent() {
 
 #[test]
 fn a_run_that_has_waited_over_a_reboot_promotes_nothing_by_the_consent_from_before() {
-    let mut world = World::new(Policy { mode: Mode::Approve, ..unlimited() });
-    world.run_for(5);
-    world.node("east").running = false;
-    until_asked_by_mode(&mut world);
-    world.approve(world.approval(&[]));
-    while world.count("Fence") == 0 {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        assert!(world.decisions.len() < 600, "{}", world.run().message);
-    }
-    world.journal_writable = Seen::Unknown("the disk is full".into());
+    let mut world = fenced_by_consent(Millis::from_secs(600));
     world.run_for(2);
     (world.now.boot, world.holder) = (BootId(9), "two".into());
     world.run_for(5);
@@ -263,13 +259,6 @@ fn a_run_that_has_waited_over_a_reboot_promotes_nothing_by_the_consent_from_befo
     world.approve(world.approval(&[]));
     let run = world.run_to_end();
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
-}
-
-fn until_asked_by_mode(world: &mut World) {
-    while world.journal.run.as_ref().is_none_or(|run| run.phase != Phase::AwaitingApproval) {
-        world.run_for(1);
-        assert!(world.decisions.len() < 600, "nobody is asked");
-    }
 }
 
 #[test]

@@ -189,10 +189,7 @@ fn nothing_is_fenced_beside_it_before_the_gates_of_all_items_hold() {
 fn what_was_fenced_beside_it_is_opened_again_by_an_abort() {
     let mut world = World::new(mixed());
     world.request(RunKind::Switchover, Some("west"));
-    while !world.applied.iter().any(|e| matches!(e.action, Action::Fence { .. })) {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-    }
+    world.pass_until(|world| world.applied.iter().any(|e| matches!(e.action, Action::Fence { .. })));
     // And then the standby of the other item cannot catch up.
     world.node("west").follows = None;
     world.node("west").position = 1;

@@ -46,18 +46,6 @@ fn until_past_pivot(world: &mut World) {
     panic!("no promotion was recorded: {:?}", world.blocked());
 }
 
-/// Without a second of probes in between, which might open another run.
-fn pass_until(world: &mut World, holds: impl Fn(&World) -> bool) {
-    for _ in 0..100 {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        if holds(world) {
-            return;
-        }
-    }
-    panic!("it does not come to that: {}", world.run().message);
-}
-
 #[test]
 fn a_database_that_only_clients_reach_is_cut_off_and_proven_fenced() {
     let mut world = World::new(fenced_by(vec![by_network()]));
@@ -154,7 +142,7 @@ fn an_abort_opens_the_network_before_it_opens_what_is_behind() {
         assert!(world.cut.contains(&region("east")), "{:?}", world.blocked());
         let (run, by, reason) = (world.run().name.clone(), "kim".into(), "a test".into());
         world.wish(&Wish::Abort { run, by, reason }).expect("the wish is taken");
-        pass_until(&mut world, |world| world.run().phase == Phase::Aborted);
+        world.pass_until(|world| world.run().phase == Phase::Aborted);
         assert!(world.cut.is_empty() && world.node("east").logins);
         assert_eq!(world.writers(), [region("east")]);
     }

@@ -65,11 +65,7 @@ fn a_refused_promotion_is_not_repeated_beside_another_writer() {
     world.engine.hangs = true;
     world.run_for(5);
     world.request(RunKind::Failover, Some("west"));
-    while world.count("Promote") == 0 {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        assert!(world.decisions.len() < 500, "{}", world.run().message);
-    }
+    world.pass_until(|world| world.count("Promote") > 0);
     assert!(world.outcomes.values().any(|o| matches!(o.value, Outcome::Failed(ErrorClass::Throttled, _))));
     move_by_hand(&mut world, "north");
     world.run_for(60);
@@ -218,15 +214,17 @@ fn what_was_promoted_is_not_opened_beside_another_writer() {
     assert_eq!(run.phase, Phase::Completed, "{} {:?}", run.message, run.steps);
 }
 
-#[test]
-fn an_abort_opens_no_old_primary_beside_another_writer() {
+/// A switchover to west has fenced east, and promoted nobody.
+fn fenced() -> World {
     let mut world = World::new(three_nodes());
     world.request(RunKind::Switchover, Some("west"));
-    while world.node("east").logins {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        assert!(world.decisions.len() < 500, "{}", world.run().message);
-    }
+    world.pass_until(|world| !world.nodes[&region("east")].logins);
+    world
+}
+
+#[test]
+fn an_abort_opens_no_old_primary_beside_another_writer() {
+    let mut world = fenced();
     // It cannot catch up any more, and the run gives up.
     world.node("west").reachable = false;
     promote_by_hand(&mut world, "north");
@@ -242,13 +240,7 @@ fn an_abort_opens_no_old_primary_beside_another_writer() {
 
 #[test]
 fn an_abort_opens_no_old_primary_beside_a_writer_that_has_fallen_silent() {
-    let mut world = World::new(three_nodes());
-    world.request(RunKind::Switchover, Some("west"));
-    while world.node("east").logins {
-        world.now = world.now.plus(Millis(100));
-        world.pass();
-        assert!(world.decisions.len() < 500, "{}", world.run().message);
-    }
+    let mut world = fenced();
     promote_by_hand(&mut world, "north");
     world.run_for(2);
     (world.node("west").reachable, world.node("north").reachable) = (false, false);

@@ -82,7 +82,7 @@ impl Shared {
             return;
         }
         let service = service_name(request);
-        let unheard_of = lock(&self.unheard_of).clone();
+        let unheard_of = lock(&self.unheard_of);
         let found = Modelled::find(service, operation.name, &unheard_of).map(|modelled| match outcome {
             Ok(reply) => modelled.judge(request, reply),
             Err(refusal) => modelled.judge_refusal(refusal.status, &refusal.code),

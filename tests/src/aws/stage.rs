@@ -224,8 +224,7 @@ impl Stage {
         let effects = Effects::count(&self.cloud.calls(), self.items.promotions().since(promotions));
         self.active = parts.taken;
         let mut wrong = following.take_wrong();
-        wrong.extend(self.items.take_problems());
-        wrong.extend(self.cloud.take_breaches());
+        wrong.extend(self.take_problems());
         let lost = clerk.lost(&self.items.reports, parts.taken).await?;
         let mut told = format!("; acknowledged writes {}{}", clerk.acknowledged(), following.told());
         if play.kind.is_planned() {
@@ -292,10 +291,16 @@ impl Stage {
         Ok(self.cloud.markers_on().is_empty() && self.cloud.primary().await? == Some(region))
     }
 
-    /// The end of the controller's log, what the databases could not do, and what the fake did otherwise than AWS.
-    pub(super) fn last_words(&self) -> String {
+    /// What the databases could not do, and what the fake did otherwise than AWS, since that was last asked.
+    fn take_problems(&self) -> Vec<String> {
         let mut problems = self.items.take_problems();
         problems.extend(self.cloud.take_breaches());
+        problems
+    }
+
+    /// The end of the controller's log, what the databases could not do, and what the fake did otherwise than AWS.
+    pub(super) fn last_words(&self) -> String {
+        let problems = self.take_problems();
         let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };
         format!("{problems}the log's end:\n{}", self.programs.last_words())
     }

@@ -3,7 +3,7 @@
 use super::{decide, detach, fence, overtaken, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
-use crate::facts::{DataFacts, DataRole, ErrorClass, Outcome};
+use crate::facts::{DataRole, ErrorClass, Outcome};
 use crate::ids::{ItemName, RegionName};
 use crate::journal::{Gate, Phase, Step, StepKey, StepState};
 use crate::measure;
@@ -39,38 +39,44 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
 /// Behind another item, which may have taken long: whether the source is still not seen to write, and, where nothing is to be
 /// lost, the target has all of the item. Its silence is no reason to wait: the proof was seen at the point of no return.
 fn is_still_closed(d: &mut Draft<'_>, item: &ItemName) -> bool {
-    let (from, to) = (d.run().from.clone(), d.run().to.clone());
-    let sight = d.sight;
-    let source = sight.data(item, &from);
-    let has_all =
-        |source: &DataFacts| sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
     let hands_over = d.run().steps.iter().any(|s| s.key.is_hand_over());
-    // Another proof than these two never said that it takes none.
-    let was_closed = d
-        .run()
-        .proofs
-        .get(&from)
-        .is_some_and(|proof| matches!(proof.class, ProofClass::Closed | ProofClass::Attested));
-    let writes_again = was_closed && d.next.state.other_writers.contains(&from);
-    let saw = match source {
-        Some(source) if hands_over && !source.is_closed() => format!("{item} in {from} takes writes again"),
-        Some(source) if hands_over && !has_all(source) => {
-            format!("{item} in {to} has not replayed all of it yet")
-        }
-        _ if writes_again && !hands_over => format!("{from} was seen to take writes again"),
-        _ => return true,
+    let found = if hands_over { not_all_there(d, item) } else { writes_again(d) };
+    let Some((saw, needs)) = found else { return true };
+    wait_for_sole_writer(d, saw, &needs);
+    false
+}
+
+/// What is seen, and needed, where the source of a planned run or its target is not as it has to be.
+fn not_all_there(d: &mut Draft<'_>, item: &ItemName) -> Option<(String, String)> {
+    let (from, to) = (d.run().from.clone(), d.run().to.clone());
+    let source = d.sight.data(item, &from)?;
+    let has_all = d.sight.data(item, &to).is_some_and(|target| target.replayed >= source.position);
+    let saw = match (source.is_closed(), has_all) {
+        (true, true) => return None,
+        (true, false) => format!("{item} in {to} has not replayed all of it yet"),
+        (false, _) => format!("{item} in {from} takes writes again"),
     };
-    let needs = if hands_over {
-        "no region beside the target takes writes, and the target has them all".to_owned()
-    } else {
-        d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
-        format!("{from} is fenced again, or is silent and somebody says `muster ack`")
-    };
+    Some((saw, "no region beside the target takes writes, and the target has them all".to_owned()))
+}
+
+/// The same where the source was seen to write since it was proven closed; another proof never said that it takes none.
+fn writes_again(d: &mut Draft<'_>) -> Option<(String, String)> {
+    let run = d.run();
+    let (from, proof) = (run.from.clone(), run.proofs.get(&run.from).map(|proof| proof.class));
+    let was_closed = matches!(proof, Some(ProofClass::Closed | ProofClass::Attested));
+    if !was_closed || !d.next.state.other_writers.contains(&from) {
+        return None;
+    }
+    let saw = format!("{from} was seen to take writes again");
+    d.next.state.needs_ack.get_or_insert_with(|| saw.clone());
+    Some((saw, format!("{from} is fenced again, or is silent and somebody says `muster ack`")))
+}
+
+fn wait_for_sole_writer(d: &mut Draft<'_>, saw: String, needs: &str) {
     d.block("SoleWriter", saw.clone(), needs);
     d.phase(Phase::Blocked, saw.clone());
     d.fire(Rule::GateUnmet, saw);
     d.wake_in(LOOK_AGAIN);
-    false
 }
 
 /// Whether an item's node was looked at in this very pass.
@@ -98,10 +104,7 @@ pub(super) fn may_pass(d: &mut Draft<'_>, kept: Option<&RegionName>) -> bool {
     let others: Vec<String> = others.map(ToString::to_string).collect();
     if !others.is_empty() && !seeded::active(Bug::IgnoreMayBeWritable) {
         let saw = format!("{} may be writable", others.join(", "));
-        d.block("SoleWriter", saw.clone(), "no region beside the target may be writable");
-        d.phase(Phase::Blocked, saw.clone());
-        d.fire(Rule::GateUnmet, saw);
-        d.wake_in(LOOK_AGAIN);
+        wait_for_sole_writer(d, saw, "no region beside the target may be writable");
         decide::end_with_consent(d);
         return false;
     }

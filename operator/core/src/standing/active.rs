@@ -8,7 +8,6 @@ use crate::ids::RegionName;
 use crate::journal::Outcast;
 use crate::proof::{self, promotion_pending};
 use crate::rules::Rule;
-use crate::time::Tick;
 use std::collections::BTreeSet;
 
 /// Who takes writes, by observation: exactly one region for every data item. True while it is not known.
@@ -83,10 +82,9 @@ fn find_active(d: &Draft<'_>) -> Result<(RegionName, BTreeSet<RegionName>), Stri
         }
     }
     if policy.data.is_empty() {
-        let pointed = policy
-            .traffic
-            .iter()
-            .find_map(|t| d.sight.traffic_since(&t.name, Tick(0)).and_then(|f| f.points_to.clone()));
+        let pointed = policy.traffic.iter().find_map(|t| {
+            d.sight.traffic_since(&t.name, crate::time::Tick(0)).and_then(|f| f.points_to.clone())
+        });
         let active = pointed.ok_or("no traffic item points to a region")?;
         return Ok((active.clone(), BTreeSet::from([active])));
     }
@@ -120,11 +118,16 @@ pub(crate) fn forget_standbys(d: &mut Draft<'_>) {
     });
 }
 
+/// The target of a run that is past its point of no return.
+fn promoted<'d>(d: &'d Draft<'_>) -> Option<&'d RegionName> {
+    d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to)
+}
+
 /// Regions beside the active one that are seen to take the application's writes.
 pub(crate) fn second_writers(d: &Draft<'_>) -> BTreeSet<RegionName> {
     let active = d.next.state.active_region.as_ref();
     let writes = |region: &RegionName| is_seen_writing(d, region);
-    let promoted = d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| &r.to);
+    let promoted = promoted(d);
     let regions = &d.sight.policy.regions;
     regions
         .iter()
@@ -171,9 +174,7 @@ pub(crate) fn other_writer(d: &Draft<'_>, is_other: impl Fn(&RegionName) -> bool
 /// Keeps who was seen to take writes, until something says that it does not any more.
 fn remember_other_writers(d: &mut Draft<'_>, second: &BTreeSet<RegionName>) {
     let sight = d.sight;
-    let promoted =
-        d.next.run.as_ref().filter(|r| !r.phase.is_final() && r.past_pivot()).map(|r| r.to.clone());
-    let rightful = promoted.or_else(|| d.next.state.active_region.clone());
+    let rightful = promoted(d).or(d.next.state.active_region.as_ref()).cloned();
     let others = &mut d.next.state.other_writers;
     others.retain(|region| {
         Some(region) != rightful.as_ref() && proof::judge(&sight, region, sight.seen.pass).is_none()

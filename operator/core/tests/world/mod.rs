@@ -425,6 +425,16 @@ impl World {
         }
     }
 
+    /// Passes until it holds, at most ten seconds of them; without probes in between, which might open another run.
+    pub fn pass_until(&mut self, holds: impl Fn(&Self) -> bool) {
+        let came = (0..100).any(|_| {
+            self.now = self.now.plus(Millis(100));
+            self.pass();
+            holds(self)
+        });
+        assert!(came, "it did not come to that: {}", self.run().message);
+    }
+
     /// Until the active run has ended, at most a minute.
     pub fn run_to_end(&mut self) -> &Run {
         for _ in 0..60 {

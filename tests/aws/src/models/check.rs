@@ -37,7 +37,7 @@ impl<'a> Check<'a> {
         Self { shapes, spelling, unheard_of, breaches: Vec::new() }
     }
 
-    fn say(&mut self, at: &str, what: impl AsRef<str>) {
+    pub(super) fn say(&mut self, at: &str, what: impl AsRef<str>) {
         self.breaches.push(format!("{at}: {}", what.as_ref()));
     }
 

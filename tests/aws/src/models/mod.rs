@@ -68,6 +68,9 @@ const COMMON_OF_JSON: [(&str, u16); 2] =
 /// What an answer of EC2 bears beside its operation's own: the request, and `true` where there is nothing to say.
 const OF_EC2: [&str; 2] = ["requestId", "return"];
 
+/// What is wrong with a body. An error: it is none that could be looked into, for this.
+type Judged = Result<Vec<String>, String>;
+
 /// An operation as the model has it.
 #[derive(Clone, Copy)]
 pub(crate) struct Modelled<'a> {
@@ -123,19 +126,19 @@ impl<'a> Modelled<'a> {
         let shape = self.shape(side);
         breaches.extend(self.judge_query(request, shape));
         let (Some(side), Some(shape)) = (side, shape) else { return breaches };
-        breaches.extend(match self.model.protocol {
-            Protocol::Query => self.check(Spelling::Wire, &form_of(request), shape),
-            Protocol::Ec2 => self.check(Spelling::Ec2Request, &form_of(request), shape),
+        let of_body = match self.model.protocol {
+            Protocol::Query => Ok(self.check(Spelling::Wire, &form_of(request), shape)),
+            Protocol::Ec2 => Ok(self.check(Spelling::Ec2Request, &form_of(request), shape)),
             Protocol::Json => self.judge_json(&request.body, shape),
             Protocol::RestXml => self.judge_document(&request.body, side, shape),
-        });
+        };
+        breaches.extend(of_body.unwrap_or_else(|unreadable| vec![unreadable]));
         breaches
     }
 
     /// The parameters in the address: the operation's own, and those that name it.
     fn judge_query(self, request: &ApiRequest, shape: Option<&Shape>) -> Vec<String> {
         let mut check = self.checker(Spelling::Wire);
-        let mut breaches = Vec::new();
         for name in request.parameter_names() {
             let member = shape
                 .and_then(|shape| shape.members_in("querystring").find(|(spelled, _, _)| *spelled == name));
@@ -144,11 +147,10 @@ impl<'a> Modelled<'a> {
             match (member, request.parameter(&name)) {
                 (Some((_, _, member)), Some(value)) => check.scalar(&name, &value, member),
                 _ if is_known => {}
-                _ => breaches.push(format!("?{name}: no such parameter")),
+                _ => check.say(&format!("?{name}"), "no such parameter"),
             }
         }
-        breaches.extend(check.breaches);
-        breaches
+        check.breaches
     }
 
     fn judge_reply(self, reply: &Reply, is_head: bool) -> Vec<String> {
@@ -166,38 +168,34 @@ impl<'a> Modelled<'a> {
         if is_head {
             return breaches;
         }
-        breaches.extend(match (self.model.protocol, side, shape) {
+        let of_body = match (self.model.protocol, side, shape) {
             (Protocol::Query, side, shape) => self.judge_wrapped(&reply.body, side, shape),
             (Protocol::Ec2, _, shape) => self.judge_ec2(&reply.body, shape),
             (Protocol::Json, _, Some(shape)) => self.judge_json(&reply.body, shape),
             (Protocol::RestXml, Some(side), Some(shape)) => self.judge_document(&reply.body, side, shape),
-            _ => Vec::new(),
-        });
+            _ => Ok(Vec::new()),
+        };
+        breaches.extend(of_body.unwrap_or_else(|unreadable| vec![unreadable]));
         breaches
     }
 
     fn judge_headers(self, headers: &[(&'static str, String)], shape: &Shape) -> Vec<String> {
         let mut check = self.checker(Spelling::Wire);
-        let mut breaches = Vec::new();
         for (spelled, name, member) in shape.members_in("header") {
             match headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(spelled)) {
                 Some((_, value)) => check.scalar(spelled, value, member),
                 None if shape.required.iter().any(|required| required == name) => {
-                    breaches.push(format!("{spelled}: the header is missing"));
+                    check.say(spelled, "the header is missing");
                 }
                 None => {}
             }
         }
-        breaches.extend(check.breaches);
-        breaches
+        check.breaches
     }
 
     /// `<ActionResponse>`, with `<ActionResult>` in it if there is anything to say.
-    fn judge_wrapped(self, body: &Bytes, side: Option<&Side>, shape: Option<&Shape>) -> Vec<String> {
-        let mut root = match Element::read_xml(body) {
-            Ok(root) => root,
-            Err(error) => return vec![error],
-        };
+    fn judge_wrapped(self, body: &Bytes, side: Option<&Side>, shape: Option<&Shape>) -> Judged {
+        let mut root = Element::read_xml(body)?;
         let mut breaches = judge_root(&root, &format!("{}Response", self.name));
         root.children.retain(|child| child.name != "ResponseMetadata");
         let wrapper = side.and_then(|side| side.result_wrapper.as_deref());
@@ -211,32 +209,28 @@ impl<'a> Modelled<'a> {
                 breaches.push(format!("it has {found:?}, not {:?}", wrapper.as_slice()));
             }
         }
-        breaches
+        Ok(breaches)
     }
 
-    fn judge_ec2(self, body: &Bytes, shape: Option<&Shape>) -> Vec<String> {
-        let mut root = match Element::read_xml(body) {
-            Ok(root) => root,
-            Err(error) => return vec![error],
-        };
+    fn judge_ec2(self, body: &Bytes, shape: Option<&Shape>) -> Judged {
+        let mut root = Element::read_xml(body)?;
         let mut breaches = judge_root(&root, &format!("{}Response", self.name));
         root.children.retain(|child| !OF_EC2.contains(&child.name.as_str()));
         breaches.extend(match shape {
             Some(shape) => self.check(Spelling::Wire, &root, shape),
             None => root.children.iter().map(|child| format!("{}: no such element", child.name)).collect(),
         });
-        breaches
+        Ok(breaches)
     }
 
-    fn judge_json(self, body: &Bytes, shape: &Shape) -> Vec<String> {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) => self.check(Spelling::Json, &Element::of_json("", &value), shape),
-            Err(error) => vec![format!("its body is no JSON: {error}")],
-        }
+    fn judge_json(self, body: &Bytes, shape: &Shape) -> Judged {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|error| format!("its body is no JSON: {error}"))?;
+        Ok(self.check(Spelling::Json, &Element::of_json("", &value), shape))
     }
 
     /// A body that is a document, or a member alone, or none.
-    fn judge_document(self, body: &Bytes, side: &Side, shape: &Shape) -> Vec<String> {
+    fn judge_document(self, body: &Bytes, side: &Side, shape: &Shape) -> Judged {
         let payload = shape.payload.as_ref().and_then(|name| Some((name, shape.members.get(name)?)));
         let (root_name, needs_body, shape) = match payload {
             None => {
@@ -248,16 +242,13 @@ impl<'a> Modelled<'a> {
                     (member.location_name.as_deref(), shape.required.contains(name), of)
                 }
                 // An object's content, or a text.
-                _ => return Vec::new(),
+                _ => return Ok(Vec::new()),
             },
         };
         if body.is_empty() {
-            return if needs_body { vec!["it has no body".to_owned()] } else { Vec::new() };
+            return if needs_body { Err("it has no body".to_owned()) } else { Ok(Vec::new()) };
         }
-        let root = match Element::read_xml(body) {
-            Ok(root) => root,
-            Err(error) => return vec![error],
-        };
+        let root = Element::read_xml(body)?;
         let mut breaches = root_name.map(|right| judge_root(&root, right)).unwrap_or_default();
         // The one answer of S3 whose only member is the document itself; empty, it means us-east-1.
         match shape.members.iter().next() {
@@ -270,7 +261,7 @@ impl<'a> Modelled<'a> {
             }
             _ => breaches.extend(self.check(Spelling::Wire, &root, shape)),
         }
-        breaches
+        Ok(breaches)
     }
 
     fn checker(self, spelling: Spelling) -> Check<'a> {

@@ -93,15 +93,6 @@ struct Steering {
     roles_look: Look,
 }
 
-/// What became of the markers in a flip.
-enum Switch {
-    /// They stood already.
-    Stood,
-    Written,
-    /// Another writer was faster.
-    Lost,
-}
-
 /// What a verb found in the buckets.
 #[derive(Default)]
 struct Looked {
@@ -153,13 +144,11 @@ impl Steering {
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.about(&why))),
                 Verdict::Write | Verdict::AlreadyDone => {}
             }
+            // `None`: the markers stood already.
             let switching = async {
                 match verdict {
-                    Verdict::AlreadyDone => Ok::<_, VerbError>(Switch::Stood),
-                    _ => match self.switch(to, &looked.standings, &goal, ctx, under_way).await? {
-                        Put::Lost => Ok(Switch::Lost),
-                        Put::Taken => Ok(Switch::Written),
-                    },
+                    Verdict::AlreadyDone => Ok(None),
+                    _ => self.switch(to, &looked.standings, &goal, ctx, under_way).await.map(Some),
                 }
             };
             let is_pinned_elsewhere = self.memory().is_pinned_elsewhere(to);
@@ -178,9 +167,9 @@ impl Steering {
                 Pin::Gone { written } => (false, written),
             };
             let outcome = match switched? {
-                Switch::Lost => continue,
-                Switch::Stood if !written => Outcome::AlreadyDone,
-                Switch::Stood | Switch::Written => Outcome::Issued(None),
+                Some(Put::Lost) => continue,
+                None if !written => Outcome::AlreadyDone,
+                None | Some(Put::Taken) => Outcome::Issued(None),
             };
             // No marker takes a pinned name back.
             return Ok(if is_pinned { outcome } else { self.end_flip(&looked, outcome) });
