@@ -227,14 +227,18 @@ async fn another_instance_of_the_same_name_is_a_stranger_until_it_is_seen_to_fol
     let stage = Stage::start().await;
     let adapter = stage.adapter().await;
     calm(&adapter).await;
+    let first = until(&adapter, "west", |facts| facts.node.is_some()).await.node;
     let (_, west_aws, replica) = REGIONS[1];
     stage.aws.create_read_replica(&stage.arns[0], west_aws, replica);
     let refused = promote(&adapter).await;
     assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("was replaced")), "{refused:?}");
     assert_eq!(stage.asked(), 0);
-    until(&adapter, "west", |facts| facts.unfit.is_none()).await;
+    let anew = until(&adapter, "west", |facts| facts.unfit.is_none() && facts.node.is_some()).await.node;
+    assert_ne!(first, anew);
     promote_wholly(&adapter).await;
     assert_eq!(stage.asked(), 1);
+    let promoted = until(&adapter, "west", |facts| facts.node.is_some()).await.node;
+    assert_eq!(promoted, anew, "a promotion makes no other instance");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -339,7 +339,7 @@ pub fn preview(
     };
     // Behind the point of no return only what was asked since then counts: the others are not evaluated any more.
     let gates = if run.past_pivot() {
-        run.gates.iter().filter(|g| g.name == run::DETACH_GATE).cloned().collect()
+        run.gates.iter().filter(|g| run::LATE_GATES.contains(&g.name.as_str())).cloned().collect()
     } else {
         let mut gates = gates::evaluate(&sight, &Intent::of(&run, now));
         let unfenced = |g: &&Gate| g.name == "Fenced" && !run.proofs.contains_key(&run.from);

@@ -247,6 +247,13 @@ pub struct DataFacts {
     /// Why nobody can follow this writer, for people: it is in nothing that its engine replicates by.
     #[serde(default)]
     pub alone: Option<String>,
+    /// What its provider calls this very node for as long as it exists, where names are used again: another node of its name
+    /// has another. `None`: nobody says, and it may be the same.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// How far its engine is with an operation that moves the writer, in the engine's words, for people.
+    #[serde(default)]
+    pub progress: Option<String>,
 }
 
 impl DataFacts {

@@ -61,6 +61,7 @@ pub const ALL: &[&str] = &[
     "TargetCurrent",
     "TargetFit",
     "TargetLost",
+    "TargetReplaced",
     "TargetSilent",
     "TargetStreams",
     "TargetWritable",

@@ -111,12 +111,34 @@ fn a_word_on_an_earlier_failover_is_none_on_this_one() {
 }
 
 #[test]
-fn a_region_that_was_proven_closed_is_not_suspected() {
+fn a_region_that_was_seen_closed_is_not_suspected() {
     let mut world = World::new(policy());
-    fail_over(&mut world);
-    assert_eq!(class(&world), ProofClass::Attested);
+    world.hang = Some(|action| matches!(action, Action::Rejoin { .. }));
+    world.run_for(5);
+    world.request(RunKind::Failover, None);
+    assert_eq!(world.run_to_end().phase, Phase::Completed);
+    assert_eq!(class(&world), ProofClass::Closed);
     say(&mut world, false, Millis(0));
     assert_eq!((world.events("SplitBrainSuspected"), condition(&world)), (0, None));
+}
+
+#[test]
+fn a_fence_that_is_attested_is_no_answer_to_the_engines_word() {
+    let mut world = World::new(policy());
+    fail_over(&mut world);
+    assert_eq!((class(&world), &world.journal.state.needs_ack), (ProofClass::Attested, &None));
+    let bound = world.run().measured.rpo.at_most;
+    say(&mut world, true, Millis(0));
+    assert_eq!((world.events("WritesFenced"), condition(&world)), (0, None), "it says nothing new");
+    say(&mut world, false, Millis(0));
+    assert_eq!((world.events("SplitBrainSuspected"), class(&world)), (1, ProofClass::Attested));
+    assert_eq!(condition(&world), Some((false, "SplitBrainSuspected".to_owned())));
+    assert!(world.journal.state.needs_ack.is_some(), "automation waits for a person");
+    assert_eq!(world.run().measured.rpo.at_most, bound, "what was measured at the fence stays");
+    // It is seen to write, and is fenced anew: that is a proof of after the word.
+    world.node("east").running = true;
+    world.run_for(20);
+    assert_eq!(condition(&world), Some((true, "WritesFenced".to_owned())));
 }
 
 /// The words are the same for both.

@@ -369,6 +369,8 @@ impl World {
             unready: names(self.moving_to).map(|to| format!("moves to {to}")),
             lag: None,
             alone,
+            node: None,
+            progress: None,
             follows: names(node.follows),
             write_block: None,
             saved: Vec::new(),

@@ -1,6 +1,7 @@
 //! What RDS tells of writes at the old primary after a failover.
 
 use crate::stage::{EAST, MOVING, PENDING, REJOIN, Stage, WEST, ask, assert_asked, until};
+use jiff::Timestamp;
 use muster_aws_fake::{Fault, FaultKind, FenceVerdict, RdsMove};
 use muster_core::facts::{DataFacts, DataRole};
 use muster_providers::aurora::AuroraData;
@@ -45,6 +46,23 @@ async fn whether_writes_were_kept_out_is_told_wherever_rds_tells_it() {
         stage.aws.skip(REJOIN * 2);
         until(&data, WEST, |facts| facts.write_block.is_none()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_aurora_is_is_told_while_it_moves_the_writer() {
+    let (stage, data) = failed_over(FenceVerdict::Succeeded, false).await;
+    stage.aws.set_date(Timestamp::now());
+    assert_eq!(until(&data, WEST, |_| true).await.progress, None, "a calm world");
+    assert_asked(&ask(&data, RdsMove::Switchover).await, RdsMove::Switchover);
+    let told = until(&data, WEST, |facts| facts.progress.is_some()).await.progress.expect("just seen");
+    assert!(told.starts_with("a switchover is under way (pending) from "), "{told}");
+    stage.aws.skip(PENDING);
+    for region in [WEST, EAST] {
+        let is_told = |told: &String| told.contains("(switching-over)") && told.contains("; RDS at 20");
+        until(&data, region, |facts| facts.progress.as_ref().is_some_and(is_told)).await;
+    }
+    stage.aws.skip(MOVING);
+    until(&data, WEST, |facts| facts.progress.is_none() && facts.role == DataRole::Writable).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

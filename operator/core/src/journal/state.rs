@@ -71,9 +71,12 @@ pub struct Outcast {
     /// Since when it is proven to acknowledge nothing. Ends with the proof.
     #[serde(default)]
     pub proven: Option<Stamp>,
-    /// Its engine could not keep writes out of it, for people. Of no account once it is proven closed.
+    /// Its engine could not keep writes out of it, for people. Of no account once it is proven closed after that.
     #[serde(default)]
     pub suspected: Option<String>,
+    /// When the engine's word on that was heard.
+    #[serde(default)]
+    pub suspected_at: Option<Stamp>,
     /// What an ended run could not undo any more, newest last: undone as soon as the region answers.
     #[serde(default)]
     pub undo: Vec<Action>,
@@ -96,10 +99,22 @@ impl Outcast {
             detached: false,
             proven: None,
             suspected: None,
+            suspected_at: None,
             undo: Vec::new(),
             rejoin_attempts: 0,
             message: message.into(),
         }
+    }
+
+    /// Why it may take writes although nobody sees it, unless a proof came after that.
+    pub fn suspicion(&self) -> Option<&str> {
+        let is_cleared = match (&self.proven, &self.suspected_at) {
+            (Some(proven), Some(suspected)) if proven.boot == suspected.boot => proven.tick >= suspected.tick,
+            (Some(proven), Some(suspected)) => proven.wall >= suspected.wall,
+            (proven, None) => proven.is_some(),
+            (None, Some(_)) => false,
+        };
+        self.suspected.as_deref().filter(|_| !is_cleared)
     }
 
     /// For how long the region that took over may still be detached; over a reboot by the wall clock.

@@ -106,6 +106,9 @@ pub struct Step {
     pub answered: BTreeMap<ItemName, Stamp>,
     /// `FenceOld`: every effect recorded so far that an abort has to undo, oldest first.
     pub tried: Vec<Action>,
+    /// `PromoteData`: what the provider called the node that it was recorded for, if that was known.
+    #[serde(default)]
+    pub node: Option<String>,
     /// `HandOver`: an attempt may have been taken, and its effect may be still to come.
     #[serde(default)]
     pub may_land: bool,
@@ -128,6 +131,7 @@ impl Step {
             ended: None,
             answered: BTreeMap::new(),
             tried: Vec::new(),
+            node: None,
             may_land: false,
             saw: String::new(),
         }

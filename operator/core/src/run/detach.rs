@@ -7,14 +7,12 @@
 //! What this module must never do: detach without a person's consent to this plan that names the gate; detach another region than
 //! the one whose promotion is recorded; keep the engine's own failover from being looked for, or repeated, while a person is asked.
 
-use super::{decide, end, promote, steps};
+use super::{end, promote, question, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::Outcome;
-use crate::gates::Intent;
 use crate::ids::{ItemName, RegionName};
-use crate::journal::{Gate, Phase, Severity, Step};
-use crate::plan::plan_hash;
+use crate::journal::{Phase, Step};
 use crate::seeded::{self, Bug};
 use crate::time::Millis;
 
@@ -44,11 +42,7 @@ fn consent(d: &mut Draft<'_>) -> Option<String> {
     if seeded::active(Bug::DetachUnasked) {
         return Some(String::new());
     }
-    let now = d.sight.now;
-    let run = d.run();
-    let hash = plan_hash(run);
-    let approval = Intent::of(run, now).approval?;
-    (approval.waives.contains(GATE) && approval.plan_hash == hash).then(|| approval.by.clone())
+    question::consent(d, GATE)
 }
 
 /// Records it, if it is due and somebody has agreed. True if it did.
@@ -61,11 +55,8 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     if d.sight.is_in_flight(step) {
         return false;
     }
-    let run = d.run();
-    for gate in run.gates.iter_mut().filter(|gate| gate.name == GATE) {
-        gate.waived = true;
-    }
-    let region = run.to.clone();
+    question::waive(d, GATE);
+    let region = d.run().to.clone();
     d.event(
         true,
         "Detaching",
@@ -83,36 +74,15 @@ pub(super) fn ask(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
     let to = d.run().to.clone();
     let saw = format!("{item} in {to} takes no writes {after} after its engine was asked for it");
     d.block("EngineFailover", saw.clone(), NEEDS);
-    let why = format!("{GATE} is not met: {saw} (needs {NEEDS})");
-    keep_gate(d, saw);
-    decide::ask(d, &why);
-}
-
-/// Shows the gate to whoever is asked, beside the others as they were at the point of no return.
-fn keep_gate(d: &mut Draft<'_>, saw: String) {
-    let gate = Gate {
-        name: GATE.to_owned(),
-        ok: false,
-        saw,
-        needs: NEEDS.to_owned(),
-        severity: Severity::Block,
-        waived: false,
-    };
-    let run = d.run();
-    if run.gates.contains(&gate) {
-        return;
-    }
-    run.gates.retain(|known| known.name != GATE);
-    run.gates.push(gate);
+    question::ask(d, GATE, saw, NEEDS);
 }
 
 /// The target takes writes: nobody is asked any more. Until a detachment that was not needed can land no more, the region that was
 /// left does not count as back, and nothing is switched over.
 pub(super) fn end(d: &mut Draft<'_>, step: &Step, item: &ItemName) {
-    let run = d.run();
-    let waited = run.gates.iter().any(|gate| gate.name == GATE && !gate.waived);
-    run.gates.retain(|gate| gate.name != GATE || gate.waived);
-    let (from, to) = (run.from.clone(), run.to.clone());
+    let waited = question::open(d, GATE).is_some();
+    question::withdraw(d, GATE);
+    let (from, to) = (d.run().from.clone(), d.run().to.clone());
     if waited && !step.is_detachment() {
         d.phase(Phase::Executing, format!("{item} in {to} takes writes after all"));
     }

@@ -82,6 +82,7 @@ pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool 
     if target.is_none() {
         d.block("TargetSilent", d.sight.why_unknown(item, &to), "the target answers, or is attested off");
     }
+    steps::tell_progress(d, step, item);
     if promote::grace_left(d, step, item) {
         d.fire(Rule::StepAwaited, format!("{item}: an unchecked call may still land"));
         d.wake_in(LOOK_AGAIN);

@@ -8,6 +8,8 @@ mod fence;
 mod hand_over;
 mod overtaken;
 mod promote;
+mod question;
+mod replaced;
 mod seen;
 mod steps;
 mod traffic;
@@ -24,9 +26,9 @@ use crate::seeded::{self, Bug};
 use crate::time::Millis;
 
 pub(crate) use compute::{PEAK_LASTS, known_peak, weakness as compute_weakness};
-pub(crate) use detach::GATE as DETACH_GATE;
 pub(crate) use end::end_behind;
 pub(crate) use fence::note_answer as note_fence_answer;
+pub(crate) use question::LATE_GATES;
 pub(crate) use seen::witness_raised;
 pub(crate) use undo::seen_undone;
 

@@ -1,6 +1,6 @@
 //! The point of no return, and the first write behind it.
 
-use super::{decide, detach, fence, overtaken, seen, steps};
+use super::{decide, detach, fence, overtaken, replaced, seen, steps};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, ErrorClass, Outcome};
@@ -33,6 +33,7 @@ pub(super) fn begin(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool
     } else if overtaken::holds_back(d) || !is_still_closed(d, item) {
         return false;
     }
+    step.node = d.sight.data(item, &to).and_then(|facts| facts.node.clone());
     steps::start(d, step, Action::Promote { item: item.clone(), region: to })
 }
 
@@ -235,10 +236,13 @@ pub(super) fn deadline(d: &Draft<'_>, item: &ItemName) -> Millis {
 /// Looks for the promotion: the target takes writes, by whichever way it came to.
 pub(super) fn look(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) -> bool {
     let to = d.run().to.clone();
-    let facts = d.sight.data_since(item, &to, seen::since(&d.sight, step));
-    if facts.is_some_and(|f| f.role == DataRole::Writable) || seen::answered_counts(&d.sight, step) {
+    let sight = d.sight;
+    let facts = sight.data_since(item, &to, seen::since(&sight, step));
+    if replaced::holds_back(d, step, item, facts) {
+        return false;
+    }
+    if facts.is_some_and(|facts| facts.role == DataRole::Writable) || seen::answered_counts(&sight, step) {
         detach::end(d, step, item);
-        let sight = d.sight;
         let run = d.run();
         run.measured = measure::measure_rpo(&sight, run);
         return steps::observed(d, step, format!("{item} in {to} takes writes"));
@@ -265,6 +269,7 @@ fn wait_or_repeat(d: &mut Draft<'_>, step: &mut Step, item: &ItemName, to: &Regi
     if facts.is_none() {
         d.block("TargetSilent", d.sight.why_unknown(item, to), "the target answers, or is attested off");
     }
+    steps::tell_progress(d, step, item);
     if grace_left(d, step, item) {
         d.fire(Rule::StepAwaited, format!("{item} in {to}: an unchecked call may still land"));
         d.wake_in(LOOK_AGAIN);

@@ -4,6 +4,7 @@ use super::{compute, detach, fence, hand_over, promote, seen, traffic};
 use crate::draft::Draft;
 use crate::effect::Action;
 use crate::facts::{DataRole, Outcome};
+use crate::ids::ItemName;
 use crate::journal::{Phase, Step, StepKey, StepState};
 use crate::policy::HookStep;
 use crate::retry::{self, Next};
@@ -138,7 +139,7 @@ fn look(d: &mut Draft<'_>, step: &mut Step) -> bool {
     }
 }
 
-fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &crate::ids::ItemName) -> bool {
+fn look_at_hook(d: &mut Draft<'_>, step: &mut Step, name: &ItemName) -> bool {
     let Some(hook) = d.sight.policy.hooks.iter().find(|h| h.name == *name).cloned() else {
         return skip(d, step, format!("{name} is not in the policy"));
     };
@@ -219,6 +220,22 @@ fn give_up(d: &mut Draft<'_>, step: &mut Step, patience: Patience, why: String) 
     false
 }
 
+/// Keeps what the item's engine says of its progress, as of the newest intent, for whoever watches.
+pub(super) fn tell_progress(d: &mut Draft<'_>, step: &mut Step, item: &ItemName) {
+    let (sight, since) = (d.sight, seen::since(&d.sight, step));
+    let hands_over = sight.policy.data.iter().any(|data| data.name == *item && data.hands_over);
+    // At a source that an engine of both does not hold, something else goes on.
+    let ends = [Some(d.run().to.clone()), Some(d.run().from.clone()).filter(|_| hands_over)];
+    let mut ends = ends.iter().flatten();
+    let told = ends.find_map(|region| sight.data_since(item, region, since)?.progress.as_deref());
+    let Some(told) = told.filter(|told| *told != step.saw) else { return };
+    told.clone_into(&mut step.saw);
+    let action = step.action.as_ref().filter(|_| d.run().phase == Phase::Executing);
+    if let Some(message) = action.map(|action| format!("{action}: {told}")) {
+        d.phase(Phase::Executing, message);
+    }
+}
+
 /// A step of an engine that takes minutes as a rule is not overdue after one.
 fn usual_time(d: &Draft<'_>, step: &Step) -> Millis {
     let (StepKey::HandOver(name) | StepKey::PromoteData(name)) = &step.key else { return Millis(0) };
@@ -246,7 +263,8 @@ fn report_overdue(d: &mut Draft<'_>, step: &Step, patience: Patience) {
     }
     let what = step.action.as_ref().map_or_else(|| "a step".to_owned(), ToString::to_string);
     let saw = format!("{what} has not been seen done; attempts go on");
-    d.block("StepOverdue", format!("{what}: {long}"), needs_when_overdue(d, step));
+    let told = if step.saw.is_empty() { String::new() } else { format!("; last told: {}", step.saw) };
+    d.block("StepOverdue", format!("{what}: {long}{told}"), needs_when_overdue(d, step));
     // A person is asked about this very step: the question stands.
     if d.run().phase == Phase::AwaitingApproval {
         return;

@@ -1,7 +1,8 @@
 //! What the engine says of writes at an old primary that a failover did not ask.
 //!
 //! It comes after the point of no return, so it is never what a promotion rests on. An engine that kept writes out speaks for
-//! a region that went without a fence; one that could not is a second writer that nobody has seen.
+//! a region that went without a fence; one that could not is a second writer that nobody has seen. What merely attests a fence is no
+//! answer to that: the word is about the database itself, and a way into it that the fence does not cover may be open.
 
 use super::CLOCKS_DIFFER;
 use super::loss::bound_loss;
@@ -27,7 +28,7 @@ pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
             |word: &Option<WriteBlock>| word.as_ref().is_some_and(|w| w.at.0 >= left.blocked_since);
         if let Some(broken) = words.iter().flatten().find(|word| !word.holds) {
             suspect(d, &left, broken);
-        } else if !left.was_handed_over
+        } else if left.is_unfenced
             && words.iter().all(is_of_this_run)
             && d.sight.policy.accepts(ProofClass::Attested)
             && d.next.run.as_ref().is_some_and(did_the_engine_move)
@@ -39,7 +40,7 @@ pub(crate) fn heed_write_block(d: &mut Draft<'_>) {
     tell(d);
 }
 
-/// The region that a run left without a proof of its own that ended the writes there, and which has not come back.
+/// The region that a run left without having seen it closed, and which has not come back.
 struct Left {
     region: RegionName,
     /// From when on a word may be about this run.
@@ -48,23 +49,23 @@ struct Left {
     blocked_since: i64,
     /// By its engine's switchover, whose end is all the proof there is.
     was_handed_over: bool,
+    /// Nothing speaks for it but the engine, if that does.
+    is_unfenced: bool,
 }
 
 fn left_behind(d: &Draft<'_>) -> Option<Left> {
     let run = d.next.run.as_ref()?;
     let pivot = run.clock.pivot?;
     let is_out = d.next.state.outcasts.get(&run.from).is_some_and(|outcast| outcast.run == run.name);
-    let is_open = |run: &Run| match run.proofs.get(&run.from).map(|proof| proof.class) {
-        None | Some(ProofClass::Waived | ProofClass::NoAck) => true,
-        Some(ProofClass::Closed | ProofClass::Attested) => false,
-    };
+    let proof = run.proofs.get(&run.from).map(|proof| proof.class);
     let was_handed_over = run.steps.iter().any(|step| step.key.is_hand_over());
     let since = if was_handed_over { pivot.minus(WORDS_DIFFER) } else { pivot.minus(CLOCKS_DIFFER) };
-    (is_out && (was_handed_over || is_open(run))).then(|| Left {
+    (is_out && (was_handed_over || proof != Some(ProofClass::Closed))).then(|| Left {
         region: run.from.clone(),
         since: since.wall.0,
         blocked_since: pivot.minus(WORDS_DIFFER).wall.0,
         was_handed_over,
+        is_unfenced: !was_handed_over && proof != Some(ProofClass::Attested),
     })
 }
 
@@ -88,17 +89,19 @@ fn words_on(d: &Draft<'_>, left: &Left) -> Vec<Option<WriteBlock>> {
 
 /// Nobody sees the old primary, or nobody saw it at the time, and its engine could not close it: automation waits for a person.
 fn suspect(d: &mut Draft<'_>, left: &Left, word: &WriteBlock) {
-    let region = &left.region;
+    let (region, now) = (&left.region, d.sight.now);
     let Some(outcast) = d.next.state.outcasts.get_mut(region) else { return };
     let message = if left.was_handed_over {
         format!("what {region} took last may be missing, its writes were not blocked in time: {}", word.said)
     } else {
         format!("{region} may take writes still: {}", word.said)
     };
-    if outcast.suspected.as_ref() == Some(&message) {
+    // Fenced anew since then.
+    let is_answered = outcast.proven.is_some_and(|proven| proven.minus(CLOCKS_DIFFER).wall > word.at);
+    if is_answered || outcast.suspected.as_ref() == Some(&message) {
         return;
     }
-    outcast.suspected = Some(message.clone());
+    (outcast.suspected, outcast.suspected_at) = (Some(message.clone()), Some(now));
     d.next.state.needs_ack.get_or_insert_with(|| message.clone());
     d.event(true, "SplitBrainSuspected", message);
 }
@@ -115,6 +118,10 @@ fn attest(d: &mut Draft<'_>, region: &RegionName, said: &str) {
     let proof = Proof { class: ProofClass::Attested, saw, at: now, positions: BTreeMap::new() };
     run.proofs.insert(region.clone(), proof);
     if let Some(outcast) = d.next.state.outcasts.get_mut(region) {
+        // One of before the suspicion does not end it.
+        if outcast.suspicion().is_some() {
+            outcast.proven = None;
+        }
         outcast.proven.get_or_insert(now);
     }
     bound_loss(d, region);
@@ -122,8 +129,8 @@ fn attest(d: &mut Draft<'_>, region: &RegionName, said: &str) {
 }
 
 fn tell(d: &mut Draft<'_>) {
-    let outcasts = d.next.state.outcasts.values();
-    let suspected = outcasts.filter(|outcast| outcast.proven.is_none()).find_map(|o| o.suspected.clone());
+    let mut outcasts = d.next.state.outcasts.values();
+    let suspected = outcasts.find_map(|outcast| outcast.suspicion().map(str::to_owned));
     match suspected {
         Some(message) => d.condition(FENCED, false, "SplitBrainSuspected", message),
         None if d.next.state.conditions.contains_key(FENCED) => {

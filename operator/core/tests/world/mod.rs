@@ -105,6 +105,8 @@ pub fn policy() -> Policy {
 /// One database node.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// What its provider calls it; `None`: the provider is silent.
+    pub id: Option<String>,
     pub running: bool,
     pub reachable: bool,
     pub writable: bool,
@@ -135,6 +137,8 @@ pub struct Engine {
     pub refuses: bool,
     /// It takes a promotion and never comes to its end, unless it [`World::land`]s.
     pub hangs: bool,
+    /// How far it is, in its own words.
+    pub progress: Option<String>,
     /// A region that left what it replicates by, and takes writes alone.
     pub alone: Option<RegionName>,
     /// What becomes of a detachment that it is asked for, if it is not done at once.
@@ -241,6 +245,7 @@ impl World {
     pub fn new(policy: Policy) -> Self {
         let now = Stamp { boot: BootId(7), tick: Tick(100_000), wall: Wall(1_700_000_000_000) };
         let node = |first: bool| Node {
+            id: Some(if first { "db-1" } else { "db-2" }.to_owned()),
             running: true,
             reachable: true,
             writable: first,
@@ -271,6 +276,7 @@ impl World {
                 prompt: true,
                 refuses: false,
                 hangs: false,
+                progress: None,
                 alone: None,
                 detaches: None,
                 first_refusal: None,
@@ -561,6 +567,8 @@ impl World {
             unready: None,
             lag: node.lag,
             alone: None,
+            node: node.id.clone(),
+            progress: None,
             follows: None,
             write_block: self.write_block.clone().map(Box::new),
             saved: self.saved.clone(),
@@ -588,6 +596,8 @@ impl World {
             alone,
             unready: moving,
             unproven: None,
+            node: None,
+            progress: engine.progress.clone(),
             ..node
         })
     }

@@ -39,6 +39,9 @@ pub(super) fn facts(subject: Subject<'_>, looked: &Looked, control: &Result<Cont
         unready: unready(subject, looked, control),
         lag: None,
         alone: alone(subject, looked, control),
+        // Its resource's id is not known to outlive a failover that builds the old volume again.
+        node: None,
+        progress: None,
         follows: None,
         write_block: None,
         saved: Vec::new(),

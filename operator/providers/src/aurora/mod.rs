@@ -71,7 +71,7 @@ use saved::Saved;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidings::Tidings;
+use tidings::{Tidings, Told};
 use tokio::time::Instant;
 use view::{ClusterView, Control, GlobalView};
 
@@ -153,10 +153,11 @@ impl AuroraData {
             return Err(LookError::Reader);
         }
         let global = control.as_ref().ok().and_then(|control| control.global.as_ref());
-        let write_block = global.and_then(|global| self.tidings.of_old_primary(global));
+        let Told { write_block, progress } = global.map(|global| self.tidings.of(global)).unwrap_or_default();
         let writer = global.and_then(|global| facts::followed(subject, &looked, global));
         let facts = lag::add(facts::facts(subject, &looked, &control), self.lags.of(subject.region));
-        let facts = DataFacts { write_block: write_block.map(Box::new), saved: self.saved.all(), ..facts };
+        let (write_block, saved) = (write_block.map(Box::new), self.saved.all());
+        let facts = DataFacts { write_block, saved, progress, ..facts };
         Ok(match writer {
             Some(writer) => facts::following(facts, writer, self.region_of(writer)),
             None => facts,

@@ -229,6 +229,8 @@ fn facts(looked: &Looked) -> Option<DataFacts> {
         unready: None,
         lag: None,
         alone: None,
+        node: None,
+        progress: None,
         follows: None,
         write_block: None,
         saved: Vec::new(),

@@ -1,8 +1,8 @@
-//! What the two sides say of an instance, as facts. All but one is the database's own word; what RDS says beside it can only make
-//! the instance unfit, or not ready.
+//! What the two sides say of an instance, as facts. The database's own word counts; what RDS says beside it can only make the
+//! instance unfit, or not ready, and tells which instance it is and what goes on.
 
 use super::memory::Memory;
-use super::view::InstanceView;
+use super::view::{InstanceView, State};
 use muster_core::facts::{DataFacts, DataRole};
 
 /// Whom the facts are about.
@@ -27,8 +27,16 @@ pub(super) fn facts(
         DataRole::Writable => against_a_writer(subject, control),
     };
     let told = |reasons: Vec<String>| (!reasons.is_empty()).then(|| reasons.join("; "));
-    // Whom RDS lets confirm a commit is no matter of Muster's.
-    DataFacts { unfit: told(unfit), unready: told(unready), sync_name: None, ..looked }
+    let view = control.as_ref().ok().and_then(Option::as_ref);
+    DataFacts {
+        unfit: told(unfit),
+        unready: told(unready),
+        node: view.map(|view| view.resource.clone()).filter(|resource| !resource.is_empty()),
+        progress: view.filter(|view| view.state() != State::Available).map(InstanceView::describe),
+        // Whom RDS lets confirm a commit is no matter of Muster's.
+        sync_name: None,
+        ..looked
+    }
 }
 
 /// What can never be promoted, and what cannot just now.
@@ -89,6 +97,8 @@ mod tests {
             unready: None,
             lag: None,
             alone: None,
+            node: None,
+            progress: None,
             follows: None,
             write_block: None,
             saved: Vec::new(),
@@ -126,7 +136,25 @@ mod tests {
     #[test]
     fn a_standby_that_is_well_is_what_its_database_says() {
         let facts = of(DataRole::Standby, &Ok(Some(well())));
-        assert_eq!(facts, DataFacts { sync_name: None, ..looked(DataRole::Standby) });
+        let node = Some("db-1".to_owned());
+        assert_eq!(facts, DataFacts { sync_name: None, node, ..looked(DataRole::Standby) });
+    }
+
+    #[test]
+    fn which_instance_it_is_and_what_goes_on_is_told_where_rds_says_so() {
+        for role in [DataRole::Standby, DataRole::Writable] {
+            let changing = InstanceView { status: "modifying".to_owned(), ..well() };
+            let facts = of(role, &Ok(Some(changing)));
+            assert_eq!(facts.node.as_deref(), Some("db-1"));
+            assert!(facts.progress.is_some_and(|told| told.contains("is modifying")));
+            assert_eq!(of(role, &Ok(Some(well()))).progress, None);
+            for silent in [Ok(None), Err("timed out".to_owned())] {
+                let facts = of(role, &silent);
+                assert_eq!((facts.node, facts.progress), (None, None), "{silent:?}");
+            }
+            let unsaid = InstanceView { resource: String::new(), ..well() };
+            assert_eq!(of(role, &Ok(Some(unsaid))).node, None);
+        }
     }
 
     #[test]

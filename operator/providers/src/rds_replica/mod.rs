@@ -25,8 +25,9 @@
 //!
 //! # Which instance it is
 //! RDS names an instance by what its user calls it. The first sight pins its `DbiResourceId`, for as long as this process has a
-//! policy that names it (`memory.rs`). Another one under the same name is a `Conflict` and unfit, until it is seen as a replica of the item's other
-//! instances that follows: that is how an old primary comes back.
+//! policy that names it (`memory.rs`). Another one under the same name is a `Conflict` and unfit, until it is seen as a replica of the
+//! item's other instances that follows: that is how an old primary comes back. A run keeps the id with the promotion that it records,
+//! so that behind it no instance counts as promoted that RDS says is another, whichever process looks.
 //!
 //! # What the database is asked
 //! What a server of one's own is asked (see [`crate::postgres`] for what makes a fence Closed), but for what takes a superuser:

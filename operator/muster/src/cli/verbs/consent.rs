@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 const LOSS_GATE: &str = "EstimatedLoss";
 /// The gate whose waiver takes the target out of what its engine replicates by.
 const ENGINE_GATE: &str = "EngineFailover";
+/// The gate whose waiver opens another database than was to be promoted.
+const NODE_GATE: &str = "TargetReplaced";
 /// The gate whose waiver lets the old primary go on.
 const FENCE_GATE: &str = "Fenced";
 
@@ -138,7 +140,12 @@ fn question(plan: &PlanPreview, max_loss: Option<Millis>, waives: &BTreeSet<Stri
     } else {
         ""
     };
-    format!("{what}: {} to {}{loss}{fence}{engine}?", plan.run.from, plan.run.to)
+    let node = if waives.contains(NODE_GATE) {
+        "; what answers under the target's name is opened with what it holds"
+    } else {
+        ""
+    };
+    format!("{what}: {} to {}{loss}{fence}{engine}{node}?", plan.run.from, plan.run.to)
 }
 
 #[cfg(test)]

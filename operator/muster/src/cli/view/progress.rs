@@ -14,13 +14,15 @@ pub fn lines(before: Option<&Run>, now: &Run, paint: Paint) -> Vec<String> {
     let began = now.clock.detected.unwrap_or(now.phase_since);
     let clock = |at: &Stamp| format!("{:>10}", words::offset(&began, at));
     for (index, step) in now.steps.iter().enumerate() {
-        let old = before.and_then(|b| b.steps.get(index)).map(|s| (s.state, s.attempts));
-        if old != Some((step.state, step.attempts)) && step.state != StepState::Pending {
-            out.push(step_line(
-                step,
-                &step.ended.or(step.issued).map_or_else(String::new, |at| clock(&at)),
-                paint,
-            ));
+        let old = before.and_then(|b| b.steps.get(index));
+        if old.map(|s| (s.state, s.attempts)) != Some((step.state, step.attempts)) {
+            if step.state != StepState::Pending {
+                let at = step.ended.or(step.issued).map_or_else(String::new, |at| clock(&at));
+                out.push(step_line(step, &at, paint));
+            }
+        } else if step.state == StepState::Intended && old.is_some_and(|s| s.saw != step.saw) {
+            // How far its engine is; when it said so is in its words.
+            out.push(format!("{:>10}  {}", "", paint.dim(&clean(&step.saw))));
         }
     }
     let phase_changed = before.is_none_or(|b| b.phase != now.phase || waits(now) && b.message != now.message);
@@ -43,7 +45,8 @@ fn step_line(step: &Step, clock: &str, paint: Paint) -> String {
     let (state, tone) = words::step_state(step.state);
     let again = if step.attempts > 1 { format!(" (attempt {})", step.attempts) } else { String::new() };
     let saw = match (&step.action, step.state) {
-        (Some(action), StepState::Intended) => action.to_string(),
+        (Some(action), StepState::Intended) if step.saw.is_empty() => action.to_string(),
+        (Some(action), StepState::Intended) => format!("{action}: {}", clean(&step.saw)),
         _ => clean(&step.saw),
     };
     let name = step.key.to_string();
@@ -99,6 +102,17 @@ mod tests {
            +5.20 s  Verify                   done       3 successes in a row
            +5.20 s  Completed  west serves; 1 of 1 data items promoted
         "#);
+    }
+
+    #[test]
+    fn what_an_engine_tells_of_a_step_under_way_is_a_line_below_it() {
+        let mut before = sample::finished_run();
+        (before.steps[2].state, before.steps[2].saw) = (StepState::Intended, String::new());
+        let mut now = before.clone();
+        now.steps[2].saw = "a switchover is under way\u{1b}[2J".to_owned();
+        let told = lines(Some(&before), &now, Paint::PLAIN);
+        assert_eq!(told.iter().map(|line| line.trim()).collect::<Vec<_>>(), [clean(&now.steps[2].saw)]);
+        assert!(lines(Some(&now), &now, Paint::PLAIN).is_empty());
     }
 
     #[test]

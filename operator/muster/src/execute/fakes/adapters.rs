@@ -107,6 +107,8 @@ impl DataControl for Target {
             unready: None,
             lag: None,
             alone: None,
+            node: None,
+            progress: None,
             follows: None,
             write_block: None,
             saved: Vec::new(),

@@ -68,6 +68,7 @@ fn promote() -> Step {
         seq: Some(Seq(4)),
         attempts: 1,
         started: Some(stamp(10)),
+        node: Some("db-1".to_owned()),
         saw: "\"quoted\" \u{1f980} \0 and\nbroken".to_owned(),
         ..Step::new(StepKey::PromoteData(item))
     }
@@ -144,6 +145,7 @@ pub fn journal_with_run(from: &Journal, epoch: u64) -> Journal {
         work: Some(promote()),
         proven: Some(stamp(2)),
         suspected: Some("may take writes still".into()),
+        suspected_at: Some(stamp(3)),
         undo: vec![Action::Unfence { way: ItemName::new("power"), region: RegionName::new("north") }],
         rejoin_attempts: 2,
         message: "away".into(),

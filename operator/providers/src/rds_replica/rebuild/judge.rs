@@ -269,6 +269,8 @@ mod tests {
             unready: None,
             lag: None,
             alone: None,
+            node: None,
+            progress: None,
             follows: None,
             write_block: None,
             saved: Vec::new(),

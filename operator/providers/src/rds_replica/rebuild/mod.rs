@@ -70,7 +70,7 @@ impl RdsReplicaData {
     pub(super) async fn do_rejoin(&self, old: &Instance, source: &Instance, ctx: &OpCtx) -> Outcome {
         let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
-            let around = match self.look_around(old, source, ctx).await {
+            let around = match Box::pin(self.look_around(old, source, ctx)).await {
                 Ok(around) => around,
                 Err(silent) => return silent.outcome(),
             };
