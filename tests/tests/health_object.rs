@@ -444,10 +444,12 @@ async fn a_check_that_is_not_disabled_pins_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_at_rest_is_told_before_the_day() {
     let stage = Stage::start().await;
+    assert_eq!(flip(&stage.adapter(), Numbers(1, 0, 1), "east").await, Outcome::Issued(None));
     for (operation, right) in [
         (GET, "s3:GetObject"),
         ("ListResourceRecordSets", "route53:ListResourceRecordSets"),
         ("GetHealthCheck", "route53:GetHealthCheck"),
+        ("GetHealthCheckStatus", "route53:GetHealthCheckStatus"),
     ] {
         stage.aws.fault(Fault::of(operation, FaultKind::Deny));
         let drift = until(&stage.adapter(), |seen| seen.drift.is_some()).await.drift.expect("it is told");
@@ -473,6 +475,33 @@ async fn what_is_refused_at_rest_is_told_before_the_day() {
     let drift = until(&stage.adapter_with(&config), |seen| seen.drift.is_some()).await.drift;
     let told = drift.unwrap_or_default();
     assert!(told.contains("the marker of region east") && told.contains("NoSuchBucket"), "{told}");
+}
+
+/// What a process that has just started says, once it has asked what the checkers of both health checks saw.
+async fn told_of_checkers(stage: &Stage) -> Option<String> {
+    let asked = || stage.aws.calls().iter().filter(|call| call.operation == "GetHealthCheckStatus").count();
+    let (before, adapter) = (asked(), stage.adapter());
+    let seen = until(&adapter, |seen| seen.drift.is_some() || asked() >= before + 2).await;
+    seen.drift
+}
+
+/// The write goes well, and Muster itself reads what it wrote: only the checkers know.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_the_checkers_cannot_read_is_told_before_the_day() {
+    let stage = Stage::start().await;
+    assert_eq!(flip(&stage.adapter(), Numbers(1, 0, 1), "east").await, Outcome::Issued(None));
+    assert_eq!(told_of_checkers(&stage).await, None);
+    stage.aws.deny_anonymous_read(&bucket_of("west"), MARKER);
+    let deadline = Instant::now() + PATIENCE;
+    let told = loop {
+        match told_of_checkers(&stage).await {
+            Some(told) => break told,
+            // The newest words are of the very second of the write, or of before.
+            None => assert!(Instant::now() < deadline, "nothing is told"),
+        }
+    };
+    assert!(told.contains("cannot read the object of region west") && told.contains("403"), "{told}");
+    assert!(!told.contains(MARKER_SECRET), "{told}");
 }
 
 /// The name was moved to west and back to east, west is silent since then, and the name is pinned to east.

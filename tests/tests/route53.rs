@@ -420,6 +420,36 @@ async fn records_that_no_flip_would_replace_are_told_before_the_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_kept_for_longer_than_the_policy_says_is_told_until_a_flip_writes_it() {
+    let stage = Stage::start().await;
+    stage.aws.put_record(&stage.zone.id, NAME, "A", 300, &["127.0.1.1"]);
+    let adapter = stage.adapter();
+    let told = until_told(&adapter).await;
+    assert_eq!(told, "the simple A record may be kept for 300 s, and the policy's ttl is 5 s");
+    ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
+    let seen = until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    assert_eq!(seen.drift, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_external_dns_takes_the_name_for_its_own_is_told_beside_all_else() {
+    const OWN: &str =
+        "\"heritage=external-dns,external-dns/owner=default,external-dns/resource=ingress/shop/web\"";
+    for at in [NAME.to_owned(), format!("a-{NAME}"), format!("cname-{NAME}")] {
+        let stage = Stage::start().await;
+        stage.aws.put_record(&stage.zone.id, NAME, "A", 5, &["127.0.1.1"]);
+        stage.aws.put_record(&stage.zone.id, &at, "TXT", 5, &[OWN]);
+        let adapter = stage.adapter();
+        let told = until_told(&adapter).await;
+        assert!(told.contains("external-dns takes the name for its own") && told.contains(&at), "{told}");
+        // It keeps nothing from being moved.
+        ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
+        let seen = until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+        assert_eq!(seen.drift.as_deref(), Some(told.as_str()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_throttles_or_is_silent_tells_nothing_of_the_records() {
     let stage = Stage::start().await;
     stage.aws.put_record(&stage.zone.id, NAME, "A", 60, &["127.0.1.1"]);

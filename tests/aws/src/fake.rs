@@ -260,6 +260,15 @@ impl FakeAws {
         allowed.expect("a key is made public in a bucket that was created");
     }
 
+    /// Lets strangers read it no more, the checkers among them.
+    ///
+    /// # Panics
+    /// If there is no such bucket.
+    pub fn deny_anonymous_read(&self, bucket: &str, key: &str) {
+        let denied = self.inner.shared.s3.deny_anonymous_read(bucket, key);
+        denied.expect("a key is hidden in a bucket that was created");
+    }
+
     /// From now on no policy of this account's buckets may be public, as the account's own block of public access has it.
     pub fn block_public_policies(&self, account: &str) {
         self.inner.shared.s3.block_public_policies(account);

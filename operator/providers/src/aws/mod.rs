@@ -7,7 +7,7 @@
 //! - RDS and EC2 are called at the endpoint of the very region that is asked about, and a role for it is assumed at that region's
 //!   STS: a call to one region needs no other one.
 //! - Route 53 is limited for a whole account: each of its calls takes a turn, effects before reads at rest (`turns.rs`).
-//! - What RDS and EC2 list in an account and region is read once for all policies, and not waited for where it does not answer
+//! - What RDS and EC2 list in a region is read once for all policies that call as the same role, and not waited for where it does not answer
 //!   (`shared_read.rs`). So is what stands in a bucket that many of them watch (`bucket.rs`).
 //! - A call that changes something asks for the lease once more when it is signed and about to leave (`lease_gate.rs`).
 //! - Nothing connects before the first call.

@@ -17,6 +17,7 @@ pub enum Action {
     ChangeResourceRecordSets,
     GetChange,
     GetHealthCheck,
+    GetHealthCheckStatus,
     GetRoutingControlState,
     UpdateRoutingControlStates,
     GetObject,
@@ -50,6 +51,7 @@ impl Action {
         Self::ChangeResourceRecordSets,
         Self::GetChange,
         Self::GetHealthCheck,
+        Self::GetHealthCheckStatus,
         Self::GetRoutingControlState,
         Self::UpdateRoutingControlStates,
         Self::GetObject,
@@ -81,6 +83,7 @@ impl Action {
             Self::ChangeResourceRecordSets => "route53:ChangeResourceRecordSets",
             Self::GetChange => "route53:GetChange",
             Self::GetHealthCheck => "route53:GetHealthCheck",
+            Self::GetHealthCheckStatus => "route53:GetHealthCheckStatus",
             Self::GetRoutingControlState => "route53-recovery-cluster:GetRoutingControlState",
             Self::UpdateRoutingControlStates => "route53-recovery-cluster:UpdateRoutingControlStates",
             Self::GetObject => "s3:GetObject",
@@ -245,6 +248,12 @@ pub const HEALTH_OBJECT: &[Permission] = &[
         on: On::HealthChecks,
         reason: "a health check that watches something else, or is disabled, is told before the day",
     },
+    Permission {
+        sid: "SeeWhetherTheCheckersCanReadTheObjects",
+        actions: &[Action::GetHealthCheckStatus],
+        on: On::HealthChecks,
+        reason: "a bucket that lets the checkers read no more is told before the day",
+    },
 ];
 
 /// Of [`crate::route53::RoutingControl`].
@@ -299,7 +308,7 @@ pub const AURORA_GLOBAL: &[Permission] = &[
         sid: "BeToldWhetherWritesWereKeptOutOfTheOldPrimary",
         actions: &[Action::DescribeEvents],
         on: On::Events,
-        reason: "after a failover Aurora tells by an event whether it could block writes at the old primary",
+        reason: "by events Aurora tells whether it could block writes at the old primary, and how far it is meanwhile",
     },
     Permission {
         sid: "FindWhatAuroraSavedOfTheOldPrimary",

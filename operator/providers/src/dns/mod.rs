@@ -12,6 +12,7 @@ mod decide;
 mod name;
 mod observe;
 mod questions;
+mod registry;
 mod target;
 mod wire;
 
@@ -21,6 +22,7 @@ pub use target::Target;
 pub(crate) use data::{Datum, View};
 pub(crate) use decide::Verdict;
 pub(crate) use name::{Flip, SteeredName, parse_name};
-pub(crate) use observe::{ReadError, observe_servers, read_settled};
+pub(crate) use observe::{ReadError, join, observe_servers, read_settled};
 pub(crate) use questions::AnswerError;
+pub(crate) use registry::Registry;
 pub(crate) use wire::{Connection, Signing, WireError};

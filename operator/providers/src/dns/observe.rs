@@ -3,6 +3,7 @@
 use super::data::{View, WitnessView, list_data};
 use super::name::SteeredName;
 use super::questions::{AnswerError, make_questions, read_view};
+use super::registry::Registry;
 use super::wire::{Connection, Signing, WireError};
 use muster_core::facts::{Seen, TrafficFacts, Witness};
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ pub(crate) async fn observe_servers(
     name: &SteeredName,
     servers: &[SocketAddr],
     mut silent: Vec<String>,
+    registry: &Registry,
     deadline: Duration,
 ) -> Seen<TrafficFacts> {
     let asked = servers.len() + silent.len();
@@ -62,8 +64,10 @@ pub(crate) async fn observe_servers(
             Err(_) => Err(format!("{server}: no answer in {} ms", deadline.as_millis())),
         }
     });
+    let owned = registry.look(name, servers, deadline);
+    let (reads, owned) = tokio::join!(futures::future::join_all(reads), owned);
     let mut views = Vec::new();
-    for read in futures::future::join_all(reads).await {
+    for read in reads {
         match read {
             Ok(view) => views.push(view),
             Err(reason) => silent.push(reason),
@@ -75,7 +79,16 @@ pub(crate) async fn observe_servers(
     for reason in silent {
         tracing::debug!(record = %name.record, reason, "a name server does not answer");
     }
-    Seen::Known(make_facts(name, &views, asked))
+    let facts = make_facts(name, &views, asked);
+    Seen::Known(TrafficFacts { drift: join(facts.drift, owned), ..facts })
+}
+
+/// Both reasons, where there are two.
+pub(crate) fn join(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second),
+    }
 }
 
 /// What the views of those that answered, of `servers`, come to.

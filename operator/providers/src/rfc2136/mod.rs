@@ -30,7 +30,8 @@ pub use checked::Rfc2136ConfigError;
 pub use config::{Rfc2136Config, TsigAlgorithm, TsigConfig};
 
 use crate::dns::{
-    AnswerError, Connection, Flip, ReadError, Signing, Verdict, WireError, observe_servers, read_settled,
+    AnswerError, Connection, Flip, ReadError, Registry, Signing, Verdict, WireError, observe_servers,
+    read_settled,
 };
 use crate::{LeaseLost, OpCtx, TrafficControl};
 use async_trait::async_trait;
@@ -54,13 +55,18 @@ type SigningClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// One public name on servers that take dynamic updates.
 pub struct Rfc2136 {
     checked: Checked,
+    registry: Registry,
     clock: SigningClock,
 }
 
 impl Rfc2136 {
     /// Checks the configuration; talks to nobody.
     pub fn new(config: &Rfc2136Config) -> Result<Self, Rfc2136ConfigError> {
-        Ok(Self { checked: Checked::from_config(config)?, clock: Arc::new(read_machine_clock) })
+        Ok(Self {
+            checked: Checked::from_config(config)?,
+            registry: Registry::default(),
+            clock: Arc::new(read_machine_clock),
+        })
     }
 
     /// Signs by another clock than the machine's; for tests of what a wrong clock does.
@@ -131,7 +137,8 @@ impl Rfc2136 {
 #[async_trait]
 impl TrafficControl for Rfc2136 {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts> {
-        observe_servers(&self.checked.name, &self.checked.servers, Vec::new(), deadline).await
+        let checked = &self.checked;
+        observe_servers(&checked.name, &checked.servers, Vec::new(), &self.registry, deadline).await
     }
 
     async fn flip(&self, to: &RegionName, ctx: &OpCtx) -> Outcome {

@@ -4,7 +4,7 @@ use super::values::{parse_listed, parse_value, wire_name};
 use super::verb::VerbError;
 use crate::aws::{Account, Action, CallError};
 use crate::dns::SteeredName;
-use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, ResourceRecordSet};
+use aws_sdk_route53::types::{HealthCheck, HealthCheckConfig, HealthCheckObservation, ResourceRecordSet};
 use hickory_proto::rr::Name;
 use muster_core::ids::RegionName;
 
@@ -43,6 +43,16 @@ pub(super) async fn read_check(account: &Account, id: &str) -> Result<Option<Hea
     }
 }
 
+/// What each checker of a health check saw last, newer than `after`, in seconds since 1970 by AWS' clock.
+pub(super) async fn read_reports(account: &Account, id: &str, after: i64) -> Result<Vec<String>, CallError> {
+    let get = account.route53().await.get_health_check_status().health_check_id(id);
+    let got = Box::pin(get.send()).await;
+    let got = got.map_err(|error| CallError::new(Action::GetHealthCheckStatus, &error))?;
+    let reports = got.health_check_observations().iter().filter_map(HealthCheckObservation::status_report);
+    let newer = reports.filter(|report| report.checked_time().is_some_and(|at| at.secs() > after));
+    Ok(newer.filter_map(|report| report.status().map(str::to_owned)).collect())
+}
+
 /// The region that a record points at; nothing about it may be of another design.
 pub(super) fn region_of(set: &ResourceRecordSet, name: &SteeredName) -> Result<RegionName, String> {
     if set.alias_target().is_some() {
@@ -56,6 +66,12 @@ pub(super) fn region_of(set: &ResourceRecordSet, name: &SteeredName) -> Result<R
     let region = datum.as_ref().and_then(|datum| name.region_of(datum));
     let strange = || format!("{} points at `{}`, none of the regions' targets", tell(set), record.value());
     region.cloned().ok_or_else(strange)
+}
+
+/// Why resolvers may keep an answer for longer than the policy says, for people.
+pub(super) fn kept_too_long(set: &ResourceRecordSet, name: &SteeredName) -> Option<String> {
+    let ttl = set.ttl().filter(|ttl| *ttl > i64::from(name.ttl))?;
+    Some(format!("{} may be kept for {ttl} s, and the policy's ttl is {} s", tell(set), name.ttl))
 }
 
 /// For messages.

@@ -57,6 +57,11 @@ impl S3 {
         self.lock().allow_anonymous_read(bucket, key)
     }
 
+    /// From now on strangers may not. `None`: there is no such bucket.
+    pub(crate) fn deny_anonymous_read(&self, bucket: &str, key: &str) -> Option<()> {
+        self.lock().deny_anonymous_read(bucket, key)
+    }
+
     /// From now on no policy of this account's buckets may be public, whatever the buckets' own block says.
     pub(crate) fn block_public_policies(&self, account: &str) {
         self.lock().block_public_policies(account);

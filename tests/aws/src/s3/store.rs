@@ -218,6 +218,11 @@ impl Store {
         Some(())
     }
 
+    pub(super) fn deny_anonymous_read(&mut self, bucket: &str, key: &str) -> Option<()> {
+        self.buckets.get_mut(bucket)?.public.remove(key);
+        Some(())
+    }
+
     pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, S3Refusal> {
         self.buckets.get(name).ok_or(S3Refusal::NoSuchBucket)
     }

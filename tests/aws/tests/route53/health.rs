@@ -290,7 +290,7 @@ async fn each_checker_that_has_looked_reports_what_it_saw_and_when() {
     while times.len() < 2 {
         let (said, at, from) = both().await;
         if said.len() == 2 && !times.contains(&at) {
-            assert!(said[0].starts_with("Success: HTTP Status Code: 200"), "{said:?}");
+            assert!(said[0].starts_with("Success: HTTP Status Code: 302"), "{said:?}");
             assert!(said[1].starts_with("Failure: "), "{said:?}");
             assert_eq!(from, "127.53.0.1127.53.0.2");
             times.push(at);

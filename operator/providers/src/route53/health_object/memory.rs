@@ -2,8 +2,10 @@
 //! this process has changed something, or where the servers answer otherwise than the markers say.
 
 use super::judge::{Standing, newest};
+use super::reports::Reading;
 use super::roles::{Form, Roles};
 use crate::aws::CallError;
+use crate::dns::join;
 use muster_core::facts::{TrafficFacts, Witness};
 use muster_core::ids::{Epoch, RegionName, Seq, Term};
 use std::collections::BTreeMap;
@@ -18,6 +20,8 @@ const MARKERS_AGAIN: Duration = Duration::from_secs(10);
 const ROLES_EVERY: Duration = Duration::from_mins(10);
 /// Until the roles are looked at again after the API gave none.
 const ROLES_AGAIN: Duration = Duration::from_mins(1);
+/// Between two questions for what the checkers saw, while they can read.
+const READING_EVERY: Duration = Duration::from_hours(1);
 
 /// The numbers that targets compare by.
 type Order = (Epoch, Term, Seq);
@@ -36,8 +40,14 @@ pub(super) struct Memory {
     own_primary: Option<RegionName>,
     /// What is wrong with the records, for people.
     roles_wrong: Option<String>,
+    /// Why resolvers may keep an answer for longer than the policy says, for people.
+    kept_too_long: Option<String>,
     /// What is wrong with a health check, for people.
     check_wrong: Option<String>,
+    /// Why the checkers cannot read a marker, for people.
+    unreadable: Option<String>,
+    /// When it is time to ask what they saw.
+    reading_due: Option<Instant>,
     /// Why Route 53 would not show the records, for people.
     roles_refused: Option<String>,
     /// Why it would not show a health check.
@@ -191,6 +201,10 @@ impl Memory {
         self.roles = Some(form);
     }
 
+    pub(super) fn take_ttl(&mut self, kept_too_long: Option<String>) {
+        self.kept_too_long = kept_too_long;
+    }
+
     /// The records were listed, and are not what they must be.
     pub(super) fn take_wrong_roles(&mut self, why: String, now: Instant) {
         self.are_roles_doubted = true;
@@ -206,6 +220,20 @@ impl Memory {
     /// What is wrong with any health check.
     pub(super) fn take_check(&mut self, wrong: Option<String>) {
         self.check_wrong = wrong;
+    }
+
+    pub(super) fn needs_reading(&self, now: Instant) -> bool {
+        self.reading_due.is_none_or(|due| now >= due)
+    }
+
+    /// What the checkers say of the markers. Where they say nothing, the last word stays.
+    pub(super) fn take_reading(&mut self, reading: Reading, now: Instant) {
+        match reading {
+            Reading::Unsaid => return,
+            Reading::Good => self.unreadable = None,
+            Reading::Refused(why) => self.unreadable = Some(why),
+        }
+        self.reading_due = self.unreadable.is_none().then_some(now + READING_EVERY);
     }
 
     /// Roles are about to change: the next look is at once.
@@ -338,8 +366,8 @@ impl Memory {
                 _ => None,
             });
         let refused = [&self.roles_refused, &self.checks_refused];
-        let told = [&marker, &self.roles_wrong, &self.check_wrong].into_iter().chain(refused);
-        told.flatten().next().cloned()
+        let told = [&marker, &self.roles_wrong, &self.check_wrong, &self.unreadable].into_iter();
+        told.chain(refused).chain([&self.kept_too_long]).flatten().next().cloned()
     }
 
     /// Adds what the markers and roles say to what the servers say.
@@ -351,7 +379,7 @@ impl Memory {
         let standings = self.markers.values().filter_map(|known| known.standing.as_ref());
         let complete = TrafficFacts {
             witness: newest(standings).cloned(),
-            drift: facts.drift.or_else(|| self.strange()),
+            drift: join(facts.drift, self.strange()),
             unsettled: self.hangs_on(),
             contested: facts.points_to.as_ref().and_then(|at| self.contested(at)),
             ..facts

@@ -18,7 +18,7 @@
 //!              ▲                                    │ 412, 409: somebody was faster
 //!              └────────────────────────────────────┘
 //! observe:  the name at every authoritative server; in tasks of their own: markers once a minute (one list of a bucket, where
-//!           many are watched), roles and health checks every ten minutes, and after a change
+//!           many are watched), roles and health checks every ten minutes, and after a change; what the checkers saw once an hour
 //! settle:   swap the roles [DELETE exactly these, CREATE] ──► INSYNC and TTL ──► PutObject off
 //!           another region is silent: pin the name [PRIMARY without a health check] ──► it answers, off ──► attach the check
 //! ```
@@ -49,6 +49,7 @@ mod judge;
 mod marker;
 mod memory;
 mod objects;
+mod reports;
 mod roles;
 mod settle;
 
@@ -57,7 +58,7 @@ pub use config::{HealthObjectConfig, HealthObjectConfigError, MarkerPlace};
 pub(super) use checks::{judge_check, judge_pin_check};
 pub(super) use roles::read_roles;
 
-use super::config::ServerName;
+use super::servers::Servers;
 use super::verb::{VerbError, end_verb, share_of};
 use crate::aws::{Account, Action, CallError, Glance, LONGEST_LOOK, Look};
 use crate::dns::{SteeredName, Verdict};
@@ -86,7 +87,7 @@ pub struct HealthObject(Arc<Steering>);
 struct Steering {
     name: SteeredName,
     zone_id: String,
-    servers: Vec<ServerName>,
+    servers: Servers,
     objects: Objects,
     memory: Arc<Mutex<Memory>>,
     marker_looks: BTreeMap<RegionName, Look>,
@@ -113,7 +114,7 @@ impl HealthObject {
         Ok(Self(Arc::new(Steering {
             name,
             zone_id: config.zone_id.clone(),
-            servers: config.servers.clone(),
+            servers: Servers::new(&config.servers),
             memory,
             marker_looks: config.markers.keys().map(|region| (region.clone(), Look::default())).collect(),
             roles_look: Look::default(),
@@ -312,6 +313,7 @@ impl Steering {
             Ok(Ok(Ok(roles))) => {
                 memory.take_refusal_of_roles(None);
                 memory.take_roles(&roles, now);
+                memory.take_ttl(roles.kept_too_long(&self.name));
             }
             Ok(Ok(Err(why))) => {
                 tracing::warn!(record = %self.name.record, why, "the failover records are not as they must be");
@@ -337,9 +339,20 @@ impl Steering {
         }
         match timeout(LONGEST_LOOK, self.find_wrong_check()).await {
             Ok(Ok(wrong)) => {
+                let is_due = wrong.is_none() && self.memory().needs_reading(Instant::now());
+                let reading = if is_due { Some(self.read_checkers().await) } else { None };
                 let mut memory = self.memory();
-                memory.take_refusal_of_checks(None);
                 memory.take_check(wrong);
+                memory.take_refusal_of_checks(None);
+                match reading {
+                    Some(Ok(reading)) => memory.take_reading(reading, Instant::now()),
+                    Some(Err(error)) => {
+                        let why = self.about(&error.why);
+                        tracing::debug!(why, "what the checkers saw cannot be read");
+                        memory.take_refusal_of_checks(self.refusal(&error));
+                    }
+                    None => {}
+                }
             }
             Ok(Err(error)) => {
                 let why = self.about(&error.to_string());
@@ -393,7 +406,7 @@ impl TrafficControl for HealthObject {
         // Half of it: what the servers answer is told also where S3 or the API is silent, or far away.
         let half = deadline / 2;
         let (seen, (), ()) = tokio::join!(
-            super::servers::observe(&steering.name, &steering.servers, deadline),
+            steering.servers.observe(&steering.name, deadline),
             steering.look_at_markers(half),
             steering.look_at_roles(half),
         );

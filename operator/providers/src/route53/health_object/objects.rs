@@ -6,7 +6,7 @@ use super::judge::{Goal, Standing};
 use super::marker::{parse_marker, write_marker};
 use crate::OpCtx;
 use crate::aws::{Account, Action, CallError, Glance, LeaseGate, Watched};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
 use std::collections::BTreeMap;
@@ -84,6 +84,14 @@ impl Objects {
             let why = format!("no answer in {} ms", patience.as_millis());
             Err(CallError::unanswered(GET, why))
         })
+    }
+
+    /// When what stands there was written, in seconds since 1970 by AWS' clock; `None`: nothing does, or nobody says.
+    pub(super) async fn written_at(&self, place: &MarkerPlace, patience: Duration) -> Option<i64> {
+        let client = self.account.s3(&place.aws_region).await;
+        let get = client.get_object().bucket(&place.bucket).key(&place.key);
+        let got = timeout(patience, Box::pin(get.send())).await.ok()?.ok()?;
+        got.last_modified().map(DateTime::secs)
     }
 
     async fn read(&self, region: &RegionName, place: &MarkerPlace) -> Result<Standing, CallError> {

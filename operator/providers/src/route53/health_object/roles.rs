@@ -4,7 +4,7 @@
 //! those that were listed. So no two batches of different effects delete the same, and one that got stuck cannot match what a
 //! later one wrote, whichever way the roles went meanwhile.
 
-use super::super::listed::{region_of, tell};
+use super::super::listed::{kept_too_long, region_of, tell};
 use super::super::values::{change, comment, parse_listed, takes_part, wire_name, write_value};
 use super::config::MarkerPlace;
 use crate::OpCtx;
@@ -49,6 +49,11 @@ impl Roles {
         Duration::from_secs(
             ttls.into_iter().max().and_then(|ttl| u64::try_from(ttl).ok()).unwrap_or_default(),
         )
+    }
+
+    /// Why resolvers may keep an answer of either for longer than the policy says, for people.
+    pub(super) fn kept_too_long(&self, name: &SteeredName) -> Option<String> {
+        [&self.primary, &self.secondary].into_iter().find_map(|listed| kept_too_long(&listed.set, name))
     }
 
     pub(super) fn form(&self) -> Form {

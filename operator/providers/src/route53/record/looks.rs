@@ -5,7 +5,6 @@
 use super::super::change::change_status;
 use super::super::verb::VerbError;
 use super::memory::Change;
-use super::records::Records;
 use super::{Reader, Steering};
 use crate::aws::{Action, CallError, LONGEST_LOOK};
 use crate::dns::View;
@@ -32,7 +31,10 @@ impl Steering {
             return;
         }
         match self.find_wrong_setup().await {
-            Ok(wrong) => self.note_setup(wrong, began),
+            Ok((wrong, late)) => {
+                self.note_setup(wrong, began);
+                self.memory().take_late(late);
+            }
             // On the day a flip would be refused as well.
             Err(VerbError::Before(error)) if error.is_for_good() => {
                 self.note_setup(Some(format!("the records cannot be listed: {}", error.why)), began);
@@ -45,7 +47,8 @@ impl Steering {
         }
     }
 
-    async fn find_wrong_setup(&self) -> Result<Option<String>, VerbError> {
+    /// Why every flip would be refused as the records are, and why one would be seen late, for people.
+    async fn find_wrong_setup(&self) -> Result<(Option<String>, Option<String>), VerbError> {
         let mut records = self.read(Reader::Look).await?;
         if records.is_empty() {
             // Whatever the zone is, records stand at its own name.
@@ -53,17 +56,13 @@ impl Steering {
         }
         if !records.are_in(&self.name.zone) {
             let (id, zone) = (&self.zone_id, &self.name.zone);
-            return Ok(Some(format!("hosted zone {id} has no records of {zone}: it is another zone's id")));
+            let wrong = format!("hosted zone {id} has no records of {zone}: it is another zone's id");
+            return Ok((Some(wrong), None));
         }
-        Ok(self.find_wrong(&records))
+        Ok((self.wrong_in(&records.view(&self.name)), records.kept_too_long(&self.name)))
     }
 
-    /// Why every flip of this name would be refused as the records are, for people.
-    fn find_wrong(&self, records: &Records) -> Option<String> {
-        self.wrong_in(&records.view(&self.name))
-    }
-
-    /// The same of what was made of them already.
+    /// Why every flip of this name would be refused, as its records were viewed, for people.
     pub(super) fn wrong_in(&self, view: &Result<View, String>) -> Option<String> {
         match view {
             Ok(view) => self.name.refusal(view),

@@ -21,6 +21,8 @@ pub(super) struct Memory {
     due: Option<Instant>,
     /// Why every flip would be refused, for people.
     wrong: Option<String>,
+    /// Why one would be seen later than the policy says, for people: no reason to look sooner.
+    late: Option<String>,
     change: Option<Change>,
 }
 
@@ -51,6 +53,15 @@ impl Memory {
     /// The API gave no answer to go by: the last one stays.
     pub(super) fn miss_setup(&mut self, now: Instant) {
         self.due = Some(now + SETUP_AGAIN);
+    }
+
+    pub(super) fn take_late(&mut self, late: Option<String>) {
+        self.late = late;
+    }
+
+    /// What is not as it must be, for people.
+    pub(super) fn told(&self) -> Option<&str> {
+        self.wrong.as_deref().or(self.late.as_deref())
     }
 
     pub(super) fn wrong(&self) -> Option<&str> {

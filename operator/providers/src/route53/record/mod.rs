@@ -41,11 +41,12 @@ mod memory;
 mod records;
 
 use super::change::send_batch;
-use super::config::{Route53Config, Route53ConfigError, ServerName};
+use super::config::{Route53Config, Route53ConfigError};
+use super::servers::Servers;
 use super::values::wire_name;
 use super::verb::{VerbError, end_verb};
 use crate::aws::{Account, Action, CallError, LONGEST_LOOK, Look};
-use crate::dns::{Flip, SteeredName, Verdict};
+use crate::dns::{Flip, SteeredName, Verdict, join};
 use crate::{OpCtx, TrafficControl};
 use async_trait::async_trait;
 use aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
@@ -77,7 +78,7 @@ pub struct Route53(Arc<Steering>);
 struct Steering {
     name: SteeredName,
     zone_id: String,
-    servers: Vec<ServerName>,
+    servers: Servers,
     account: Arc<Account>,
     memory: Mutex<Memory>,
     setup_look: Look,
@@ -101,7 +102,7 @@ impl Route53 {
         Ok(Self(Arc::new(Steering {
             name: SteeredName::from_config(&config.name)?,
             zone_id: config.zone_id.clone(),
-            servers: config.servers.clone(),
+            servers: Servers::new(&config.servers),
             account,
             memory: Mutex::default(),
             setup_look: Look::default(),
@@ -207,7 +208,10 @@ impl Steering {
         self.account.route53_effect_turn(CHANGE, ctx).await.map_err(VerbError::Before)?;
         let sent = send_batch(&self.account, &self.zone_id, batch, ctx, under_way).await?;
         if let Ok(Some(change)) = &sent {
-            self.memory().remember_change(change.clone(), Instant::now());
+            let mut memory = self.memory();
+            memory.remember_change(change.clone(), Instant::now());
+            // It was written with the policy's own.
+            memory.take_late(None);
         }
         Ok(sent)
     }
@@ -241,14 +245,14 @@ impl TrafficControl for Route53 {
     async fn observe(&self, deadline: Duration) -> Seen<TrafficFacts> {
         let steering = &self.0;
         let (seen, (), ()) = tokio::join!(
-            super::servers::observe(&steering.name, &steering.servers, deadline),
+            steering.servers.observe(&steering.name, deadline),
             steering.look_at_setup(),
             steering.look_at_change(),
         );
         match seen {
             Seen::Known(facts) => {
-                let wrong = steering.memory().wrong().map(str::to_owned);
-                Seen::Known(TrafficFacts { drift: facts.drift.or(wrong), ..facts })
+                let wrong = steering.memory().told().map(str::to_owned);
+                Seen::Known(TrafficFacts { drift: join(facts.drift, wrong), ..facts })
             }
             Seen::Unknown(why) => Seen::Unknown(why),
         }

@@ -1,6 +1,7 @@
 //! What the API lists at the name and at the witness, as a view.
 
-use super::super::values::{parse_listed, parse_value};
+use super::super::listed::kept_too_long;
+use super::super::values::{parse_listed, parse_value, takes_part};
 use crate::dns::{SteeredName, View};
 use aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
 use aws_sdk_route53::types::{ResourceRecordSet, RrType};
@@ -49,6 +50,12 @@ impl Records {
     /// What stands at a name.
     pub(super) fn at<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a ResourceRecordSet> {
         self.sets.iter().filter(move |set| parse_listed(set.name()).as_ref() == Some(name))
+    }
+
+    /// Why resolvers may keep an answer for longer than the policy says, for people.
+    pub(super) fn kept_too_long(&self, name: &SteeredName) -> Option<String> {
+        let mut steered = self.at(&name.record).filter(|set| takes_part(set.r#type(), name.kind()));
+        steered.find_map(|set| kept_too_long(set, name))
     }
 
     /// Name and witness; an error for people if something stands there that this way does not steer.

@@ -3,6 +3,7 @@
 
 use super::config::ClusterEndpoint;
 use super::states::States;
+use crate::dns::join;
 use muster_core::facts::{TrafficFacts, Witness};
 use muster_core::ids::{Epoch, RegionName, Seq, Term};
 use std::collections::BTreeMap;
@@ -298,7 +299,7 @@ impl Memory {
         self.is_doubted = facts.points_to.is_none() || only_on != facts.points_to.as_ref();
         TrafficFacts {
             witness: self.witness().cloned(),
-            drift: facts.drift.or_else(|| self.strange(setup, now)),
+            drift: join(facts.drift, self.strange(setup, now)),
             // A state stays as it was set, whoever is gone.
             unsettled: None,
             contested: facts.points_to.as_ref().and_then(|at| self.contested(at, now)),

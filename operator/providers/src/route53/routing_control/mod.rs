@@ -39,8 +39,8 @@ mod states;
 
 pub use config::{ClusterEndpoint, ControlPlace, RoutingControlConfig, RoutingControlConfigError};
 
-use super::config::ServerName;
 use super::listed::{list_from, read_check};
+use super::servers::Servers;
 use super::verb::{PATIENCE, VerbError, end_verb, share_of};
 use crate::aws::{Account, CallError, LONGEST_LOOK, Look};
 use crate::dns::SteeredName;
@@ -65,7 +65,7 @@ pub struct RoutingControl(Arc<Steering>);
 struct Steering {
     name: SteeredName,
     zone_id: String,
-    servers: Vec<ServerName>,
+    servers: Servers,
     cluster: Cluster,
     memory: Arc<Mutex<Memory>>,
     setup: Mutex<Setup>,
@@ -119,7 +119,7 @@ impl RoutingControl {
         Ok(Self(Arc::new(Steering {
             name,
             zone_id: config.zone_id.clone(),
-            servers: config.servers.clone(),
+            servers: Servers::new(&config.servers),
             cluster: Cluster { endpoints, controls, account },
             memory,
             setup: Mutex::default(),
@@ -362,7 +362,7 @@ impl TrafficControl for RoutingControl {
         // Half of it: what the servers answer is told also where the cluster or the API is silent, or far away.
         let half = deadline / 2;
         let (seen, (), ()) = tokio::join!(
-            super::servers::observe(&steering.name, &steering.servers, deadline),
+            steering.servers.observe(&steering.name, deadline),
             steering.look_at_states(half),
             steering.look_at_setup(half),
         );

@@ -1,6 +1,6 @@
 //! Whether a region's record and health check follow its routing control. Pure.
 
-use super::super::listed::{region_of, tell};
+use super::super::listed::{kept_too_long, region_of, tell};
 use super::super::values::{parse_listed, takes_part};
 use super::config::ControlPlace;
 use crate::dns::SteeredName;
@@ -51,9 +51,8 @@ fn judge_record(
     if set.weight() == Some(0) {
         return Err(format!("{} has the weight 0; give each region's one the same above it", tell(set)));
     }
-    if let Some(ttl) = set.ttl().filter(|ttl| *ttl > i64::from(name.ttl)) {
-        let told = tell(set);
-        return Err(format!("{told} may be kept for {ttl} s, and the policy's ttl is {} s", name.ttl));
+    if let Some(why) = kept_too_long(set, name) {
+        return Err(why);
     }
     let wanted = controls.get(region).map_or("", |place| place.health_check.as_str());
     match set.health_check_id() {

@@ -13,9 +13,9 @@ pub(super) async fn ask_on(checks: Arc<HealthChecks>, id: String, number: usize,
     while let Some(config) = checks.config(&id) {
         if !config.is_disabled() {
             let probe = Probe::of(&config, &id);
-            let asked = deleted.run_until_cancelled(probe.is_answered(&checks.network, source));
-            let Some(was_answered) = asked.await else { return };
-            checks.note(&id, number, was_answered);
+            let asked = deleted.run_until_cancelled(probe.ask(&checks.network, source));
+            let Some(heard) = asked.await else { return };
+            checks.note(&id, number, heard);
         }
         let set = *pace.borrow_and_update();
         tokio::select! {

@@ -174,7 +174,7 @@ struct ObservationElement {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReportElement {
-    status: &'static str,
+    status: String,
     checked_time: String,
 }
 
@@ -186,10 +186,10 @@ pub(super) fn write_status(check: &Check) -> String {
 }
 
 fn observation(number: usize, report: &Report) -> ObservationElement {
-    let status = if report.was_answered {
-        "Success: HTTP Status Code: 200. Resolved IP: 192.0.2.117. OK"
-    } else {
-        "Failure: Resolved IP: 192.0.2.117. The endpoint did not answer as it has to."
+    let word = if report.heard.is_good { "Success" } else { "Failure" };
+    let status = match report.heard.status {
+        Some(status) => format!("{word}: HTTP Status Code: {status}. Resolved IP: 192.0.2.117."),
+        None => format!("{word}: Resolved IP: 192.0.2.117."),
     };
     let status_report =
         ReportElement { status, checked_time: report.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string() };

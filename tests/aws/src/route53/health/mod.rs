@@ -28,7 +28,7 @@ use crate::s3::S3;
 use crate::service::Reply;
 use config::HealthCheckConfig;
 use messages::CreateRequest;
-use probe::Network;
+use probe::{Heard, Network};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Check, Report, Store};
@@ -111,9 +111,9 @@ impl HealthChecks {
     }
 
     /// Notes what a checker saw.
-    fn note(&self, id: &str, checker: usize, was_answered: bool) {
+    fn note(&self, id: &str, checker: usize, heard: Heard) {
         let at = self.clock.moment(self.clock.now());
-        self.lock().note(id, checker, Report { at, was_answered });
+        self.lock().note(id, checker, Report { at, heard });
     }
 
     /// Carries out an operation.

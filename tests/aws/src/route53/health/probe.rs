@@ -78,6 +78,15 @@ enum Wanted {
     Text(String),
 }
 
+/// What came of a question.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Heard {
+    /// It speaks for the endpoint.
+    pub(super) is_good: bool,
+    /// Of an answer by HTTP.
+    pub(super) status: Option<u16>,
+}
+
 /// One question.
 pub(super) struct Probe {
     place: Place,
@@ -110,33 +119,34 @@ impl Probe {
     }
 
     /// Asks from this address.
-    pub(super) async fn is_answered(&self, network: &Network, source: Ipv4Addr) -> bool {
+    pub(super) async fn ask(&self, network: &Network, source: Ipv4Addr) -> Heard {
         match &self.place {
-            Place::Nowhere => false,
+            Place::Nowhere => Heard::default(),
             Place::S3(address) => {
-                let read = network.read_s3(address);
-                read.is_some_and(|(status, body)| match &self.wanted {
-                    Wanted::Connection => true,
+                let Some((status, body)) = network.read_s3(address) else { return Heard::default() };
+                let is_good = match &self.wanted {
+                    Wanted::Connection => return Heard { is_good: true, status: None },
                     Wanted::GoodStatus => is_good(status),
                     Wanted::Text(text) => is_good(status) && has_text(&body, text),
-                })
+                };
+                Heard { is_good, status: Some(status) }
             }
-            Place::Loopback(address) => self.is_answered_at(*address, source).await,
+            Place::Loopback(address) => self.ask_at(*address, source).await,
         }
     }
 
-    async fn is_answered_at(&self, address: SocketAddr, source: Ipv4Addr) -> bool {
+    async fn ask_at(&self, address: SocketAddr, source: Ipv4Addr) -> Heard {
         let is_alone = matches!(self.wanted, Wanted::Connection);
         let time = if is_alone { CONNECT_ALONE_WITHIN } else { CONNECT_WITHIN };
         match timeout(time, connect(address, source)).await {
-            Ok(Ok(_)) if is_alone => true,
-            Ok(Ok(stream)) => self.is_answered_on(stream).await.unwrap_or(false),
-            _ => false,
+            Ok(Ok(_)) if is_alone => Heard { is_good: true, status: None },
+            Ok(Ok(stream)) => self.ask_on(stream).await.unwrap_or_default(),
+            _ => Heard::default(),
         }
     }
 
     /// `None`: no answer came in time, or none that is HTTP.
-    async fn is_answered_on(&self, stream: TcpStream) -> Option<bool> {
+    async fn ask_on(&self, stream: TcpStream) -> Option<Heard> {
         // Ends with this question, whatever the other side does.
         let mut connections = JoinSet::new();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
@@ -147,12 +157,14 @@ impl Probe {
             .body(Empty::<Bytes>::new())
             .ok()?;
         let response = timeout(STATUS_WITHIN, sender.send_request(request)).await.ok()?.ok()?;
-        if !is_good(response.status().as_u16()) {
-            return Some(false);
+        let status = response.status().as_u16();
+        let heard = |is_good: bool| Some(Heard { is_good, status: Some(status) });
+        if !is_good(status) {
+            return heard(false);
         }
-        let Wanted::Text(text) = &self.wanted else { return Some(true) };
+        let Wanted::Text(text) = &self.wanted else { return heard(true) };
         let beginning = timeout(TEXT_WITHIN, read_beginning(response)).await.ok()?;
-        Some(has_text(&beginning, text))
+        heard(has_text(&beginning, text))
     }
 }
 

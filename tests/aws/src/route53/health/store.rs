@@ -3,6 +3,7 @@
 use super::config::{HealthCheckConfig, Kind, Update};
 use super::messages::CreateRequest;
 use super::opinions::{Opinion, are_healthy};
+use super::probe::Heard;
 use crate::route53::refusals::Route53Refusal;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ const DEFAULT_CHECKERS: usize = 6;
 #[derive(Clone, Copy)]
 pub(super) struct Report {
     pub(super) at: Timestamp,
-    pub(super) was_answered: bool,
+    pub(super) heard: Heard,
 }
 
 /// A health check.
@@ -174,7 +175,7 @@ impl Store {
         let Some(check) = self.checks.get_mut(id) else { return };
         let threshold = check.config.threshold();
         if let Some(opinion) = check.opinions.get_mut(checker) {
-            opinion.note(report.was_answered, threshold);
+            opinion.note(report.heard.is_good, threshold);
             check.reports.insert(checker, report);
         }
     }
