@@ -222,6 +222,11 @@ impl Memory {
         self.check_wrong = wrong;
     }
 
+    /// Whether no object stands there, as far as it was read.
+    pub(super) fn is_absent(&self, region: &RegionName) -> bool {
+        self.markers.get(region).is_some_and(|known| known.standing == Some(Standing::Absent))
+    }
+
     pub(super) fn needs_reading(&self, now: Instant) -> bool {
         self.reading_due.is_none_or(|due| now >= due)
     }

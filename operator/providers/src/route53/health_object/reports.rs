@@ -29,6 +29,10 @@ impl Steering {
     pub(super) async fn read_checkers(&self) -> Result<Reading, CallError> {
         let mut all = Reading::Good;
         for (region, place) in &self.objects.places {
+            if self.memory().is_absent(region) {
+                all = Reading::Unsaid;
+                continue;
+            }
             match self.read_checkers_of(place).await? {
                 Reading::Refused(told) => {
                     let (id, told) = (&place.health_check, self.without_secret(&told));
