@@ -21,13 +21,15 @@ pub(crate) enum AnswerError {
 pub(crate) fn make_questions(steered: &SteeredName) -> Vec<Message> {
     let witness = steered.has_witness.then_some((&steered.witness, RecordType::TXT));
     let data = [(&steered.record, RecordType::A), (&steered.record, RecordType::AAAA)];
-    let questions = witness.into_iter().chain(data).map(|(name, kind)| {
-        let mut message = Message::query();
-        message.metadata.recursion_desired = false;
-        message.add_query(Query::query(name.clone(), kind));
-        message
-    });
-    questions.collect()
+    witness.into_iter().chain(data).map(|(name, kind)| ask(name.clone(), kind)).collect()
+}
+
+/// Of an authoritative server, which is to look nowhere else.
+pub(super) fn ask(name: Name, kind: RecordType) -> Message {
+    let mut message = Message::query();
+    message.metadata.recursion_desired = false;
+    message.add_query(Query::query(name, kind));
+    message
 }
 
 /// Reads the answers to [`make_questions`], in its order.

@@ -5,10 +5,10 @@
 //! What this module must never do: hold up a look longer than the servers themselves may.
 
 use super::name::SteeredName;
-use super::questions::read_view;
+use super::questions::{self, read_view};
 use super::wire::Connection;
 use futures::future::select_ok;
-use hickory_proto::op::{Message, Query};
+use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, RecordType};
 use std::net::SocketAddr;
@@ -77,7 +77,7 @@ impl Registry {
 async fn ask(name: &SteeredName, server: SocketAddr, deadline: Duration) -> Result<Option<Name>, ()> {
     let exchange = async {
         let mut connection = Connection::open(server).await?;
-        connection.exchange(questions(name), None).await
+        connection.exchange(texts_of(name), None).await
     };
     let answers = timeout(deadline, exchange).await.map_err(|_| ())?.map_err(|_| ())?;
     // A server that does not know the zone has nothing to say of it.
@@ -85,17 +85,12 @@ async fn ask(name: &SteeredName, server: SocketAddr, deadline: Duration) -> Resu
     Ok(answers.iter().find_map(owned_at))
 }
 
-fn questions(name: &SteeredName) -> Vec<Message> {
+fn texts_of(name: &SteeredName) -> Vec<Message> {
     let of_kind = |kind: &&str| Name::from_ascii(format!("{kind}{}", name.record.to_ascii())).ok();
     // That of the zone's own name would be in another zone.
     let of_kinds = KINDS.iter().filter_map(of_kind).filter(|at| name.zone.zone_of(at));
-    let ask = |at: Name| {
-        let mut message = Message::query();
-        message.metadata.recursion_desired = false;
-        message.add_query(Query::query(at, RecordType::TXT));
-        message
-    };
-    [name.record.clone()].into_iter().chain(of_kinds).map(ask).collect()
+    let all = [name.record.clone()].into_iter().chain(of_kinds);
+    all.map(|at| questions::ask(at, RecordType::TXT)).collect()
 }
 
 /// The name in question, if what stands there is of the registry.
@@ -138,7 +133,7 @@ mod tests {
     #[test]
     fn it_is_looked_for_at_the_name_and_at_that_of_each_kind_within_the_zone() {
         let asked = |record: &str| -> Vec<String> {
-            questions(&name(record)).iter().map(|asked| asked.queries[0].name().to_ascii()).collect()
+            texts_of(&name(record)).iter().map(|asked| asked.queries[0].name().to_ascii()).collect()
         };
         let own =
             ["shop.example.com.", "a-shop.example.com.", "aaaa-shop.example.com.", "cname-shop.example.com."];
@@ -150,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_record_of_the_registry_is_told_from_other_texts_and_from_other_names() {
-        let [question, ..] = &questions(&name("shop.example.com"))[..] else { panic!("no question") };
+        let [question, ..] = &texts_of(&name("shop.example.com"))[..] else { panic!("no question") };
         let at = question.queries[0].name().clone();
         let answer = |at: &Name, strings: &[&str]| {
             let txt = TXT::new(strings.iter().map(ToString::to_string).collect());
