@@ -22,6 +22,8 @@ pub struct Call {
     pub code: Option<String>,
     /// A fault refused it, and not the service.
     pub is_struck: bool,
+    /// The service did what was asked, whoever learned of it: also where the answer was lost.
+    pub is_done: bool,
 }
 
 /// Finds a call again when its answer is known.
@@ -58,6 +60,13 @@ impl CallLog {
         if let Some(call) = self.lock().calls.get_mut(&number.0) {
             call.status = status;
             call.code = code;
+        }
+    }
+
+    /// Notes that the service did it.
+    pub(crate) fn done(&self, number: CallNumber) {
+        if let Some(call) = self.lock().calls.get_mut(&number.0) {
+            call.is_done = true;
         }
     }
 

@@ -81,6 +81,9 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
             let caller = Caller { account: account.as_deref(), request_id: &request_id };
             let outcome = carry_out(shared, service, request, &caller, plan.stale);
             shared.compare_with_model(request, &operation, &outcome);
+            if outcome.as_ref().is_ok_and(|reply| reply.status < 300) {
+                shared.calls.done(number);
+            }
             outcome
         }
     };
@@ -103,6 +106,7 @@ fn call(request: &ApiRequest, operation: &Operation, account: Option<String>) ->
         status: 0,
         code: None,
         is_struck: false,
+        is_done: false,
     }
 }
 

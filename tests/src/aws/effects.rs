@@ -14,7 +14,7 @@ const PROMOTE: &str = "PromoteReadReplica";
 const COPY: &str = "CopyDBClusterSnapshot";
 const RENAME: &str = "ModifyDBInstance";
 const CREATE: &str = "CreateDBInstanceReadReplica";
-const TAKEN: u16 = 200;
+const CHANGE: &str = "ChangeResourceRecordSets";
 
 /// What RDS promoted, as it says itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,25 +37,27 @@ impl Promotions {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Effects {
     pub(super) promotions: Promotions,
-    /// Switchovers that RDS took, as the caller was told.
+    /// Switchovers that RDS took.
     pub(super) switchovers: usize,
-    /// Failovers that RDS took, as the caller was told.
+    /// Failovers that RDS took.
     pub(super) failovers: usize,
-    /// Clusters that RDS took out of their global database, as the caller was told.
+    /// Clusters that RDS took out of their global database.
     pub(super) removals: usize,
-    /// Entries of network ACLs that EC2 made, as the caller was told.
+    /// Entries of network ACLs that EC2 made.
     denied: usize,
-    /// Entries of network ACLs that EC2 removed, as the caller was told.
+    /// Entries of network ACLs that EC2 removed.
     opened: usize,
-    /// Promotions of the replica that RDS took, as the caller was told.
+    /// Promotions of the replica that RDS took.
     pub(super) promoted: usize,
-    /// Other names for old primaries that RDS took, as the caller was told.
+    /// Other names for old primaries that RDS took.
     pub(super) renamed: usize,
-    /// Replicas that RDS took to make, as the caller was told.
+    /// Replicas that RDS took to make.
     pub(super) created: usize,
-    /// Batches of records that Route 53 took, as the caller was told.
+    /// Batches of records that Route 53 took.
     pub(super) swaps: usize,
-    /// Copies of what RDS saved of an old primary, as the caller was told.
+    /// Those among them whose answer was lost.
+    unheard_swaps: usize,
+    /// Copies of what RDS saved of an old primary.
     copies: usize,
     /// Objects that S3 took: more of them are harmless, since each stands on what was read.
     markers: usize,
@@ -67,9 +69,7 @@ pub(super) struct Effects {
 
 impl Effects {
     pub(super) fn count(calls: &[Call], promotions: Promotions) -> Self {
-        let taken = |operation: &str| {
-            calls.iter().filter(|call| call.operation == operation && call.status == TAKEN).count()
-        };
+        let taken = |operation: &str| done(calls, operation).count();
         Self {
             promotions,
             switchovers: taken(SWITCHOVER),
@@ -80,11 +80,15 @@ impl Effects {
             promoted: taken(PROMOTE),
             renamed: taken(RENAME),
             created: taken(CREATE),
-            swaps: taken("ChangeResourceRecordSets"),
+            swaps: taken(CHANGE),
+            unheard_swaps: done(calls, CHANGE).filter(|call| call.status == 0).count(),
             copies: taken(COPY),
             markers: taken("PutObject"),
             refused: calls.iter().filter(|call| is_refused(call)).count(),
-            in_vain: calls.iter().filter(|call| call.is_mutation && call.status != TAKEN).count(),
+            in_vain: calls
+                .iter()
+                .filter(|call| call.is_mutation && !(call.is_done && call.status != 0))
+                .count(),
         }
     }
 
@@ -132,14 +136,14 @@ impl Effects {
     }
 
     /// What took effect more often than in `expected`. Where the region that was left is silent while the name is settled, its
-    /// bucket among the rest, the records are written once more: pinned first, and given their check back later. What an earlier
-    /// failover left may be copied late.
+    /// bucket among the rest, the records are written once more: pinned first, and given their check back later. So are those
+    /// whose answer was lost: nobody knows by which change to wait for them. What an earlier failover left may be copied late.
     pub(super) fn extra(&self, expected: &Self) -> Vec<String> {
-        let swaps = expected.swaps + expected.failovers;
+        let swaps = expected.swaps + expected.failovers + self.unheard_swaps;
         self.compare(&Self { swaps, copies: 1, ..*expected }, |now, then| now > then)
     }
 
-    /// What took effect less often than in `expected`: an answer that was lost counts for nothing here.
+    /// What took effect less often than in `expected`.
     pub(super) fn missing(&self, expected: &Self) -> Vec<String> {
         self.compare(expected, |now, then| now < then)
     }
@@ -151,11 +155,15 @@ impl Effects {
     }
 }
 
+/// Calls of this operation that AWS did, whoever learned of it.
+fn done<'c>(calls: &'c [Call], operation: &'c str) -> impl Iterator<Item = &'c Call> {
+    calls.iter().filter(move |call| call.is_done && call.operation == operation)
+}
+
 /// S3 and Route 53 compare with what stands there, so that what comes too late is refused: that is how it has to be.
 fn is_refused(call: &Call) -> bool {
-    let is_answered = call.status != 0 && call.status != TAKEN;
     let checks_nothing = matches!(call.service.as_str(), "rds" | "ec2");
-    call.is_mutation && checks_nothing && is_answered && !call.is_struck
+    call.is_mutation && checks_nothing && call.status != 0 && !call.is_done && !call.is_struck
 }
 
 impl fmt::Display for Effects {
@@ -181,6 +189,7 @@ mod tests {
             status,
             code: None,
             is_struck: false,
+            is_done: status == 200,
         }
     }
 
@@ -188,7 +197,7 @@ mod tests {
     fn only_what_was_taken_counts_as_an_effect() {
         let calls = [SWITCHOVER, PROMOTE, RENAME, CREATE].map(|operation| call(operation, 200));
         let struck = Call { is_struck: true, ..call(PROMOTE, 400) };
-        let calls = [&calls[..], &[struck, call("ChangeResourceRecordSets", 0)]].concat();
+        let calls = [&calls[..], &[struck, call(CHANGE, 0)]].concat();
         let effects = Effects::count(&calls, Promotions::ONE_OF_EACH);
         let expected = Effects::of_undisturbed(RunKind::Switchover);
         assert_eq!(effects.extra(&expected), [""; 0]);
@@ -198,7 +207,7 @@ mod tests {
 
     #[test]
     fn only_a_failover_may_write_the_records_twice() {
-        let calls = [call("ChangeResourceRecordSets", 200), call("ChangeResourceRecordSets", 200)];
+        let calls = [call(CHANGE, 200), call(CHANGE, 200)];
         let extra =
             |kind| Effects::count(&calls, Promotions::ONE_OF_EACH).extra(&Effects::of_undisturbed(kind));
         assert_eq!(extra(RunKind::Failover), [""; 0]);
@@ -208,10 +217,22 @@ mod tests {
     #[test]
     fn the_next_process_may_write_settling_records_once_more() {
         let expected = Effects::of_undisturbed(RunKind::Switchover).and_a_touch();
-        let calls = |count| vec![call("ChangeResourceRecordSets", 200); count];
+        let calls = |count| vec![call(CHANGE, 200); count];
         let extra = |count| Effects::count(&calls(count), Promotions::ONE_OF_EACH).extra(&expected);
         assert_eq!(extra(2), [""; 0]);
         assert_eq!(extra(3), ["swaps of the records: 3 instead of 2"]);
+    }
+
+    #[test]
+    fn a_swap_whose_answer_was_lost_is_one_and_excuses_one_more() {
+        let expected = Effects::of_undisturbed(RunKind::Switchover);
+        let unheard = Call { is_done: true, ..call(CHANGE, 0) };
+        let extra = |more: usize| {
+            let calls = [&[unheard.clone()][..], &vec![call(CHANGE, 200); more]].concat();
+            Effects::count(&calls, Promotions::ONE_OF_EACH).extra(&expected)
+        };
+        assert_eq!(extra(1), [""; 0]);
+        assert_eq!(extra(2), ["swaps of the records: 3 instead of 2"]);
     }
 
     #[test]
@@ -229,7 +250,7 @@ mod tests {
             effects.extra(&Effects::of_undisturbed(RunKind::Failover))
         };
         assert_eq!(of(call(FAILOVER, 400)), ["refused by RDS or EC2: 1 instead of 0"]);
-        let swap = Call { service: "route53".to_owned(), ..call("ChangeResourceRecordSets", 400) };
+        let swap = Call { service: "route53".to_owned(), ..call(CHANGE, 400) };
         assert_eq!(of(swap), [""; 0]);
         assert_eq!(of(Call { is_mutation: false, ..call("DescribeDBInstances", 400) }), [""; 0]);
     }

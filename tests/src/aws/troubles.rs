@@ -77,11 +77,20 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("s3-request-lost", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::LoseRequest, 1)),
     Trouble::new("s3-precondition-failed", EVERY, |cloud, _| strike(cloud, PUT, &precondition_failed(), 1)),
     Trouble::new("s3-conflict", EVERY, |cloud, _| strike(cloud, PUT, &conflict(), 1)),
+    Trouble::new("s3-internal-failure", EVERY, |cloud, _| strike(cloud, PUT, &internal_error(), 1)),
+    Trouble::new("s3-denied", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::Deny, u32::MAX))
+        .lasting(10)
+        .saying("AccessDenied"),
     Trouble::new("s3-throttled", EVERY, |cloud, _| strike(cloud, PUT, &slow_down(), 3)),
     Trouble::new("settle-answer-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseAnswer, 1)),
+    Trouble::new("settle-request-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseRequest, 1)),
+    Trouble::new("settle-throttled", EVERY, |cloud, _| strike(cloud, CHANGE, &throttling(), 3)),
     Trouble::new("settle-prior-request", EVERY, |cloud, _| strike(cloud, CHANGE, &prior_request(), 2)),
     Trouble::new("settle-refused", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), u32::MAX))
         .lasting(15),
+    Trouble::new("settle-denied", PLANNED, |cloud, _| strike(cloud, CHANGE, &FaultKind::Deny, u32::MAX))
+        .lasting(15),
+    Trouble::new("route53-stale-reads", EVERY, stale_route53).lasting(20),
     Trouble::new("checkers-cut", EVERY, cut_checkers).ended_by(heal_checkers).lasting(10),
 ];
 
@@ -121,6 +130,15 @@ pub(super) fn unavailable() -> FaultKind {
 
 fn internal_failure() -> FaultKind {
     answer(500, "InternalFailure", "An internal error has occurred.")
+}
+
+/// As S3 names it.
+fn internal_error() -> FaultKind {
+    answer(500, "InternalError", "We encountered an internal error. Please try again.")
+}
+
+fn throttling() -> FaultKind {
+    answer(400, "Throttling", "Rate exceeded")
 }
 
 fn invalid_state() -> FaultKind {
@@ -185,8 +203,7 @@ fn rebuild(cloud: &Cloud, kind: &FaultKind, times: u32) {
 }
 
 fn throttle_rds(cloud: &Cloud, _: Parts) {
-    let throttled = answer(400, "Throttling", "Rate exceeded");
-    cloud.trouble(Fault::of_everything(throttled).in_service("rds"));
+    cloud.trouble(Fault::of_everything(throttling()).in_service("rds"));
 }
 
 /// A right to change something was taken away, and is given back.
@@ -197,8 +214,16 @@ fn deny_changes(cloud: &Cloud, _: Parts) {
 }
 
 fn stale_rds(cloud: &Cloud, _: Parts) {
+    stale_reads(cloud, "rds");
+}
+
+fn stale_route53(cloud: &Cloud, _: Parts) {
+    stale_reads(cloud, "route53");
+}
+
+fn stale_reads(cloud: &Cloud, service: &str) {
     let stale = FaultKind::StaleReads(Duration::from_secs(3));
-    cloud.trouble(Fault::of_everything(stale).in_service("rds"));
+    cloud.trouble(Fault::of_everything(stale).in_service(service));
 }
 
 fn slow_rds(cloud: &Cloud, _: Parts) {

@@ -7,6 +7,7 @@ use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 use muster_core::facts::ErrorClass;
 use std::error::Error;
 use std::fmt::Display;
+use std::time::Duration;
 
 /// A call that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +54,11 @@ impl CallError {
     /// No answer, or only the beginning of one.
     pub(crate) fn unanswered(action: impl Display, why: impl Display) -> Self {
         Self { code: None, class: ErrorClass::UnknownOutcome, why: format!("{action}: {why}") }
+    }
+
+    /// No answer in the time that it was waited for.
+    pub(crate) fn late(action: impl Display, patience: Duration) -> Self {
+        Self::unanswered(action, format!("no answer in {} ms", patience.as_millis()))
     }
 }
 

@@ -99,6 +99,7 @@ async fn calls_are_noted_with_their_region_and_whether_they_change_anything() {
         status,
         code: code.map(str::to_owned),
         is_struck: false,
+        is_done: code.is_none(),
     };
     let refused = Some("InvalidGlobalClusterStateFault");
     let expected = [

@@ -40,7 +40,7 @@ async fn a_lost_answer_leaves_the_effect() {
     assert!(stage.try_change(&create("shop")).await.is_err());
     assert_eq!(stage.list().await.len(), 1);
     let calls = stage.aws.calls();
-    assert_eq!((calls[0].operation.as_str(), calls[0].status), (CHANGE, 0));
+    assert_eq!((calls[0].operation.as_str(), calls[0].status, calls[0].is_done), (CHANGE, 0, true));
 }
 
 #[tokio::test]
@@ -51,6 +51,7 @@ async fn a_lost_request_leaves_nothing() {
         assert!(stage.try_change(&create("shop")).await.is_err());
     }
     assert_eq!(stage.list().await, [""; 0]);
+    assert!(stage.aws.calls().iter().all(|call| !call.is_done));
     stage.aws.remove_fault(fault);
     assert_eq!(stage.change(&create("shop")).await.status, 200);
 }

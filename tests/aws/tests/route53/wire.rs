@@ -94,6 +94,7 @@ async fn calls_are_noted_in_order_of_arrival() {
         status,
         code: code.map(str::to_owned),
         is_struck: false,
+        is_done: code.is_none(),
     };
     let expected = [
         call("ListResourceRecordSets", false, 200, None),

@@ -80,10 +80,8 @@ impl Objects {
         let Some(place) = self.places.get(region) else {
             return Err(CallError::unanswered(GET, "the region has no marker"));
         };
-        timeout(patience, self.read(region, place)).await.unwrap_or_else(|_| {
-            let why = format!("no answer in {} ms", patience.as_millis());
-            Err(CallError::unanswered(GET, why))
-        })
+        let standing = timeout(patience, self.read(region, place)).await;
+        standing.unwrap_or_else(|_| Err(CallError::late(GET, patience)))
     }
 
     /// When what stands there was written, in seconds since 1970 by AWS' clock; `None`: nothing does, or nobody says.

@@ -119,9 +119,6 @@ impl Steering {
     async fn look_up_change(&self, change: &str) -> Result<Option<ChangeStatus>, CallError> {
         self.account.route53_turn().await;
         let status = timeout(LONGEST_LOOK, change_status(&self.account, change)).await;
-        status.unwrap_or_else(|_| {
-            let why = format!("no answer in {} ms", LONGEST_LOOK.as_millis());
-            Err(CallError::unanswered(Action::GetChange, why))
-        })
+        status.unwrap_or_else(|_| Err(CallError::late(Action::GetChange, LONGEST_LOOK)))
     }
 }
