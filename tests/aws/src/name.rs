@@ -65,13 +65,8 @@ impl DomainName {
     }
 
     /// As `com.example.www.`: Route 53 orders by this text, in which a hyphen comes before a dot.
-    fn reversed(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        for label in self.labels.iter().rev() {
-            text.extend_from_slice(label);
-            text.push(b'.');
-        }
-        text
+    fn reversed(&self) -> impl Iterator<Item = u8> {
+        self.labels.iter().rev().flat_map(|label| label.iter().copied().chain([b'.']))
     }
 }
 
@@ -84,7 +79,7 @@ pub(crate) fn read_octal(bytes: &[u8]) -> Option<(u8, &[u8])> {
 
 impl Ord for DomainName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.reversed().cmp(&other.reversed()).then_with(|| self.labels.cmp(&other.labels))
+        self.reversed().cmp(other.reversed()).then_with(|| self.labels.cmp(&other.labels))
     }
 }
 

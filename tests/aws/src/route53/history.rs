@@ -6,6 +6,7 @@
 //! What this module must never do: grow without bound while changes become visible; forget one that is not yet.
 
 use super::records::{RecordKey, RecordSet, Records};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use tokio::time::Instant;
 
@@ -34,15 +35,18 @@ pub(super) struct History {
     base: Records,
     /// In the order in which they were accepted.
     edits: VecDeque<Edit>,
+    /// All that was accepted.
+    latest: Records,
 }
 
 impl History {
     pub(super) fn new(base: Records) -> Self {
-        Self { base, edits: VecDeque::new() }
+        Self { latest: base.clone(), base, edits: VecDeque::new() }
     }
 
     pub(super) fn accept(&mut self, edit: Edit) {
         let now = edit.accepted_at;
+        apply(&mut self.latest, &edit.writes);
         self.edits.push_back(edit);
         while self.edits.len() > REMEMBERED && self.edits.front().is_some_and(|edit| edit.is_visible_at(now))
         {
@@ -53,26 +57,29 @@ impl History {
     }
 
     /// All that was accepted.
-    pub(super) fn latest(&self) -> Records {
-        self.replay(|_| true)
+    pub(super) const fn latest(&self) -> &Records {
+        &self.latest
     }
 
     /// What the API showed at that instant.
-    pub(super) fn accepted_at(&self, at: Instant) -> Records {
+    pub(super) fn accepted_at(&self, at: Instant) -> Cow<'_, Records> {
         self.replay(|edit| edit.accepted_at <= at)
     }
 
     /// What DNS showed at that instant.
-    pub(super) fn visible_at(&self, at: Instant) -> Records {
+    pub(super) fn visible_at(&self, at: Instant) -> Cow<'_, Records> {
         self.replay(|edit| edit.is_visible_at(at))
     }
 
-    fn replay(&self, counts: impl Fn(&Edit) -> bool) -> Records {
+    fn replay(&self, counts: impl Fn(&Edit) -> bool) -> Cow<'_, Records> {
+        if self.edits.iter().all(&counts) {
+            return Cow::Borrowed(&self.latest);
+        }
         let mut records = self.base.clone();
         for edit in self.edits.iter().filter(|edit| counts(edit)) {
             apply(&mut records, &edit.writes);
         }
-        records
+        Cow::Owned(records)
     }
 }
 

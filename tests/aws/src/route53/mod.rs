@@ -117,7 +117,7 @@ impl Route53 {
         let zone = store.find_zone(zone)?;
         // What the real service makes of a check that was deleted is not foretold; here it is as if there were none.
         let is_healthy = |check: &str| self.health.is_healthy(check).unwrap_or(true);
-        let answering = routing::choose_answering(zone.history.visible_at(now), is_healthy);
+        let answering = routing::choose_answering(&zone.history.visible_at(now), is_healthy);
         Some(ZoneView::new(zone.name.clone(), answering))
     }
 
@@ -172,17 +172,20 @@ impl Route53 {
 
     /// The first value of the name's PRIMARY record, if there is one.
     pub(crate) fn primary_value(&self, zone: &str, name: &DomainName) -> Option<String> {
-        let latest = self.lock().find_zone(zone)?.history.latest();
+        let store = self.lock();
+        let latest = store.find_zone(zone)?.history.latest();
         let is_primary = |set: &RecordSet| set.routing.failover.as_deref() == Some(PRIMARY);
-        let primary = latest.into_values().find(|set| set.key.name == *name && is_primary(set));
-        primary.and_then(|set| set.values.into_iter().next())
+        let primary = latest.values().find(|set| set.key.name == *name && is_primary(set));
+        primary.and_then(|set| set.values.first().cloned())
     }
 
     /// Removes every record set of this name and type, however it is routed. `None`: there is no such zone.
     pub(crate) fn remove(&self, zone: &str, name: &DomainName, kind: &str) -> Option<()> {
-        let latest = self.lock().find_zone(zone)?.history.latest();
-        let keys = latest.into_keys().filter(|key| key.name == *name && key.kind == kind);
-        self.write_behind(zone, keys.map(|key| (key, None)).collect())
+        let mut store = self.lock();
+        let latest = store.find_zone(zone)?.history.latest();
+        let keys = latest.keys().filter(|key| key.name == *name && key.kind == kind);
+        let writes = keys.map(|key| (key.clone(), None)).collect();
+        store.write_behind(zone, writes, self.clock.now())
     }
 
     fn write_behind(&self, zone: &str, writes: Writes) -> Option<()> {

@@ -13,35 +13,41 @@
 use super::records::{RecordSet, Records};
 
 /// Leaves one set of each name and type.
-pub(super) fn choose_answering(records: Records, is_healthy: impl Fn(&str) -> bool) -> Records {
+pub(super) fn choose_answering(records: &Records, is_healthy: impl Fn(&str) -> bool) -> Records {
     let is_healthy = |set: &RecordSet| set.routing.health_check_id.as_deref().is_none_or(&is_healthy);
-    let sets: Vec<RecordSet> = records.into_values().collect();
+    let sets: Vec<&RecordSet> = records.values().collect();
     // They stand in the order of their names, types and identifiers.
     let groups = sets.chunk_by(|one, next| one.key.name == next.key.name && one.key.kind == next.key.kind);
     let chosen = groups.filter_map(|group| choose(group, is_healthy));
     chosen.map(|set| (set.key.clone(), set.clone())).collect()
 }
 
-fn choose(group: &[RecordSet], is_healthy: impl Fn(&RecordSet) -> bool) -> Option<&RecordSet> {
+fn choose<'r>(group: &[&'r RecordSet], is_healthy: impl Fn(&RecordSet) -> bool) -> Option<&'r RecordSet> {
     if group.iter().any(|set| set.routing.failover.is_some()) {
         choose_by_failover(group, is_healthy)
     } else if group.iter().any(|set| set.routing.weight.is_some()) {
         choose_by_weight(group, is_healthy)
     } else {
-        group.first()
+        group.first().copied()
     }
 }
 
-fn choose_by_failover(group: &[RecordSet], is_healthy: impl Fn(&RecordSet) -> bool) -> Option<&RecordSet> {
-    let find = |role: &str| group.iter().find(|set| set.routing.failover.as_deref() == Some(role));
+fn choose_by_failover<'r>(
+    group: &[&'r RecordSet],
+    is_healthy: impl Fn(&RecordSet) -> bool,
+) -> Option<&'r RecordSet> {
+    let find = |role: &str| group.iter().copied().find(|set| set.routing.failover.as_deref() == Some(role));
     match (find("PRIMARY"), find("SECONDARY")) {
         (Some(primary), Some(secondary)) if !is_healthy(primary) && is_healthy(secondary) => Some(secondary),
         (primary, secondary) => primary.or(secondary),
     }
 }
 
-fn choose_by_weight(group: &[RecordSet], is_healthy: impl Fn(&RecordSet) -> bool) -> Option<&RecordSet> {
-    let (weighty, weightless): (Vec<_>, Vec<_>) = group.iter().partition(|set| has_weight(set));
+fn choose_by_weight<'r>(
+    group: &[&'r RecordSet],
+    is_healthy: impl Fn(&RecordSet) -> bool,
+) -> Option<&'r RecordSet> {
+    let (weighty, weightless): (Vec<_>, Vec<_>) = group.iter().copied().partition(|set| has_weight(set));
     let in_turn = [weighty, weightless].concat();
     let healthy = in_turn.iter().copied().find(|set| is_healthy(set));
     healthy.or_else(|| in_turn.first().copied())
@@ -72,7 +78,7 @@ mod tests {
     }
 
     fn answered(sets: &Records, healthy: &[&str]) -> Vec<String> {
-        let chosen = choose_answering(sets.clone(), |check| healthy.contains(&check));
+        let chosen = choose_answering(sets, |check| healthy.contains(&check));
         chosen.into_keys().filter_map(|key| key.identifier).collect()
     }
 

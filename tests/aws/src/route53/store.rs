@@ -97,7 +97,7 @@ impl Store {
         let no_zone = || Route53Refusal::NoSuchHostedZone(zone.to_owned());
         let zone = self.zones.get_mut(zone).ok_or_else(no_zone)?;
         admit(turn, &zone.account)?;
-        let writes = try_batch(&zone.name, &zone.history.latest(), &batch.changes, self.primaries)
+        let writes = try_batch(&zone.name, zone.history.latest(), &batch.changes, self.primaries)
             .map_err(Route53Refusal::InvalidChangeBatch)?;
         let insync_at = turn.now.checked_add(zone.insync_after);
         zone.history.accept(Edit { accepted_at: turn.now, visible_at: insync_at, writes });
