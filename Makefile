@@ -67,7 +67,7 @@ acto: ## sequences of specs, good and broken, against a real API server and oper
 	@scripts/build-kubernetes.sh >/dev/null
 	@cargo run -q -p muster-tests --bin acto -- $(ACTO_ARGS)
 
-bench: ## what Muster costs, beside another prober; about 3 minutes once built
+bench: ## what Muster costs, beside another prober; about 12 minutes once built
 	@scripts/install-deps.sh bench
 	@[ -x target/release/bench ] || echo "building in release mode: the first time takes 6 to 12 minutes on two cores"
 	@cargo run -q --release -p muster-tests --bin bench -- $(BENCH_ARGS)
