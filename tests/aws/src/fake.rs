@@ -208,6 +208,11 @@ impl FakeAws {
         self.inner.shared.faults.remove(id);
     }
 
+    /// How many calls a fault has struck, whether it still stands or not.
+    pub fn struck(&self, id: FaultId) -> usize {
+        self.inner.shared.faults.struck(id)
+    }
+
     /// Removes every fault; calls that were struck already stay as they are.
     pub fn clear_faults(&self) {
         self.inner.shared.faults.clear();

@@ -2,6 +2,7 @@
 
 use crate::request::Scope;
 use crate::service::{Operation, Refusal};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub enum FaultKind {
 }
 
 /// Finds a fault again, to remove it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FaultId(u64);
 
 /// How a call ends.
@@ -127,6 +128,8 @@ impl Fault {
 struct State {
     next: u64,
     faults: Vec<(FaultId, Fault)>,
+    /// How many calls each has struck, those that stand no more among them.
+    struck: BTreeMap<FaultId, usize>,
 }
 
 /// The faults that stand.
@@ -152,6 +155,10 @@ impl Faults {
         self.lock().faults.retain(|(other, _)| *other != id);
     }
 
+    pub(crate) fn struck(&self, id: FaultId) -> usize {
+        self.lock().struck.get(&id).copied().unwrap_or_default()
+    }
+
     pub(crate) fn clear(&self) {
         self.lock().faults.clear();
     }
@@ -161,17 +168,19 @@ impl Faults {
     pub(crate) fn plan(&self, operation: &Operation, scope: &Scope) -> Plan {
         let mut plan = Plan { delay: Duration::ZERO, stale: Duration::ZERO, ending: Ending::Served };
         let mut state = self.lock();
-        for (_, fault) in &mut state.faults {
+        let State { faults, struck, .. } = &mut *state;
+        for (id, fault) in faults.iter_mut() {
             if !fault.strikes(operation, scope) {
                 continue;
             }
             fault.times = fault.times.map(|times| times.saturating_sub(1));
+            *struck.entry(*id).or_default() += 1;
             plan.add(&fault.kind);
             if !matches!(plan.ending, Ending::Served) {
                 break;
             }
         }
-        state.faults.retain(|(_, fault)| fault.times != Some(0));
+        faults.retain(|(_, fault)| fault.times != Some(0));
         plan
     }
 }

@@ -159,6 +159,11 @@ impl Cloud {
         breaches.map(|breach| format!("unlike the model: {breach}")).collect()
     }
 
+    /// Forgets the trouble of another run.
+    pub(super) fn forget_trouble(&self) {
+        locked(&self.troubles).clear();
+    }
+
     /// Adds a fault that ends with the trouble.
     pub(super) fn trouble(&self, fault: Fault) {
         locked(&self.troubles).push(self.aws.fault(fault));
@@ -166,9 +171,15 @@ impl Cloud {
 
     /// Ends the trouble's faults.
     pub(super) fn end_trouble(&self) {
-        for fault in std::mem::take(&mut *locked(&self.troubles)) {
-            self.aws.remove_fault(fault);
+        for fault in &*locked(&self.troubles) {
+            self.aws.remove_fault(*fault);
         }
+    }
+
+    /// Whether the trouble met any call, if it is one that meets calls.
+    pub(super) fn has_met_any(&self) -> bool {
+        let faults = locked(&self.troubles);
+        faults.is_empty() || faults.iter().any(|fault| self.aws.struck(*fault) > 0)
     }
 
     /// Adds a fault that ends with the outage.

@@ -200,6 +200,7 @@ impl Stage {
             _ => {}
         }
         if let Some(trouble) = play.trouble {
+            self.cloud.forget_trouble();
             (trouble.begin)(&self.cloud, parts);
         }
         let mut following = Following::new(*play, parts, ready.journal.state.epoch.0);
@@ -225,6 +226,9 @@ impl Stage {
         self.active = parts.taken;
         let mut wrong = following.take_wrong();
         wrong.extend(self.take_problems());
+        if play.trouble.is_some() && !self.cloud.has_met_any() {
+            wrong.push("the trouble met no call".to_owned());
+        }
         let lost = clerk.lost(&self.items.reports, parts.taken).await?;
         let mut told = format!("; acknowledged writes {}{}", clerk.acknowledged(), following.told());
         if play.kind.is_planned() {

@@ -86,10 +86,8 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("settle-request-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseRequest, 1)),
     Trouble::new("settle-throttled", EVERY, |cloud, _| strike(cloud, CHANGE, &throttling(), 3)),
     Trouble::new("settle-prior-request", EVERY, |cloud, _| strike(cloud, CHANGE, &prior_request(), 2)),
-    Trouble::new("settle-refused", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), u32::MAX))
-        .lasting(15),
-    Trouble::new("settle-denied", PLANNED, |cloud, _| strike(cloud, CHANGE, &FaultKind::Deny, u32::MAX))
-        .lasting(15),
+    Trouble::new("settle-unavailable", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), 3)),
+    Trouble::new("settle-denied", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::Deny, 2)),
     Trouble::new("route53-stale-reads", EVERY, stale_route53).lasting(20),
     Trouble::new("checkers-cut", EVERY, cut_checkers).ended_by(heal_checkers).lasting(10),
 ];
