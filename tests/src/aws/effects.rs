@@ -15,6 +15,10 @@ const COPY: &str = "CopyDBClusterSnapshot";
 const RENAME: &str = "ModifyDBInstance";
 const CREATE: &str = "CreateDBInstanceReadReplica";
 const CHANGE: &str = "ChangeResourceRecordSets";
+/// Objects that S3 takes in one run, with all that is written again: more of them would be a loop.
+const MOST_MARKERS: usize = 8;
+/// Changes that are asked for in vain in one run, with a trouble of a minute in it: more of them would be a loop.
+const MOST_IN_VAIN: usize = 100;
 
 /// What RDS promoted, as it says itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -140,7 +144,11 @@ impl Effects {
     /// whose answer was lost: nobody knows by which change to wait for them. What an earlier failover left may be copied late.
     pub(super) fn extra(&self, expected: &Self) -> Vec<String> {
         let swaps = expected.swaps + expected.failovers + self.unheard_swaps;
-        self.compare(&Self { swaps, copies: 1, ..*expected }, |now, then| now > then)
+        let mut extra = self.compare(&Self { swaps, copies: 1, ..*expected }, |now, then| now > then);
+        let bounded = [("objects", self.markers, MOST_MARKERS), ("in vain", self.in_vain, MOST_IN_VAIN)];
+        let loops = bounded.into_iter().filter(|(_, now, most)| now > most);
+        extra.extend(loops.map(|(name, now, most)| format!("{name}: {now}, and {most} at most")));
+        extra
     }
 
     /// What took effect less often than in `expected`.
@@ -233,6 +241,16 @@ mod tests {
         };
         assert_eq!(extra(1), [""; 0]);
         assert_eq!(extra(2), ["swaps of the records: 3 instead of 2"]);
+    }
+
+    #[test]
+    fn a_loop_is_too_many_of_what_is_harmless_by_itself() {
+        let extra = |again: Call| {
+            let effects = Effects::count(&vec![again; MOST_IN_VAIN + 1], Promotions::ONE_OF_EACH);
+            effects.extra(&Effects::of_undisturbed(RunKind::Failover))
+        };
+        assert_eq!(extra(call("PutObject", 200)), ["objects: 101, and 8 at most"]);
+        assert_eq!(extra(Call { is_struck: true, ..call(FAILOVER, 503) }), ["in vain: 101, and 100 at most"]);
     }
 
     #[test]

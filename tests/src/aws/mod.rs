@@ -10,8 +10,8 @@
 //!   │    └─fence──► SQL in reports                │                                     │
 //! v1, v2 ──probes, and the public name──► front east 127.0.1.1, front west 127.0.2.1 ───┘
 //! ```
-//! A failover loses east whole: its databases, its front, every endpoint of AWS in its region, and whatever the global
-//! control planes offer to change. Each run is played undisturbed, with each trouble of `troubles`, and with the process
+//! A failover loses east whole: its databases, its front, every endpoint of AWS in its region, and with it all of Route 53's
+//! API. Each run is played undisturbed, with each trouble of `troubles`, and with the process
 //! ended at each of its points; then its end is compared with the one that it has to have, and what took effect at AWS with
 //! what an undisturbed run takes.
 //!

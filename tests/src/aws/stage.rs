@@ -27,9 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 const CALM: Duration = Duration::from_secs(100);
 /// Longer than any run is waited for.
 const NEVER: Duration = Duration::from_hours(1);
-/// What the global control planes offer to change; they stand in one region.
-const CHANGES: [&str; 4] =
-    ["ChangeResourceRecordSets", "CreateHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck"];
+/// Where the global control planes stand.
 const CONTROL_PLANES: &str = "us-east-1";
 
 /// What is played.
@@ -259,13 +257,12 @@ impl Stage {
         Ok(ready)
     }
 
-    /// Takes a region away, and with it what the control planes offer to change, wherever the region is.
+    /// Takes a region away, and with it the global control planes, wherever the region is: all of Route 53's API, and the STS
+    /// beside it.
     async fn lose(&self, region: Region) {
-        for operation in CHANGES {
-            self.cloud.fail(Fault::of(operation, unavailable()));
-        }
-        let planes = Fault::of_everything(unavailable()).in_service("sts").in_region(CONTROL_PLANES);
-        self.cloud.fail(planes);
+        self.cloud.fail(Fault::of_everything(unavailable()).in_service("route53"));
+        let global = Fault::of_everything(unavailable()).in_service("sts").in_region(CONTROL_PLANES);
+        self.cloud.fail(global);
         self.cloud.fail(Fault::of_everything(FaultKind::Hang).in_region(region.aws()));
         self.cloud.aws.set_old_writer_lost(true);
         self.fronts.set_up(region, false);

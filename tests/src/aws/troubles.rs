@@ -81,10 +81,11 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("s3-denied", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::Deny, u32::MAX))
         .lasting(10)
         .saying("AccessDenied"),
-    Trouble::new("s3-throttled", EVERY, |cloud, _| strike(cloud, PUT, &slow_down(), 3)),
+    Trouble::new("s3-throttled", EVERY, |cloud, _| strike(cloud, PUT, &slow_down(), u32::MAX)).lasting(60),
     Trouble::new("settle-answer-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseAnswer, 1)),
     Trouble::new("settle-request-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseRequest, 1)),
-    Trouble::new("settle-throttled", EVERY, |cloud, _| strike(cloud, CHANGE, &throttling(), 3)),
+    Trouble::new("settle-throttled", EVERY, |cloud, _| strike(cloud, CHANGE, &throttling(), u32::MAX))
+        .lasting(60),
     Trouble::new("settle-prior-request", EVERY, |cloud, _| strike(cloud, CHANGE, &prior_request(), 2)),
     Trouble::new("settle-unavailable", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), 3)),
     Trouble::new("settle-denied", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::Deny, 2)),

@@ -7,7 +7,7 @@
 //! clients ──the public name──────────►┘
 //! ```
 //! What AWS does takes a sixtieth of its usual time ([`SPEED`]); everything else takes its own. Losing a region takes
-//! every endpoint of AWS there away too, and with us-east-1 what the global control planes offer to change.
+//! every endpoint of AWS there away too, and with us-east-1 all of Route 53's API.
 //!
 //! What this module must never do: let anything of the world but AWS' own parts know of it. Muster finds the fake by its
 //! environment, as it would find a proxy.
@@ -53,9 +53,6 @@ const MARKER: &str = "muster/shop.example.test";
 const INSYNC: Duration = Duration::from_mins(1);
 /// The shortest interval of a health check.
 const CHECK: Duration = Duration::from_secs(10);
-/// Changes that stand in the region of the global control planes.
-const CHANGES: [&str; 4] =
-    ["ChangeResourceRecordSets", "CreateHealthCheck", "UpdateHealthCheck", "DeleteHealthCheck"];
 /// Lines that nobody has read yet.
 const UNREAD: usize = 64;
 
@@ -218,7 +215,7 @@ impl Cloud {
         databases::keep_up(Arc::clone(self), site, passwords)
     }
 
-    /// Takes a region's endpoints away, and what the global control planes offer to change if they stand there.
+    /// Takes a region's endpoints away, and the API of Route 53 if it stands there.
     pub(super) fn lose(&self, region: &RegionName) {
         let unavailable = FaultKind::Answer {
             status: 503,
@@ -228,7 +225,7 @@ impl Cloud {
         let aws = self.aws_name(region);
         let mut faults = vec![Fault::of_everything(FaultKind::Hang).in_region(aws)];
         if aws == CONTROL_PLANES {
-            faults.extend(CHANGES.map(|operation| Fault::of(operation, unavailable.clone())));
+            faults.push(Fault::of_everything(unavailable).in_service("route53"));
         }
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         outage.extend(faults.into_iter().map(|fault| self.aws.fault(fault)));
