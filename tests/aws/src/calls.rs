@@ -18,7 +18,7 @@ pub struct Call {
     pub is_mutation: bool,
     /// HTTP status of the answer; 0 while there is none, and for good if it was lost.
     pub status: u16,
-    /// The error code that was answered, `NoSuchHostedZone`.
+    /// The error code that was answered, `NoSuchHostedZone`; also where the answer was lost.
     pub code: Option<String>,
     /// A fault refused it, and not the service.
     pub is_struck: bool,

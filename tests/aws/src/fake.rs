@@ -208,9 +208,9 @@ impl FakeAws {
         self.inner.shared.faults.remove(id);
     }
 
-    /// How many calls a fault has struck, whether it still stands or not.
-    pub fn struck(&self, id: FaultId) -> usize {
-        self.inner.shared.faults.struck(id)
+    /// How many calls a fault has met, whether it still stands or not.
+    pub fn times_met(&self, id: FaultId) -> usize {
+        self.inner.shared.faults.times_met(id)
     }
 
     /// Removes every fault; calls that were struck already stay as they are.

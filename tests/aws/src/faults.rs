@@ -128,8 +128,8 @@ impl Fault {
 struct State {
     next: u64,
     faults: Vec<(FaultId, Fault)>,
-    /// How many calls each has struck, those that stand no more among them.
-    struck: BTreeMap<FaultId, usize>,
+    /// How many calls each has met, those that stand no more among them.
+    met: BTreeMap<FaultId, usize>,
 }
 
 /// The faults that stand.
@@ -155,8 +155,8 @@ impl Faults {
         self.lock().faults.retain(|(other, _)| *other != id);
     }
 
-    pub(crate) fn struck(&self, id: FaultId) -> usize {
-        self.lock().struck.get(&id).copied().unwrap_or_default()
+    pub(crate) fn times_met(&self, id: FaultId) -> usize {
+        self.lock().met.get(&id).copied().unwrap_or_default()
     }
 
     pub(crate) fn clear(&self) {
@@ -168,13 +168,13 @@ impl Faults {
     pub(crate) fn plan(&self, operation: &Operation, scope: &Scope) -> Plan {
         let mut plan = Plan { delay: Duration::ZERO, stale: Duration::ZERO, ending: Ending::Served };
         let mut state = self.lock();
-        let State { faults, struck, .. } = &mut *state;
+        let State { faults, met, .. } = &mut *state;
         for (id, fault) in faults.iter_mut() {
             if !fault.strikes(operation, scope) {
                 continue;
             }
             fault.times = fault.times.map(|times| times.saturating_sub(1));
-            *struck.entry(*id).or_default() += 1;
+            *met.entry(*id).or_default() += 1;
             plan.add(&fault.kind);
             if !matches!(plan.ending, Ending::Served) {
                 break;

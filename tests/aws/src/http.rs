@@ -81,16 +81,17 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
             let caller = Caller { account: account.as_deref(), request_id: &request_id };
             let outcome = carry_out(shared, service, request, &caller, plan.stale);
             shared.compare_with_model(request, &operation, &outcome);
-            if outcome.as_ref().is_ok_and(|reply| reply.status < 300) {
+            if outcome.is_ok() {
                 shared.calls.done(number);
             }
             outcome
         }
     };
+    let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
     if is_lost {
+        shared.calls.answered(number, 0, code);
         return Err(NoAnswer);
     }
-    let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
     let reply = outcome.unwrap_or_else(|refusal| service.refuse(&refusal, &request_id));
     shared.calls.answered(number, reply.status, code);
     write_response(reply, &request_id)

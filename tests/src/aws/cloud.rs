@@ -74,8 +74,9 @@ pub(super) struct Cloud {
     checks: BTreeMap<Region, String>,
     /// The health check that pins the name.
     pub(super) pin: String,
-    /// What stands until it is taken away together.
+    /// The faults of the newest trouble, whether they stand or not.
     troubles: Mutex<Vec<FaultId>>,
+    /// What stands until it is taken away together.
     outage: Mutex<Vec<FaultId>>,
 }
 
@@ -177,9 +178,9 @@ impl Cloud {
     }
 
     /// Whether the trouble met any call, if it is one that meets calls.
-    pub(super) fn has_met_any(&self) -> bool {
+    pub(super) fn has_met_a_call(&self) -> bool {
         let faults = locked(&self.troubles);
-        faults.is_empty() || faults.iter().any(|fault| self.aws.struck(*fault) > 0)
+        faults.is_empty() || faults.iter().any(|fault| self.aws.times_met(*fault) > 0)
     }
 
     /// Adds a fault that ends with the outage.

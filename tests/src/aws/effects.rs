@@ -91,7 +91,7 @@ impl Effects {
             refused: calls.iter().filter(|call| is_refused(call)).count(),
             in_vain: calls
                 .iter()
-                .filter(|call| call.is_mutation && !(call.is_done && call.status != 0))
+                .filter(|call| call.is_mutation && (!call.is_done || call.status == 0))
                 .count(),
         }
     }
@@ -171,7 +171,7 @@ fn done<'c>(calls: &'c [Call], operation: &'c str) -> impl Iterator<Item = &'c C
 /// S3 and Route 53 compare with what stands there, so that what comes too late is refused: that is how it has to be.
 fn is_refused(call: &Call) -> bool {
     let checks_nothing = matches!(call.service.as_str(), "rds" | "ec2");
-    call.is_mutation && checks_nothing && call.status != 0 && !call.is_done && !call.is_struck
+    call.is_mutation && checks_nothing && call.code.is_some() && !call.is_struck
 }
 
 impl fmt::Display for Effects {
@@ -179,7 +179,7 @@ impl fmt::Display for Effects {
         for (name, count) in self.compared().into_iter().filter(|(_, count)| *count > 0) {
             write!(f, "{name} {count}, ")?;
         }
-        write!(f, "markers {}, in vain {}", self.markers, self.in_vain)
+        write!(f, "markers {}, in vain or unheard {}", self.markers, self.in_vain)
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
             region: String::new(),
             is_mutation: true,
             status,
-            code: None,
+            code: (status >= 300).then(|| "Refused".to_owned()),
             is_struck: false,
             is_done: status == 200,
         }
@@ -210,7 +210,7 @@ mod tests {
         let expected = Effects::of_undisturbed(RunKind::Switchover);
         assert_eq!(effects.extra(&expected), [""; 0]);
         assert_eq!(effects.missing(&expected), ["swaps of the records: 0 instead of 1"]);
-        assert!(effects.to_string().ends_with("in vain 2"), "{effects}");
+        assert!(effects.to_string().ends_with("in vain or unheard 2"), "{effects}");
     }
 
     #[test]
@@ -268,6 +268,7 @@ mod tests {
             effects.extra(&Effects::of_undisturbed(RunKind::Failover))
         };
         assert_eq!(of(call(FAILOVER, 400)), ["refused by RDS or EC2: 1 instead of 0"]);
+        assert_eq!(of(Call { status: 0, ..call(FAILOVER, 400) }), ["refused by RDS or EC2: 1 instead of 0"]);
         let swap = Call { service: "route53".to_owned(), ..call(CHANGE, 400) };
         assert_eq!(of(swap), [""; 0]);
         assert_eq!(of(Call { is_mutation: false, ..call("DescribeDBInstances", 400) }), [""; 0]);

@@ -11,6 +11,7 @@ use muster::api::{DataBrief, PolicyStatus, Role};
 use muster_core::facts::DataRole;
 use muster_core::ids::RunName;
 use muster_core::journal::{Phase, PolicyState, Run, RunKind};
+use muster_core::time::Wall;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -35,6 +36,8 @@ pub(super) struct Following<'f> {
     parts: Parts,
     /// Runs opened before this one.
     epoch: u64,
+    /// When the region was lost, or the run was about to be asked for.
+    began: Wall,
     /// When the trouble is over.
     relief: Option<Instant>,
     asked: bool,
@@ -55,12 +58,13 @@ pub(super) struct Following<'f> {
 }
 
 impl<'f> Following<'f> {
-    pub(super) fn new(play: Play<'f>, parts: Parts, epoch: u64) -> Self {
+    pub(super) fn new(play: Play<'f>, parts: Parts, (epoch, began): (u64, Wall)) -> Self {
         let lasts = play.trouble.and_then(|trouble| trouble.lasts);
         Self {
             play,
             parts,
             epoch,
+            began,
             relief: lasts.map(|lasts| Instant::now() + lasts),
             asked: play.kind == RunKind::Failover,
             over: None,
@@ -106,8 +110,8 @@ impl<'f> Following<'f> {
                 }
                 Ok(status) => {
                     let is_ended = self.is_over(stage, &status).await;
-                    if let Some(why) = self.given_up(&status) {
-                        return Err(anyhow!("it was given up: {why}").context(Untested));
+                    if let Some(error) = self.given_up(&status) {
+                        return Err(error);
                     }
                     if is_ended {
                         is_over = true;
@@ -193,12 +197,16 @@ impl<'f> Following<'f> {
         run.phase.is_final()
     }
 
-    /// Why the planned run ended with everything undone: on a busy machine a fence may not be seen in time, and it loses nothing
-    /// rather than goes on.
-    fn given_up(&self, status: &PolicyStatus) -> Option<String> {
+    /// The run ended with everything undone. On a busy machine a planned one may not see its fence in time, and loses nothing
+    /// rather than goes on; and late probes may open a failover right before the region is lost, which the next ones withdraw.
+    fn given_up(&self, status: &PolicyStatus) -> Option<anyhow::Error> {
         let run = status.journal.run.as_ref().filter(|run| self.has_followed(run))?;
-        let is_given_up = self.play.kind.is_planned() && run.phase == Phase::Aborted;
-        is_given_up.then(|| run.message.clone())
+        if run.phase != Phase::Aborted {
+            return None;
+        }
+        let is_of_before = run.clock.first_failure.is_some_and(|at| at.wall < self.began);
+        let given_up = anyhow!("it was given up: {}", run.message);
+        Some(if self.play.kind.is_planned() || is_of_before { given_up.context(Untested) } else { given_up })
     }
 
     /// Has the target detached, as the run asks for it.

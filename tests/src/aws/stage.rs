@@ -15,10 +15,12 @@ use super::region::{Parts, Region};
 use super::troubles::{Trouble, unavailable};
 use crate::crash::{CrashPoint, Reached, check_quiet, read_calls};
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use muster::api::PolicyStatus;
 use muster_aws_fake::{Fault, FaultKind, RdsPace};
 use muster_core::journal::{OutcomeKind, RunKind};
 use muster_core::policy::Mode;
+use muster_core::time::Wall;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
@@ -104,7 +106,8 @@ impl Played {
     }
 }
 
-/// The run did not begin, or another one came between, as on a busy machine: nothing was tried, and it may be played again.
+/// The run did not begin, another one came between, or the trouble was over too soon, as on a busy machine: nothing was tried,
+/// and it may be played again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Untested;
 
@@ -192,6 +195,7 @@ impl Stage {
         if play.way == Way::Detached {
             self.cloud.aws.set_rds_pace(RdsPace { pending: NEVER, ..usual_pace() });
         }
+        let began = Wall(Timestamp::now().as_millisecond());
         match (play.kind, play.way) {
             (RunKind::Failover, Way::ByAcl) => self.fronts.set_up(parts.left, false),
             (RunKind::Failover, Way::Usual | Way::Detached) => self.lose(parts.left).await,
@@ -201,13 +205,16 @@ impl Stage {
             self.cloud.forget_trouble();
             (trouble.begin)(&self.cloud, parts);
         }
-        let mut following = Following::new(*play, parts, ready.journal.state.epoch.0);
+        let mut following = Following::new(*play, parts, (ready.journal.state.epoch.0, began));
         let followed = Box::pin(following.follow(self)).await;
         if let Some(trouble) = play.trouble {
             self.cloud.end_trouble();
             (trouble.end)(&self.cloud, parts);
         }
         let status = followed?;
+        if play.trouble.is_some() && !self.cloud.has_met_a_call() {
+            return Err(anyhow!("the trouble met no call").context(Untested));
+        }
         let reached = read_calls(&log)?;
         if play.crash.is_some() && !following.crashed {
             let calls: Vec<_> = reached.iter().map(|at| at.crash_point().to_string()).collect();
@@ -224,9 +231,6 @@ impl Stage {
         self.active = parts.taken;
         let mut wrong = following.take_wrong();
         wrong.extend(self.take_problems());
-        if play.trouble.is_some() && !self.cloud.has_met_any() {
-            wrong.push("the trouble met no call".to_owned());
-        }
         let lost = clerk.lost(&self.items.reports, parts.taken).await?;
         let mut told = format!("; acknowledged writes {}{}", clerk.acknowledged(), following.told());
         if play.kind.is_planned() {

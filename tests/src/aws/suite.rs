@@ -163,8 +163,12 @@ impl Item {
             wrong.extend(played.effects.missing(&expected));
         }
         let told = format!("; {}{}", played.effects, played.told);
-        let is_ended = matches!(self.what, What::Crash(_) | What::Hour);
-        let allowed = if is_ended && played.was_settling() { expected.and_a_touch() } else { expected };
+        let touches = match &self.what {
+            What::Crash(_) | What::Hour => played.was_settling(),
+            What::Trouble(trouble) => trouble.touches,
+            What::Undisturbed | What::OnTheWay => false,
+        };
+        let allowed = if touches { expected.and_a_touch() } else { expected };
         Judged { wrong, extra: played.effects.extra(&allowed), told }
     }
 }

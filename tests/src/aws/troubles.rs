@@ -17,6 +17,8 @@ const PROMOTE: &str = "PromoteReadReplica";
 const REBUILD: [&str; 2] = ["ModifyDBInstance", "CreateDBInstanceReadReplica"];
 const PUT: &str = "PutObject";
 const CHANGE: &str = "ChangeResourceRecordSets";
+/// So old is what a stale read sees.
+const AGE: Duration = Duration::from_secs(3);
 
 /// One trouble.
 pub(super) struct Trouble {
@@ -31,11 +33,13 @@ pub(super) struct Trouble {
     pub(super) lasts: Option<Duration>,
     /// The run waits for the end of it, and says why with these words.
     pub(super) says: Option<&'static str>,
+    /// It may hide from Muster what Muster has written last, and so have the records written once more.
+    pub(super) touches: bool,
 }
 
 impl Trouble {
     const fn new(name: &'static str, kinds: &'static [RunKind], begin: fn(&Cloud, Parts)) -> Self {
-        Self { name, kinds, begin, end: nothing, lasts: None, says: None }
+        Self { name, kinds, begin, end: nothing, lasts: None, says: None, touches: false }
     }
 
     const fn lasting(self, seconds: u64) -> Self {
@@ -44,6 +48,10 @@ impl Trouble {
 
     const fn ended_by(self, end: fn(&Cloud, Parts)) -> Self {
         Self { end, ..self }
+    }
+
+    const fn touching(self) -> Self {
+        Self { touches: true, ..self }
     }
 
     const fn saying(self, words: &'static str) -> Self {
@@ -79,7 +87,7 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("s3-conflict", EVERY, |cloud, _| strike(cloud, PUT, &conflict(), 1)),
     Trouble::new("s3-internal-failure", EVERY, |cloud, _| strike(cloud, PUT, &internal_error(), 1)),
     Trouble::new("s3-denied", EVERY, |cloud, _| strike(cloud, PUT, &FaultKind::Deny, u32::MAX))
-        .lasting(10)
+        .lasting(20)
         .saying("AccessDenied"),
     Trouble::new("s3-throttled", EVERY, |cloud, _| strike(cloud, PUT, &slow_down(), u32::MAX)).lasting(60),
     Trouble::new("settle-answer-lost", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::LoseAnswer, 1)),
@@ -87,9 +95,10 @@ pub(super) const ALL: &[Trouble] = &[
     Trouble::new("settle-throttled", EVERY, |cloud, _| strike(cloud, CHANGE, &throttling(), u32::MAX))
         .lasting(60),
     Trouble::new("settle-prior-request", EVERY, |cloud, _| strike(cloud, CHANGE, &prior_request(), 2)),
+    // In a failover the outage has the same answer.
     Trouble::new("settle-unavailable", PLANNED, |cloud, _| strike(cloud, CHANGE, &unavailable(), 3)),
     Trouble::new("settle-denied", EVERY, |cloud, _| strike(cloud, CHANGE, &FaultKind::Deny, 2)),
-    Trouble::new("route53-stale-reads", EVERY, stale_route53).lasting(20),
+    Trouble::new("route53-stale-lists", EVERY, stale_lists).touching(),
     Trouble::new("checkers-cut", EVERY, cut_checkers).ended_by(heal_checkers).lasting(10),
 ];
 
@@ -213,16 +222,11 @@ fn deny_changes(cloud: &Cloud, _: Parts) {
 }
 
 fn stale_rds(cloud: &Cloud, _: Parts) {
-    stale_reads(cloud, "rds");
+    cloud.trouble(Fault::of_everything(FaultKind::StaleReads(AGE)).in_service("rds"));
 }
 
-fn stale_route53(cloud: &Cloud, _: Parts) {
-    stale_reads(cloud, "route53");
-}
-
-fn stale_reads(cloud: &Cloud, service: &str) {
-    let stale = FaultKind::StaleReads(Duration::from_secs(3));
-    cloud.trouble(Fault::of_everything(stale).in_service(service));
+fn stale_lists(cloud: &Cloud, _: Parts) {
+    cloud.trouble(Fault::of("ListResourceRecordSets", FaultKind::StaleReads(AGE)));
 }
 
 fn slow_rds(cloud: &Cloud, _: Parts) {

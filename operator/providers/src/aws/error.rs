@@ -57,7 +57,7 @@ impl CallError {
     }
 
     /// No answer in the time that it was waited for.
-    pub(crate) fn late(action: impl Display, patience: Duration) -> Self {
+    pub(crate) fn no_answer_in(action: impl Display, patience: Duration) -> Self {
         Self::unanswered(action, format!("no answer in {} ms", patience.as_millis()))
     }
 }

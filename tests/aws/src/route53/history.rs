@@ -1,7 +1,7 @@
 //! What a zone was, and when: each change is accepted at one instant and visible in DNS from another.
 //!
-//! Both views replay the changes in the order in which they were accepted. A batch that becomes visible late does
-//! therefore not undo in DNS what was written after it.
+//! Both views are the changes in the order in which they were accepted. A batch that becomes visible late does therefore not
+//! undo in DNS what was written after it.
 //!
 //! What this module must never do: grow without bound while changes become visible; forget one that is not yet.
 
@@ -35,7 +35,7 @@ pub(super) struct History {
     base: Records,
     /// In the order in which they were accepted.
     edits: VecDeque<Edit>,
-    /// All that was accepted.
+    /// All edits on the base: what nearly every reader sees, and there are thousands of them.
     latest: Records,
 }
 
@@ -89,5 +89,61 @@ fn apply(records: &mut Records, writes: &[(RecordKey, Option<RecordSet>)]) {
             Some(set) => records.insert(key.clone(), set.clone()),
             None => records.remove(key),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::Routing;
+    use super::*;
+    use crate::name::DomainName;
+    use std::time::Duration;
+
+    fn key(number: usize) -> RecordKey {
+        let name = DomainName::parse(&format!("shop-{number}.example.com")).expect("a name");
+        RecordKey { name, kind: "A".to_owned(), identifier: None }
+    }
+
+    fn edit(number: usize, accepted_at: Instant, visible_at: Option<Instant>) -> Edit {
+        let key = key(number);
+        let set = RecordSet { key: key.clone(), ttl: 60, values: Vec::new(), routing: Routing::default() };
+        Edit { accepted_at, visible_at, writes: vec![(key, Some(set))] }
+    }
+
+    fn keys(records: &Records) -> Vec<&RecordKey> {
+        records.keys().collect()
+    }
+
+    #[test]
+    fn what_is_kept_at_hand_is_what_a_replay_gives_however_many_edits_there_were() {
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |number: usize| began + second * u32::try_from(number).expect("a few");
+        let mut history = History::new(Records::new());
+        let hidden = 3;
+        for number in 0..2 * REMEMBERED {
+            let visible_at = (number != hidden).then(|| at(number) + second);
+            history.accept(edit(number, at(number), visible_at));
+            let all: Vec<RecordKey> = (0..=number).map(key).collect();
+            assert_eq!(history.latest().len(), all.len());
+            assert!(all.iter().all(|key| history.latest().contains_key(key)));
+            assert_eq!(keys(&history.accepted_at(at(number))), keys(history.latest()));
+        }
+        let last = 2 * REMEMBERED - 1;
+        assert!(!history.accepted_at(at(last - 1)).contains_key(&key(last)), "before it was accepted");
+        let visible = history.visible_at(at(last + 1));
+        assert_eq!(visible.len(), last, "all but the one that is never visible");
+        assert!(!visible.contains_key(&key(hidden)));
+        assert!(!history.visible_at(at(last)).contains_key(&key(last)), "before it is visible");
+    }
+
+    #[test]
+    fn where_all_is_visible_nothing_is_replayed() {
+        let now = Instant::now();
+        let mut history = History::new(Records::new());
+        history.accept(edit(1, now, Some(now)));
+        assert!(matches!(history.visible_at(now), Cow::Borrowed(_)));
+        history.accept(edit(2, now, None));
+        assert!(matches!(history.visible_at(now), Cow::Owned(_)));
+        assert!(matches!(history.accepted_at(now), Cow::Borrowed(_)));
     }
 }

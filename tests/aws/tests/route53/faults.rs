@@ -54,7 +54,7 @@ async fn a_lost_request_leaves_nothing() {
     assert!(stage.aws.calls().iter().all(|call| !call.is_done));
     stage.aws.remove_fault(fault);
     assert_eq!(stage.change(&create("shop")).await.status, 200);
-    assert_eq!(stage.aws.struck(fault), 3);
+    assert_eq!(stage.aws.times_met(fault), 3);
 }
 
 #[tokio::test]

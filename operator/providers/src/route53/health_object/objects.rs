@@ -81,7 +81,7 @@ impl Objects {
             return Err(CallError::unanswered(GET, "the region has no marker"));
         };
         let standing = timeout(patience, self.read(region, place)).await;
-        standing.unwrap_or_else(|_| Err(CallError::late(GET, patience)))
+        standing.unwrap_or_else(|_| Err(CallError::no_answer_in(GET, patience)))
     }
 
     /// When what stands there was written, in seconds since 1970 by AWS' clock; `None`: nothing does, or nobody says.

@@ -54,8 +54,8 @@ impl Steering {
         };
         account.route53_turn().await;
         let reports = timeout(LONGEST_READ, read_reports(account, &place.health_check, written)).await;
-        let reports =
-            reports.unwrap_or_else(|_| Err(CallError::late(Action::GetHealthCheckStatus, LONGEST_READ)));
+        let reports = reports
+            .unwrap_or_else(|_| Err(CallError::no_answer_in(Action::GetHealthCheckStatus, LONGEST_READ)));
         Ok(judge(&reports?))
     }
 }

@@ -119,6 +119,6 @@ impl Steering {
     async fn look_up_change(&self, change: &str) -> Result<Option<ChangeStatus>, CallError> {
         self.account.route53_turn().await;
         let status = timeout(LONGEST_LOOK, change_status(&self.account, change)).await;
-        status.unwrap_or_else(|_| Err(CallError::late(Action::GetChange, LONGEST_LOOK)))
+        status.unwrap_or_else(|_| Err(CallError::no_answer_in(Action::GetChange, LONGEST_LOOK)))
     }
 }

@@ -149,7 +149,7 @@ impl Steering {
         let list = list.start_record_name(wire_name(from)).set_start_record_type(kind).max_items(PAGE);
         let listed = match timeout(patience, Box::pin(list.send())).await {
             Ok(listed) => listed.map_err(|error| CallError::new(LIST, &error)),
-            Err(_) => Err(CallError::late(LIST, patience)),
+            Err(_) => Err(CallError::no_answer_in(LIST, patience)),
         };
         listed.map_err(VerbError::Before)
     }

@@ -56,7 +56,7 @@ impl Cluster {
             Ok::<_, CallError>((region.clone(), is_on))
         });
         let read = timeout(patience, try_join_all(reads)).await;
-        let read = read.unwrap_or_else(|_| Err(CallError::late(GET, patience)));
+        let read = read.unwrap_or_else(|_| Err(CallError::no_answer_in(GET, patience)));
         read.map(States::new)
     }
 
@@ -94,7 +94,7 @@ impl Cluster {
             let answer = timeout(patience, request).await;
             match answer {
                 Ok(answer) => answer.map(drop).map_err(|error| CallError::new(UPDATE, &error)),
-                Err(_) => Err(CallError::late(UPDATE, patience)),
+                Err(_) => Err(CallError::no_answer_in(UPDATE, patience)),
             }
         };
         ctx.send(send).await?.map_err(WriteError::Call)
