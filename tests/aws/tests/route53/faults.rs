@@ -51,7 +51,7 @@ async fn a_lost_request_leaves_nothing() {
         assert!(stage.try_change(&create("shop")).await.is_err());
     }
     assert_eq!(stage.list().await, [""; 0]);
-    assert!(stage.aws.calls().iter().all(|call| !call.is_done));
+    assert!(stage.aws.calls().iter().filter(|call| call.is_mutation).all(|call| !call.is_done));
     stage.aws.remove_fault(fault);
     assert_eq!(stage.change(&create("shop")).await.status, 200);
     assert_eq!(stage.aws.times_met(fault), 3);
