@@ -55,26 +55,26 @@ impl CallLog {
         CallNumber(number)
     }
 
-    /// Notes the answer; a call that was cleared meanwhile stays forgotten.
-    pub(crate) fn answered(&self, number: CallNumber, status: u16, code: Option<String>) {
+    /// A call that was cleared meanwhile stays forgotten.
+    fn note(&self, number: CallNumber, what: impl FnOnce(&mut Call)) {
         if let Some(call) = self.lock().calls.get_mut(&number.0) {
-            call.status = status;
-            call.code = code;
+            what(call);
         }
+    }
+
+    /// Notes the answer.
+    pub(crate) fn answered(&self, number: CallNumber, status: u16, code: Option<String>) {
+        self.note(number, |call| (call.status, call.code) = (status, code));
     }
 
     /// Notes that the service did it.
     pub(crate) fn done(&self, number: CallNumber) {
-        if let Some(call) = self.lock().calls.get_mut(&number.0) {
-            call.is_done = true;
-        }
+        self.note(number, |call| call.is_done = true);
     }
 
     /// Notes that a fault refuses it.
     pub(crate) fn struck(&self, number: CallNumber) {
-        if let Some(call) = self.lock().calls.get_mut(&number.0) {
-            call.is_struck = true;
-        }
+        self.note(number, |call| call.is_struck = true);
     }
 
     pub(crate) fn list(&self) -> Vec<Call> {
