@@ -6,7 +6,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Verbs of `muster` that a world of the suites calls.
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
+    "aws",
     "local",
     "operator",
     "vantage",

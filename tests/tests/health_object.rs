@@ -795,6 +795,25 @@ async fn once_settled_the_name_stays_where_it_is_when_everything_that_was_set_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_route_53_does_not_show_yet_is_waited_for_and_not_made_again() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
+    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    stage.aws.clear_calls();
+    // Older than the change can be: it is not there yet.
+    stage.fault("GetChange", FaultKind::StaleReads(Duration::from_mins(5)));
+    settle_wholly(&adapter, Numbers(1, 0, 2), "west").await;
+    let calls = stage.aws.calls();
+    let said = |operation: &str| {
+        let of = calls.iter().filter(|call| call.operation == operation);
+        of.map(|call| call.code.as_deref()).collect::<Vec<_>>()
+    };
+    assert_eq!(said("GetChange").first(), Some(&Some("NoSuchChange")));
+    assert_eq!(said(CHANGE).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settling_moves_nothing() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();

@@ -110,6 +110,21 @@ impl FakeAws {
         added.expect("a role is added by its ARN");
     }
 
+    /// From now on a role, or the holder of an access key, may do what this document of IAM allows, and nothing else. One that
+    /// was attached before is replaced. What it does not allow is refused, and told by [`Self::take_missing_rights`].
+    ///
+    /// # Errors
+    /// If the document says something that the fake would not go by.
+    pub fn attach_policy(&self, principal: &str, document: &str) -> Result<(), serde_json::Error> {
+        self.inner.shared.accounts.attach(principal, serde_json::from_str(document)?);
+        Ok(())
+    }
+
+    /// What was asked for and not allowed since this was last asked, as `rds:PromoteReadReplica on ARN`, each once.
+    pub fn take_missing_rights(&self) -> Vec<String> {
+        self.inner.shared.accounts.take_missing()
+    }
+
     /// Creates a public hosted zone with its SOA and NS records, and starts its four name servers. A batch of
     /// changes is in sync, and visible in DNS, `insync_after` after it was accepted.
     pub async fn create_zone(&self, account: &str, name: &str, insync_after: Duration) -> io::Result<Zone> {

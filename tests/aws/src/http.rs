@@ -5,6 +5,7 @@
 use crate::calls::Call;
 use crate::faults::Ending;
 use crate::request::ApiRequest;
+use crate::rights::{Document, Need};
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use crate::shared::Shared;
 use http_body_util::{BodyExt, Full};
@@ -74,17 +75,26 @@ async fn respond(shared: &Shared, request: &ApiRequest) -> Answer {
         Ending::RequestLost => return Err(NoAnswer),
         Ending::Refused(refusal) => Err(refusal),
         Ending::Denied => {
-            let account = account.as_deref().unwrap_or_default();
-            Err(Refusal::denied(&request.scope.service, operation.name, account))
+            let action = format!("{}:{}", request.scope.service, operation.name);
+            Err(Refusal::denied(&action, None, account.as_deref().unwrap_or_default()))
         }
         Ending::Served | Ending::AnswerLost => {
-            let caller = Caller { account: account.as_deref(), request_id: &request_id };
-            let outcome = carry_out(shared, service, request, &caller, plan.stale);
-            shared.compare_with_model(request, &operation, &outcome);
-            if outcome.is_ok() {
-                shared.calls.done(number);
+            let document = shared.accounts.document_of(&request.scope.access_key);
+            let caller = Caller {
+                account: account.as_deref(),
+                request_id: &request_id,
+                document: document.as_deref(),
+            };
+            if let Some(refusal) = find_denial(shared, service, (request, &operation), &caller) {
+                Err(refusal)
+            } else {
+                let outcome = carry_out(shared, service, request, &caller, plan.stale);
+                shared.compare_with_model(request, &operation, &outcome);
+                if outcome.is_ok() {
+                    shared.calls.done(number);
+                }
+                outcome
             }
-            outcome
         }
     };
     let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
@@ -116,6 +126,25 @@ struct Caller<'a> {
     /// `None`: nobody who is known.
     account: Option<&'a str>,
     request_id: &'a str,
+    /// `None`: they may do everything.
+    document: Option<&'a Document>,
+}
+
+/// What to say to a caller who may not do what they ask for.
+fn find_denial(
+    shared: &Shared,
+    service: &dyn Service,
+    (request, operation): (&ApiRequest, &Operation),
+    caller: &Caller<'_>,
+) -> Option<Refusal> {
+    let (document, account) = (caller.document?, caller.account?);
+    let mut needs = service.needs(request, account);
+    if needs.is_empty() {
+        // Nobody knows here what it would be allowed on: nothing less than everything.
+        needs.push(Need::new(format!("{}:{}", request.scope.service, operation.name), vec!["*".to_owned()]));
+    }
+    let (action, resource) = shared.accounts.find_missing(document, &needs)?;
+    Some(Refusal::denied(action, Some(resource), account))
 }
 
 fn carry_out(
@@ -132,7 +161,10 @@ fn carry_out(
     let now = shared.clock.now();
     // The clock may not reach back that far; no history does either.
     let seen = now.checked_sub(stale).unwrap_or(shared.clock.started());
-    service.carry_out(request, &Turn { account, now, seen, request_id: caller.request_id })
+    service.carry_out(
+        request,
+        &Turn { account, now, seen, request_id: caller.request_id, document: caller.document },
+    )
 }
 
 fn write_response(reply: Reply, request_id: &str) -> Answer {

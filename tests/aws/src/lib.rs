@@ -10,7 +10,8 @@
 //! ```
 //!
 //! One endpoint serves every service: the credential scope in the `Authorization` header says which one is meant, and
-//! the access key says whose account it is; a reader who signs nothing means S3. Errors are worded as the services
+//! the access key says whose account it is; a reader who signs nothing means S3. Who has a document of IAM attached may do what
+//! it allows (`rights`), and everybody else everything in their account. Errors are worded as the services
 //! word them, because what is tested is how they are understood. What was carried out is held, with its answer, against
 //! the models that AWS publishes of its APIs (`models`), and the last handle of a fake panics about what was not so. Time
 //! is the runtime's, and a test can skip some of it: nothing waits for a change to be in sync.
@@ -19,7 +20,7 @@
 //! signatures are **not verified** and who names a known access key is believed; accept what it does not understand,
 //! for a test would then pass on what the real service refuses.
 //!
-//! A further service is a module beside `route53`, an implementation of `service::Service` and a line in
+//! A further service is a module beside `route53`, an implementation of `service::Service` with what its operations have to be allowed, and a line in
 //! `shared::Shared::service`; its operations go into the list of `scripts/extract-api-models.py`.
 
 mod accounts;
@@ -40,6 +41,7 @@ mod past;
 mod query;
 mod rds;
 mod request;
+mod rights;
 mod route53;
 mod s3;
 mod service;

@@ -1,6 +1,7 @@
 //! What the HTTP side needs of a service, and nothing of how it keeps its state.
 
 use crate::request::ApiRequest;
+use crate::rights::{Document, Need};
 use crate::xml;
 use hyper::body::Bytes;
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) seen: Instant,
     /// What the answer bears where it names its request.
     pub(crate) request_id: &'a str,
+    /// What says what the caller may do, if something does.
+    pub(crate) document: Option<&'a Document>,
 }
 
 /// An answer, before it is HTTP.
@@ -75,14 +78,15 @@ impl Refusal {
         Self::new(403, "InvalidClientTokenId", message.to_owned())
     }
 
-    /// What every service says when no policy of the caller allows an operation.
-    pub(crate) fn denied(service: &str, operation: &str, account: &str) -> Self {
+    /// What every service says when no policy of the caller allows an action, as `rds:PromoteReadReplica`, on what is named.
+    pub(crate) fn denied(action: &str, resource: Option<&str>, account: &str) -> Self {
+        let on = resource.map(|resource| format!(" on resource: {resource}")).unwrap_or_default();
         let message = format!(
-            "User: arn:aws:iam::{account}:user/fake is not authorized to perform: {service}:{operation} because no \
-             identity-based policy allows the {service}:{operation} action"
+            "User: arn:aws:iam::{account}:user/fake is not authorized to perform: {action}{on} because no identity-based \
+             policy allows the {action} action"
         );
         // Some have a word of their own for it.
-        let code = match service {
+        let code = match action.split(':').next().unwrap_or_default() {
             "ec2" => "UnauthorizedOperation",
             "route53-recovery-cluster" => "AccessDeniedException",
             _ => "AccessDenied",
@@ -102,6 +106,11 @@ pub(crate) trait Service: Send + Sync {
 
     /// Carries it out, at once and as a whole.
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal>;
+
+    /// What a request has to be allowed; nothing where that is not known here.
+    fn needs(&self, _request: &ApiRequest, _account: &str) -> Vec<Need> {
+        Vec::new()
+    }
 
     /// Whether a request that no known access key signs is carried out nevertheless, for the account `""`.
     fn admit_stranger(&self, _request: &ApiRequest) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::query::{Form, Signature, invalid_action, invalid_value};
 use crate::request::ApiRequest;
+use crate::rights::Need;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use crate::xml::{write_answer, write_error};
 use serde::Serialize;
@@ -103,7 +104,7 @@ impl Sts {
         let role = state.roles.get(arn).filter(|role| role.trusts(form, turn));
         let role = role.ok_or_else(|| refuse_to_trust(turn.account, arn))?;
         let key = format!("ASIAFAKE{number:012X}");
-        self.accounts.add(&key, &role.account);
+        self.accounts.add_session(&key, &role.account, arn);
         let expires_at = turn.now + Duration::from_secs(u64::from(seconds));
         let result = AssumeRoleResult {
             assumed_role_user: AssumedRoleUser {
@@ -146,6 +147,12 @@ impl Service for Sts {
         let form = Form::read(request, VERSION).filter(|form| form.action() == ASSUME_ROLE.name);
         let form = form.ok_or_else(invalid_action)?;
         Ok(Reply::ok(self.assume_role(&form, turn)?))
+    }
+
+    fn needs(&self, request: &ApiRequest, _account: &str) -> Vec<Need> {
+        let form = Form::read(request, VERSION);
+        let role = form.as_ref().and_then(|form| form.get("RoleArn"));
+        role.map(|role| Need::new("sts:AssumeRole", vec![role.to_owned()])).into_iter().collect()
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {

@@ -124,6 +124,11 @@ impl Cloud {
             let (group, subnets) = (Some("data".to_owned()), subnets.map(str::to_owned).into());
             let shape = InstanceShape { subnet_group: group, subnets, ..InstanceShape::default() };
             cloud.aws.set_instance_shape(&orders_instance_arn(region), shape);
+            // So that making it anew takes the rights to both.
+            let (tags, group) =
+                (BTreeMap::from([("team".to_owned(), "shop".to_owned())]), "reports".to_owned());
+            let shape = InstanceShape { tags, parameter_group: Some(group), ..InstanceShape::default() };
+            cloud.aws.set_instance_shape(&Self::instance_arn(region), shape);
         }
         cloud.put_record(Region::East, Some(cloud.check(Region::West)));
         cloud.put_record(Region::West, None);
@@ -158,6 +163,12 @@ impl Cloud {
     pub(super) fn take_breaches(&self) -> Vec<String> {
         let breaches = self.aws.take_breaches().into_iter();
         breaches.map(|breach| format!("unlike the model: {breach}")).collect()
+    }
+
+    /// What Muster asked for and was not allowed by its rights, since that was last asked.
+    pub(super) fn take_missing_rights(&self) -> Vec<String> {
+        let missing = self.aws.take_missing_rights().into_iter();
+        missing.map(|missing| format!("no right is printed: {missing}")).collect()
     }
 
     /// Forgets the trouble of another run.

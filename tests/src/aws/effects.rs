@@ -121,6 +121,11 @@ impl Effects {
         Self { swaps: self.swaps + 1, ..self }
     }
 
+    /// The same where so many changes may be refused.
+    pub(super) const fn and_refusals(self, refused: usize) -> Self {
+        Self { refused: self.refused + refused, ..self }
+    }
+
     const fn compared(&self) -> [(&'static str, usize); 13] {
         [
             ("members that RDS promoted", self.promotions.members),
@@ -272,6 +277,17 @@ mod tests {
         let swap = Call { service: "route53".to_owned(), ..call(CHANGE, 400) };
         assert_eq!(of(swap), [""; 0]);
         assert_eq!(of(Call { is_mutation: false, ..call("DescribeDBInstances", 400) }), [""; 0]);
+    }
+
+    #[test]
+    fn where_reads_are_late_so_many_changes_may_be_refused() {
+        let expected = Effects::of_undisturbed(RunKind::Failover).and_refusals(2);
+        let extra = |count| {
+            let calls = vec![call(DENY, 400); count];
+            Effects::count(&calls, Promotions::ONE_OF_EACH).extra(&expected)
+        };
+        assert_eq!(extra(2), [""; 0]);
+        assert_eq!(extra(3), ["refused by RDS or EC2: 3 instead of 2"]);
     }
 
     #[test]

@@ -24,6 +24,8 @@
 //! Where the application alone is lost and its databases go on (`by network ACL`), these are cut off by what EC2 is asked to deny:
 //! Muster reaches them by `links`, and a person takes the entries off once RDS has moved the writer.
 //!
+//! Muster may do there what `muster aws iam` prints for the policy, and nothing else (`rights`).
+//!
 //! RDS never makes an old primary a replica: after each run Muster makes it anew (`replacing`), once it has closed it.
 //!
 //! Runs follow one another in one bed, and several beds take from the same queue of them; all that is compared is told by the parts that the regions play (left, taken).
@@ -45,6 +47,7 @@ mod rds;
 mod region;
 mod replacing;
 mod report;
+mod rights;
 mod seeded;
 mod stage;
 mod suite;

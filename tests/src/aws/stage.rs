@@ -12,6 +12,7 @@ use super::links::Links;
 use super::policy::{self, Bed, Terms, off_file};
 use super::programs::{Api, Programs};
 use super::region::{Parts, Region};
+use super::rights;
 use super::troubles::{Trouble, unavailable};
 use crate::crash::{CrashPoint, Reached, check_quiet, read_calls};
 use anyhow::{Context, anyhow};
@@ -154,6 +155,7 @@ impl Stage {
         let links = Links::open(&cloud.aws, &items).await?;
         let bed = Bed { folder: folder.path(), cloud: &cloud, items: &items, fronts: &fronts, links: &links };
         policy::write(&bed, Terms { mode: Mode::Approve, way: Way::Usual })?;
+        rights::attach(&cloud, &policy::file(folder.path())).await?;
         let control = Box::pin(Control::start(under, folder.path())).await?;
         let programs = Programs::new(folder.path(), &cloud, &control)?;
         let api = programs.start_controller(&[]).await?;
@@ -248,6 +250,7 @@ impl Stage {
         let (cloud, items, fronts) = (&self.cloud, &self.items, &self.fronts);
         let (folder, links) = (self.folder.path(), &self.links);
         policy::write(&Bed { folder, cloud, items, fronts, links }, Terms { mode, way: play.way })?;
+        rights::attach(cloud, &policy::file(folder)).await?;
         self.control.apply_policy(self.folder.path()).await?;
         let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
         if let Some(point) = play.crash {
@@ -296,14 +299,16 @@ impl Stage {
         Ok(self.cloud.markers_on().is_empty() && self.cloud.primary().await? == Some(region))
     }
 
-    /// What the databases could not do, and what the fake did otherwise than AWS, since that was last asked.
+    /// What the databases could not do, what the fake did otherwise than AWS, and what Muster asked for without a right to it,
+    /// since that was last asked.
     fn take_problems(&self) -> Vec<String> {
         let mut problems = self.items.take_problems();
         problems.extend(self.cloud.take_breaches());
+        problems.extend(self.cloud.take_missing_rights());
         problems
     }
 
-    /// The end of the controller's log, what the databases could not do, and what the fake did otherwise than AWS.
+    /// The end of the controller's log, and what went wrong beside it.
     pub(super) fn last_words(&self) -> String {
         let problems = self.take_problems();
         let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };

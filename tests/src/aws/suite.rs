@@ -163,12 +163,13 @@ impl Item {
             wrong.extend(played.effects.missing(&expected));
         }
         let told = format!("; {}{}", played.effects, played.told);
-        let touches = match &self.what {
-            What::Crash(_) | What::Hour => played.was_settling(),
-            What::Trouble(trouble) => trouble.touches,
-            What::Undisturbed | What::OnTheWay => false,
+        let (touches, refused) = match &self.what {
+            What::Crash(_) | What::Hour => (played.was_settling(), 0),
+            What::Trouble(trouble) => (trouble.touches, trouble.refused),
+            What::Undisturbed | What::OnTheWay => (false, 0),
         };
-        let allowed = if touches { expected.and_a_touch() } else { expected };
+        let allowed = expected.and_refusals(refused * played.opened.max(1));
+        let allowed = if touches { allowed.and_a_touch() } else { allowed };
         Judged { wrong, extra: played.effects.extra(&allowed), told }
     }
 }

@@ -19,6 +19,8 @@ const PUT: &str = "PutObject";
 const CHANGE: &str = "ChangeResourceRecordSets";
 /// So old is what a stale read sees.
 const AGE: Duration = Duration::from_secs(3);
+/// So old is what a stale read of network ACLs sees: older than the first attempt of a fence, when the second one looks.
+const ENTRIES_AGE: Duration = Duration::from_secs(5);
 
 /// One trouble.
 pub(super) struct Trouble {
@@ -35,11 +37,13 @@ pub(super) struct Trouble {
     pub(super) says: Option<&'static str>,
     /// It may hide from Muster what Muster has written last, and so have the records written once more.
     pub(super) touches: bool,
+    /// For the same reason so many changes may be refused that EC2 compares with what stands there, each time that it denies.
+    pub(super) refused: usize,
 }
 
 impl Trouble {
     const fn new(name: &'static str, kinds: &'static [RunKind], begin: fn(&Cloud, Parts)) -> Self {
-        Self { name, kinds, begin, end: nothing, lasts: None, says: None, touches: false }
+        Self { name, kinds, begin, end: nothing, lasts: None, says: None, touches: false, refused: 0 }
     }
 
     const fn lasting(self, seconds: u64) -> Self {
@@ -52,6 +56,10 @@ impl Trouble {
 
     const fn touching(self) -> Self {
         Self { touches: true, ..self }
+    }
+
+    const fn refusing(self, refused: usize) -> Self {
+        Self { refused, ..self }
     }
 
     const fn saying(self, words: &'static str) -> Self {
@@ -116,6 +124,11 @@ const DENYING: &[Trouble] = &[
     Trouble::new("acl-answer-lost", FAILOVERS, |cloud, _| strike(cloud, DENY, &FaultKind::LoseAnswer, 1)),
     Trouble::new("acl-request-lost", FAILOVERS, |cloud, _| strike(cloud, DENY, &FaultKind::LoseRequest, 1)),
     Trouble::new("acl-throttled", FAILOVERS, |cloud, _| strike(cloud, DENY, &limit_exceeded(), 1)),
+    Trouble::new("acl-denied", FAILOVERS, |cloud, _| strike(cloud, DENY, &FaultKind::Deny, u32::MAX))
+        .lasting(20)
+        .saying("UnauthorizedOperation"),
+    // One attempt more is refused at most each time: a number is taken only once.
+    Trouble::new("acl-stale-reads", FAILOVERS, stale_acls).refusing(1),
 ];
 
 /// Of one whose target is detached.
@@ -123,6 +136,8 @@ const DETACHING: &[Trouble] = &[
     Trouble::new("detach-answer-lost", FAILOVERS, |cloud, _| removal(cloud, &FaultKind::LoseAnswer, 1)),
     Trouble::new("detach-request-lost", FAILOVERS, |cloud, _| removal(cloud, &FaultKind::LoseRequest, 1)),
     Trouble::new("detach-refused", FAILOVERS, |cloud, _| removal(cloud, &invalid_global_state(), 2)),
+    Trouble::new("detach-denied", FAILOVERS, |cloud, _| removal(cloud, &FaultKind::Deny, 2)),
+    Trouble::new("detach-stale-reads", FAILOVERS, stale_rds),
 ];
 
 fn nothing(_: &Cloud, _: Parts) {}
@@ -223,6 +238,10 @@ fn deny_changes(cloud: &Cloud, _: Parts) {
 
 fn stale_rds(cloud: &Cloud, _: Parts) {
     cloud.trouble(Fault::of_everything(FaultKind::StaleReads(AGE)).in_service("rds"));
+}
+
+fn stale_acls(cloud: &Cloud, _: Parts) {
+    cloud.trouble(Fault::of("DescribeNetworkAcls", FaultKind::StaleReads(ENTRIES_AGE)));
 }
 
 fn stale_lists(cloud: &Cloud, _: Parts) {

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::past::Past;
 use crate::query::{Form, Signature, invalid_action, invalid_value};
 use crate::request::ApiRequest;
+use crate::rights::Need;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use messages::{AclElement, DescribeAnswer, Done, Items, write_refusal};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -174,6 +175,15 @@ impl Service for Ec2 {
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal> {
         let form = Form::read(request, VERSION).ok_or_else(invalid_action)?;
         Ok(Reply::ok(self.answer(&form, &request.scope.region, turn)?))
+    }
+
+    fn needs(&self, request: &ApiRequest, account: &str) -> Vec<Need> {
+        let Some(form) = Form::read(request, VERSION) else { return Vec::new() };
+        let Some(signature) = signature_of(&form) else { return Vec::new() };
+        // The list takes no resource.
+        let arn = |id| format!("arn:aws:ec2:{}:{account}:network-acl/{id}", request.scope.region);
+        let resource = form.get("NetworkAclId").filter(|_| signature.is_mutation).map_or("*".to_owned(), arn);
+        vec![Need::new(format!("ec2:{}", signature.name), vec![resource])]
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {

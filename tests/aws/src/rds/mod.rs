@@ -26,6 +26,7 @@ mod paging;
 mod reads;
 mod refusals;
 mod reports;
+mod rights;
 mod scene;
 mod settings;
 mod shape;
@@ -41,6 +42,7 @@ pub(crate) use scene::Scene;
 use crate::clock::Clock;
 use crate::query::{Form, invalid_action};
 use crate::request::ApiRequest;
+use crate::rights::Need;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use crate::xml::{write_answer, write_error};
 use arn::{Arn, Place};
@@ -213,6 +215,11 @@ impl Service for Rds {
         let (action, form) = read(request).ok_or_else(invalid_action)?;
         let place = Place { region: &request.scope.region, account: turn.account };
         Ok(Reply::ok(self.answer(action, &form, place, turn)?))
+    }
+
+    fn needs(&self, request: &ApiRequest, account: &str) -> Vec<Need> {
+        let Some((action, form)) = read(request) else { return Vec::new() };
+        rights::needs_of(action, &form, Place { region: &request.scope.region, account })
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {

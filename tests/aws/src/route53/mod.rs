@@ -20,6 +20,7 @@ mod listing;
 mod messages;
 mod records;
 mod refusals;
+mod rights;
 mod routes;
 mod routing;
 mod store;
@@ -34,6 +35,7 @@ pub(crate) use health::{HealthChecks, Watched};
 use crate::clock::Clock;
 use crate::name::DomainName;
 use crate::request::ApiRequest;
+use crate::rights::Need;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use answer::ZoneView;
 use batch::{Action, Batch, Primaries};
@@ -251,6 +253,10 @@ impl Service for Route53 {
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal> {
         let route = Route::read(request).ok_or_else(Refusal::unknown_operation)?;
         Ok(self.answer(&route, request, turn)?)
+    }
+
+    fn needs(&self, request: &ApiRequest, _account: &str) -> Vec<Need> {
+        Route::read(request).and_then(|route| rights::need_of(&route, request)).into_iter().collect()
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Reply {

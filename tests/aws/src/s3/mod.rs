@@ -24,6 +24,7 @@ pub(crate) use address::S3Address;
 
 use crate::clock::Clock;
 use crate::request::ApiRequest;
+use crate::rights::Need;
 use crate::service::{Operation, Refusal, Reply, Service, Turn};
 use access::{BucketPolicy, PublicAccessBlock};
 use hyper::body::Bytes;
@@ -119,7 +120,8 @@ impl S3 {
             }
             Action::GetObject(key) | Action::HeadObject(key) => {
                 refuse_unknown_headers(request)?;
-                Ok(show(bucket.object(key)?))
+                let object = bucket.object(key);
+                Ok(show(object.map_err(|refusal| hide_absence(refusal, &route.bucket, turn))?))
             }
             Action::PutObject(key) => {
                 let modified = self.clock.date(turn.now);
@@ -173,6 +175,27 @@ fn refuse_unknown_headers(request: &ApiRequest) -> Result<(), S3Refusal> {
     found.map_or(Ok(()), |name| Err(S3Refusal::NotImplemented(name.to_owned())))
 }
 
+fn need_of(route: &Route) -> Option<Need> {
+    let (action, key) = match &route.action {
+        Action::GetObject(key) | Action::HeadObject(key) => ("s3:GetObject", key),
+        Action::PutObject(key) => ("s3:PutObject", key),
+        Action::DeleteObject(key) => ("s3:DeleteObject", key),
+        Action::ListObjects(_) => return Some(need_to_list(&route.bucket)),
+        _ => return None,
+    };
+    Some(Need::new(action, vec![format!("arn:aws:s3:::{}/{key}", route.bucket)]))
+}
+
+fn need_to_list(bucket: &str) -> Need {
+    Need::new("s3:ListBucket", vec![format!("arn:aws:s3:::{bucket}")])
+}
+
+/// Who may not list a bucket is not told that an object is not there. No list was asked for, so it is not noted as missing.
+fn hide_absence(refusal: S3Refusal, bucket: &str, turn: &Turn<'_>) -> S3Refusal {
+    let may_not_list = turn.document.is_some_and(|of| of.missing(&[need_to_list(bucket)]).is_some());
+    if may_not_list && matches!(refusal, S3Refusal::NoSuchKey) { S3Refusal::AccessDenied } else { refusal }
+}
+
 /// The length follows from the body, also where only the head is sent.
 fn show(object: &Object) -> Reply {
     let modified = object.modified.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -193,6 +216,10 @@ impl Service for S3 {
     fn carry_out(&self, request: &ApiRequest, turn: &Turn<'_>) -> Result<Reply, Refusal> {
         let route = Route::read(request).ok_or_else(|| S3Refusal::NotImplemented("operation".to_owned()))?;
         Ok(self.answer(&route, request, turn)?)
+    }
+
+    fn needs(&self, request: &ApiRequest, _account: &str) -> Vec<Need> {
+        Route::read(request).as_ref().and_then(need_of).into_iter().collect()
     }
 
     fn admit_stranger(&self, request: &ApiRequest) -> Result<(), Refusal> {

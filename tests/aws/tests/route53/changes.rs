@@ -1,6 +1,6 @@
 //! What a batch of changes does, and how it is refused.
 
-use crate::stage::{Stage, change_with, simple};
+use crate::stage::{KEY, Stage, change_with, simple};
 use muster_aws_fake::BatchErrorForm;
 
 const SHOP: &str = "shop.example.com";
@@ -228,4 +228,40 @@ async fn the_older_form_of_the_error_can_be_chosen() {
     ];
     assert_eq!(answer.texts("Message"), reasons);
     assert_eq!(answer.texts("RequestId").len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_allowed_by_the_names_types_and_actions_in_it() {
+    let stage = Stage::start().await;
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": [{{
+            "Sid": "A", "Effect": "Allow", "Action": "route53:ChangeResourceRecordSets",
+            "Resource": "arn:aws:route53:::hostedzone/{zone}",
+            "Condition": {{"ForAllValues:StringEquals": {{
+                "route53:ChangeResourceRecordSetsNormalizedRecordNames": ["{SHOP}"],
+                "route53:ChangeResourceRecordSetsRecordTypes": "A",
+                "route53:ChangeResourceRecordSetsActions": ["CREATE", "DELETE"]
+            }}}}
+        }}]}}"#,
+        zone = stage.zone.id
+    );
+    stage.aws.attach_policy(KEY, &policy).expect("a document");
+    let good = || simple("CREATE", "SHOP.example.com.", "A", &["192.0.2.1"]);
+    for wrong in [
+        simple("CREATE", "www.example.com", "A", &["192.0.2.1"]),
+        simple("CREATE", SHOP, "TXT", &["\"a\""]),
+        simple("UPSERT", SHOP, "A", &["192.0.2.1"]),
+    ] {
+        let refused = stage.change(&[good(), wrong]).await;
+        let (status, code, message) = refused.error();
+        assert_eq!((status, code.as_str()), (403, "AccessDenied"), "{message}");
+    }
+    let taken = stage.change(&[good()]).await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    let listed = stage.get(&stage.sets()).await.error();
+    assert_eq!((listed.0, listed.1.as_str()), (403, "AccessDenied"));
+    let on = format!("on arn:aws:route53:::hostedzone/{}", stage.zone.id);
+    let missing =
+        ["ChangeResourceRecordSets", "ListResourceRecordSets"].map(|of| format!("route53:{of} {on}"));
+    assert_eq!(stage.aws.take_missing_rights(), missing);
 }

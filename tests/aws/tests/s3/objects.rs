@@ -1,6 +1,6 @@
 //! What is written, and what is then read.
 
-use crate::stage::{ACCOUNT, REGION, Stage};
+use crate::stage::{ACCOUNT, KEY, REGION, Stage};
 
 const MARKER: &str = "/markers/shop/a%20marker";
 const NAMED_TYPE: (&str, &str) = ("content-type", "text/plain");
@@ -40,6 +40,28 @@ async fn what_is_not_there_is_not_found() {
     assert_eq!((head.status, head.body.as_str()), (404, ""));
     assert_eq!(stage.get("/nowhere/shop").await.error(), (404, "NoSuchBucket"));
     assert_eq!(stage.put("/nowhere/shop", &[], "x").await.error(), (404, "NoSuchBucket"));
+}
+
+#[tokio::test]
+async fn who_may_not_list_a_bucket_is_not_told_that_an_object_is_not_there() {
+    let stage = Stage::start().await;
+    let allow = |more: &str| {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [
+                {{"Sid": "A", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::markers/shop/*"}}{more}
+            ]}}"#
+        );
+        stage.aws.attach_policy(KEY, &policy).expect("a document");
+    };
+    allow("");
+    assert_eq!(stage.get(MARKER).await.error(), (403, "AccessDenied"));
+    assert_eq!(stage.get("/markers?list-type=2").await.error(), (403, "AccessDenied"));
+    assert_eq!(stage.put(MARKER, &[], "epoch=7").await.error(), (403, "AccessDenied"));
+    let lists =
+        r#"{"Sid": "B", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::markers"}"#;
+    allow(&format!(", {lists}"));
+    assert_eq!(stage.get(MARKER).await.error(), (404, "NoSuchKey"));
+    assert_eq!(stage.get("/markers?list-type=2").await.status, 200);
 }
 
 #[tokio::test]

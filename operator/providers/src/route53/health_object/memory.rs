@@ -23,6 +23,9 @@ const ROLES_AGAIN: Duration = Duration::from_mins(1);
 /// Between two questions for what the checkers saw, while they can read.
 const READING_EVERY: Duration = Duration::from_hours(1);
 
+/// So long a change that Route 53 has taken may not be shown by it.
+const SHOWN_WITHIN: Duration = Duration::from_mins(1);
+
 /// The numbers that targets compare by.
 type Order = (Epoch, Term, Seq);
 
@@ -97,10 +100,19 @@ pub(super) struct Change {
     form: Form,
     /// Its id at Route 53.
     pub(super) id: String,
+    /// When Route 53 took it.
+    taken: Instant,
     /// So long resolvers may keep what stood there before.
     pub(super) ttl: Duration,
     /// Since when it is known to be at every server.
     pub(super) synced: Option<Instant>,
+}
+
+impl Change {
+    /// A read may not show it yet, as it may show older records.
+    pub(super) fn is_young(&self) -> bool {
+        self.taken.elapsed() < SHOWN_WITHIN
+    }
 }
 
 impl Memory {
@@ -249,7 +261,7 @@ impl Memory {
     }
 
     pub(super) fn remember_change(&mut self, new: &Roles, id: String, ttl: Duration) {
-        self.change = Some(Change { form: new.form(), id, ttl, synced: None });
+        self.change = Some(Change { form: new.form(), id, taken: Instant::now(), ttl, synced: None });
     }
 
     pub(super) fn change(&self) -> Option<Change> {

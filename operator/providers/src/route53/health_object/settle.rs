@@ -310,6 +310,9 @@ impl Steering {
             match status.map_err(VerbError::Before)? {
                 Some(ChangeStatus::Insync) => {}
                 Some(_) => return Ok(Change::Awaited(format!("change {} is not in sync yet", change.id))),
+                None if change.is_young() => {
+                    return Ok(Change::Awaited(format!("Route 53 does not show change {} yet", change.id)));
+                }
                 None => {
                     self.memory().forget_change();
                     return Ok(Change::NotKnown);
