@@ -230,6 +230,12 @@ async fn until_seen(adapter: &HealthObject, to: &str, numbers: Numbers) -> Traff
     until_seen_within(PATIENCE, adapter, to, numbers).await
 }
 
+/// Flips, and waits until every server answers so.
+async fn flip_wholly(adapter: &HealthObject, numbers: Numbers, to: &str) -> TrafficFacts {
+    assert_eq!(flip(adapter, numbers, to).await, Outcome::Issued(None));
+    until_seen(adapter, to, numbers).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_moved_and_moved_back_without_the_api_of_route_53() {
     let stage = Stage::start().await;
@@ -238,8 +244,7 @@ async fn a_name_is_moved_and_moved_back_without_the_api_of_route_53() {
     assert_eq!((seen.witness, seen.drift, seen.unsettled, seen.contested), (None, None, None, None));
     stage.aws.clear_calls();
     for (epoch, to) in [(1, "west"), (2, "east"), (3, "west")] {
-        assert_eq!(flip(&adapter, Numbers(epoch, 0, 1), to).await, Outcome::Issued(None));
-        let seen = until_seen(&adapter, to, Numbers(epoch, 0, 1)).await;
+        let seen = flip_wholly(&adapter, Numbers(epoch, 0, 1), to).await;
         assert_eq!((seen.drift, seen.unsettled), (None, Some(format!("the marker of region {to}"))));
     }
     let calls = stage.aws.calls();
@@ -382,8 +387,7 @@ async fn a_region_whose_bucket_does_not_answer_holds_nothing_up() {
     let adapter = stage.adapter_with(&config);
     // It learns the roles: the silent region's record is the primary one, which no marker of its own brings back.
     until(&adapter, |seen| seen.points_to == Some("east".into())).await;
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    let seen = until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    let seen = flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     assert_eq!((seen.unsettled.as_deref(), seen.contested), (Some("the marker of region west"), None));
     let back = flip(&adapter, Numbers(2, 0, 1), "east").await;
     assert!(matches!(back, Outcome::Failed(ErrorClass::Invalid | ErrorClass::Transient, _)), "{back:?}");
@@ -415,8 +419,7 @@ async fn without_a_check_to_pin_by_a_name_beside_a_silent_region_is_held_by_its_
     let adapter = stage.adapter_with(&config);
     until(&adapter, |seen| seen.points_to == Some("east".into())).await;
     stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-east-1"));
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     stage.aws.clear_calls();
     let outcome = settle(&adapter, Numbers(1, 0, 2), "west").await;
     let Outcome::Issued(Some(why)) = &outcome else { panic!("{outcome:?}") };
@@ -433,8 +436,7 @@ async fn a_check_that_is_not_disabled_pins_nothing() {
     let adapter = stage.adapter_with(&config);
     until(&adapter, |seen| seen.points_to == Some("east".into())).await;
     stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-east-1"));
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     let outcome = settle(&adapter, Numbers(1, 0, 2), "west").await;
     let Outcome::Conflict(why) = &outcome else { panic!("{outcome:?}") };
     assert!(why.contains(&strange) && why.contains("inverted"), "{why}");
@@ -507,8 +509,7 @@ async fn an_object_that_the_checkers_cannot_read_is_told_before_the_day() {
 /// The name was moved to west and back to east, west is silent since then, and the name is pinned to east.
 async fn pinned_to_east(stage: &Stage, adapter: &HealthObject) {
     until(adapter, |seen| seen.points_to == Some("east".into())).await;
-    assert_eq!(flip(adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(adapter, Numbers(1, 0, 1), "west").await;
 
     // The region west is gone, for Muster and for the checkers.
     stage.aws.fault(Fault::of(GET, FaultKind::Hang).in_region("us-west-2"));
@@ -545,8 +546,7 @@ async fn a_marker_that_nobody_could_switch_off_keeps_a_move_from_being_called_du
     settle_wholly(&adapter, Numbers(3, 0, 2), "east").await;
     let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
     assert_eq!((seen.points_to, seen.contested), (Some("east".into()), None));
-    assert_eq!(flip(&adapter, Numbers(4, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(4, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(4, 0, 1), "west").await;
 }
 
 /// Nothing settles a name while a run is at work: whatever pinned it must not hold the run's own flip up.
@@ -564,8 +564,7 @@ async fn a_flip_away_from_a_pinned_name_writes_its_records() {
     assert_eq!(facts(&adapter).await.points_to, Some("east".into()));
 
     stage.aws.clear_faults();
-    assert_eq!(flip(&adapter, Numbers(3, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(3, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(3, 0, 1), "west").await;
     assert_eq!(flip(&adapter, Numbers(3, 0, 1), "west").await, Outcome::AlreadyDone);
     let older = flip(&adapter, Numbers(2, 0, 9), "east").await;
     assert!(matches!(older, Outcome::StaleEpoch(_)), "{older:?}");
@@ -574,8 +573,7 @@ async fn a_flip_away_from_a_pinned_name_writes_its_records() {
     assert_eq!((seen.points_to, seen.contested), (Some("west".into()), None));
     // And away from there the markers move it again.
     stage.aws.clear_calls();
-    assert_eq!(flip(&adapter, Numbers(4, 0, 1), "east").await, Outcome::Issued(None));
-    until_seen(&adapter, "east", Numbers(4, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(4, 0, 1), "east").await;
     assert!(stage.aws.calls().iter().all(|call| call.operation != CHANGE), "{:?}", stage.aws.calls());
 }
 
@@ -601,8 +599,7 @@ async fn a_pin_that_another_process_has_ended_keeps_no_marker_from_being_written
 async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     stage.fault(CHANGE, FaultKind::Delay(Duration::from_secs(8)));
     let deadline = Instant::now() + PATIENCE;
     let stuck = loop {
@@ -617,8 +614,7 @@ async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {
     };
     assert!(matches!(stuck, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{stuck:?}");
 
-    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "east").await, Outcome::Issued(None));
-    until_seen(&adapter, "east", Numbers(2, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(2, 0, 1), "east").await;
     settle_wholly(&adapter, Numbers(2, 0, 2), "east").await;
     let is_late =
         |call: &Call| call.operation == CHANGE && call.code.as_deref() == Some("InvalidChangeBatch");
@@ -689,8 +685,7 @@ async fn records_and_health_checks_that_would_not_move_the_name_are_told() {
 async fn a_marker_by_an_older_secret_is_written_again_once_its_health_check_looks_for_the_new_one() {
     let stage = Stage::start().await;
     let before = stage.adapter();
-    assert_eq!(flip(&before, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&before, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&before, Numbers(1, 0, 1), "west").await;
     let mut config = stage.config();
     config.secret = Secret::new(OTHER_SECRET);
     let adapter = stage.adapter_with(&config);
@@ -772,8 +767,7 @@ async fn a_refusal_has_its_class_and_shows_no_secret() {
 async fn once_settled_the_name_stays_where_it_is_when_everything_that_was_set_is_gone() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     settle_wholly(&adapter, Numbers(1, 0, 2), "west").await;
     let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
     assert_eq!(seen.points_to, Some("west".into()));
@@ -787,8 +781,7 @@ async fn once_settled_the_name_stays_where_it_is_when_everything_that_was_set_is
     }
 
     // And back, from the other side.
-    assert_eq!(flip(&adapter, Numbers(2, 0, 1), "east").await, Outcome::Issued(None));
-    until_seen(&adapter, "east", Numbers(2, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(2, 0, 1), "east").await;
     settle_wholly(&adapter, Numbers(2, 0, 2), "east").await;
     let seen = until(&adapter, |seen| seen.unsettled.is_none()).await;
     assert_eq!(seen.points_to, Some("east".into()));
@@ -798,8 +791,7 @@ async fn once_settled_the_name_stays_where_it_is_when_everything_that_was_set_is
 async fn a_change_that_route_53_does_not_show_yet_is_waited_for_and_not_made_again() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::Issued(None));
-    until_seen(&adapter, "west", Numbers(1, 0, 1)).await;
+    flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
     stage.aws.clear_calls();
     // Older than the change can be: it is not there yet.
     stage.fault("GetChange", FaultKind::StaleReads(Duration::from_mins(5)));

@@ -154,8 +154,7 @@ impl Stage {
         policy::prepare(folder.path())?;
         let links = Links::open(&cloud.aws, &items).await?;
         let bed = Bed { folder: folder.path(), cloud: &cloud, items: &items, fronts: &fronts, links: &links };
-        policy::write(&bed, Terms { mode: Mode::Approve, way: Way::Usual })?;
-        rights::attach(&cloud, &policy::file(folder.path())).await?;
+        put_policy(&bed, Terms { mode: Mode::Approve, way: Way::Usual }).await?;
         let control = Box::pin(Control::start(under, folder.path())).await?;
         let programs = Programs::new(folder.path(), &cloud, &control)?;
         let api = programs.start_controller(&[]).await?;
@@ -249,8 +248,7 @@ impl Stage {
         let mode = if play.kind == RunKind::Failover { Mode::Automatic } else { Mode::Approve };
         let (cloud, items, fronts) = (&self.cloud, &self.items, &self.fronts);
         let (folder, links) = (self.folder.path(), &self.links);
-        policy::write(&Bed { folder, cloud, items, fronts, links }, Terms { mode, way: play.way })?;
-        rights::attach(cloud, &policy::file(folder)).await?;
+        put_policy(&Bed { folder, cloud, items, fronts, links }, Terms { mode, way: play.way }).await?;
         self.control.apply_policy(self.folder.path()).await?;
         let mut flags = vec!["--call-log".to_owned(), log.display().to_string()];
         if let Some(point) = play.crash {
@@ -314,4 +312,10 @@ impl Stage {
         let problems = if problems.is_empty() { String::new() } else { format!("{}\n", problems.join("\n")) };
         format!("{problems}the log's end:\n{}", self.programs.last_words())
     }
+}
+
+/// Writes the policy as it is to be from now on, and attaches the rights that it needs.
+async fn put_policy(bed: &Bed<'_>, terms: Terms) -> anyhow::Result<()> {
+    policy::write(bed, terms)?;
+    rights::attach(bed.cloud, &policy::file(bed.folder)).await
 }

@@ -44,11 +44,14 @@ pub(super) fn needs_of(action: Action, form: &Form, place: Place<'_>) -> Vec<Nee
         }
         Action::RemoveFromGlobalCluster => vec![global(), cluster("DbClusterIdentifier")],
         Action::CreateDbInstanceReadReplica => {
-            let source = named(Kind::Instance, "SourceDBInstanceIdentifier");
             // Who names no group gets one of the region.
-            let [options, parameters] =
-                [("og", "OptionGroupName"), ("pg", "DBParameterGroupName")].map(|(kind, of)| group(kind, of));
-            vec![instance(), source, options, parameters, group("subgrp", "DBSubnetGroupName")]
+            vec![
+                instance(),
+                named(Kind::Instance, "SourceDBInstanceIdentifier"),
+                group("og", "OptionGroupName"),
+                group("pg", "DBParameterGroupName"),
+                group("subgrp", "DBSubnetGroupName"),
+            ]
         }
         Action::CopyDbClusterSnapshot => {
             vec![snapshot("SourceDBClusterSnapshotIdentifier"), snapshot("TargetDBClusterSnapshotIdentifier")]
