@@ -577,6 +577,21 @@ async fn a_flip_away_from_a_pinned_name_writes_its_records() {
     assert!(stage.aws.calls().iter().all(|call| call.operation != CHANGE), "{:?}", stage.aws.calls());
 }
 
+/// The marker and the records are written side by side: that the one is done says nothing of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_an_answer_is_not_forgotten_for_a_marker_that_has_one() {
+    let stage = Stage::start().await;
+    let adapter = stage.adapter();
+    pinned_to_east(&stage, &adapter).await;
+    stage.aws.clear_faults();
+    stage.fault(CHANGE, FaultKind::Hang);
+    stage.aws.fault(Fault::of(PUT, FaultKind::Delay(Duration::from_secs(4))).in_region("us-west-2"));
+    let unknown = flip(&adapter, Numbers(3, 0, 1), "west").await;
+    assert!(matches!(unknown, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{unknown:?}");
+    let is_written = |call: &Call| call.operation == PUT && call.region == "us-west-2" && call.status == 200;
+    assert!(stage.aws.calls().iter().any(is_written), "{:?}", stage.aws.calls());
+}
+
 /// Then the marker alone moves the name, and has to be written although Route 53's API went with the region that is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_another_process_has_ended_keeps_no_marker_from_being_written() {
@@ -707,7 +722,7 @@ async fn a_marker_by_an_older_secret_is_written_again_once_its_health_check_look
 async fn calls_that_hang_cost_no_more_than_the_deadline() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
-    let soon = |numbers| ctx_of("uid-1", numbers, "west", Duration::from_millis(700), HELD);
+    let soon = |numbers| ctx_of("uid-1", numbers, "west", Duration::from_secs(3), HELD);
     for (operation, class) in [(GET, ErrorClass::Transient), (PUT, ErrorClass::UnknownOutcome)] {
         // Of both regions.
         stage.aws.fault(Fault::of(operation, FaultKind::Hang));

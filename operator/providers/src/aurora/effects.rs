@@ -53,20 +53,20 @@ impl AuroraData {
     pub(super) async fn do_fail_over(&self, to: &Member, ctx: &OpCtx) -> Outcome {
         let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
-            let cluster = match self.look_at_once(to, ctx.not_after).await {
-                Ok(look) => match judge_failover(&look.global, &to.arn) {
-                    Verdict::NotStarted => look.cluster,
+            let by = ctx.not_after;
+            let (global, own) = tokio::join!(self.global_at_once(to, list_by(ctx)), self.own_cluster(to, by));
+            match global.and_then(|global| global.ok_or_else(|| self.knows_none(to))) {
+                Ok(global) => match judge_failover(&global, &to.arn) {
+                    Verdict::NotStarted => {}
                     verdict => return outcome_of_verdict(verdict),
                 },
                 // Nobody knows what RDS makes of a failover to the cluster that takes writes already.
-                Err(_) if self.takes_writes(to, ctx.not_after).await => return Outcome::AlreadyDone,
+                Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,
                 // The list of global clusters may fail with the region that is gone. RDS refuses what it cannot do.
-                Err(silent) => match self.own_cluster(to, ctx.not_after).await {
-                    Some(cluster) if silent.says_nothing() => Some(cluster),
-                    _ => return silent.outcome(),
-                },
-            };
-            if let Some(why) = cluster.and_then(|cluster| headless(to, &cluster)) {
+                Err(silent) if !silent.says_nothing() || own.is_none() => return silent.outcome(),
+                Err(_) => {}
+            }
+            if let Some(why) = own.and_then(|own| headless(to, &own)) {
                 return transient(why);
             }
             self.send(Call::FailOver, to, to, ctx, &sent).await
@@ -80,7 +80,7 @@ impl AuroraData {
         let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let by = ctx.not_after;
-            let (global, own) = tokio::join!(self.global_at_once(to, by), self.own_cluster(to, by));
+            let (global, own) = tokio::join!(self.global_at_once(to, list_by(ctx)), self.own_cluster(to, by));
             match global {
                 Ok(global) => match judge_detachment(global.as_ref(), own.as_ref(), &to.arn) {
                     Verdict::NotStarted => {}
@@ -165,12 +165,16 @@ impl AuroraData {
     /// What the member's region says now, newer than this question.
     async fn look_at_once(&self, member: &Member, by: Instant) -> Result<Look, Silent> {
         let (global, cluster) = tokio::join!(self.global_at_once(member, by), self.own_cluster(member, by));
-        let region = member.rds.region();
-        let global = global?.ok_or_else(|| Silent {
-            class: ErrorClass::Invalid,
-            why: format!("RDS in {region} knows no global cluster {}", self.config.cluster),
-        })?;
+        let global = global?.ok_or_else(|| self.knows_none(member))?;
         Ok(Look { global, cluster })
+    }
+
+    fn knows_none(&self, member: &Member) -> Silent {
+        let (region, cluster) = (member.rds.region(), &self.config.cluster);
+        Silent {
+            class: ErrorClass::Invalid,
+            why: format!("RDS in {region} knows no global cluster {cluster}"),
+        }
     }
 
     /// The global cluster as the member's region sees it; `None`: it knows no such one.
@@ -226,6 +230,13 @@ impl AuroraData {
             None => transient(format!("{} is not a member of the global cluster", member.arn)),
         }
     }
+}
+
+/// So long is the list of global clusters waited for, which may hang with the region that is gone: then there is time to go on
+/// without it.
+fn list_by(ctx: &OpCtx) -> Instant {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    Instant::now() + (ctx.remaining() / 2).min(PATIENCE)
 }
 
 /// What a region says before and after a call.

@@ -1,5 +1,6 @@
 //! What a failed call says, and whether it can have happened all the same.
 
+use super::lease_gate::TooLate;
 use crate::LeaseLost;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_route53::config::http::HttpResponse;
@@ -26,9 +27,11 @@ impl CallError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        if sources(error).any(<dyn Error + 'static>::is::<LeaseLost>) {
+        let is_held_back =
+            |source: &(dyn Error + 'static)| source.is::<LeaseLost>() || source.is::<TooLate>();
+        if let Some(held_back) = sources(error).find(|source| is_held_back(*source)) {
             // Stopped right before it would have left.
-            let why = format!("{action}: {LeaseLost}");
+            let why = format!("{action}: {held_back}");
             return Self { code: None, class: ErrorClass::Transient, why };
         }
         let status = error.raw_response().map_or(0, |response| response.status().as_u16());

@@ -1,11 +1,16 @@
-//! The lease, asked once more when a request is signed and right before it leaves: credentials and the signature may have
-//! taken long since it was asked the first time. That narrows the gap; what is on the wire, no lease holds back.
+//! The lease and the time, asked once more when a request is signed and right before it leaves: credentials and the signature
+//! may have taken long since they were asked the first time. That narrows the gap; what is on the wire, no lease holds back.
 
 use crate::{LeaseLost, OpCtx};
 use aws_sdk_rds::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_rds::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_rds::error::BoxError;
 use std::fmt;
+
+/// The deadline of the effect is over: who waits for it is told so, and nothing may leave behind their back.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the time was over before the request was sent")]
+pub(super) struct TooLate;
 
 /// For every call of AWS that changes something: `request.customize().interceptor(LeaseGate::new(ctx))`.
 pub(crate) struct LeaseGate {
@@ -44,6 +49,9 @@ impl Intercept for LeaseGate {
     ) -> Result<(), BoxError> {
         if !self.ctx.may_send() {
             return Err(LeaseLost.into());
+        }
+        if self.ctx.remaining().is_zero() {
+            return Err(TooLate.into());
         }
         (self.leaves)();
         Ok(())

@@ -209,9 +209,13 @@ mod tests {
 
     /// What comes of a promotion that is sent, whether it may have left, and whether it counts as asked for.
     async fn sent(data: &RdsReplicaData, checks: u32) -> (Outcome, bool, bool) {
+        sent_for(data, &ctx_that_leads_for(checks)).await
+    }
+
+    async fn sent_for(data: &RdsReplicaData, ctx: &OpCtx) -> (Outcome, bool, bool) {
         let to = &data.instances[&RegionName::new("west")];
         let sent = Arc::new(AtomicBool::new(false));
-        let outcome = data.send(to, &InstanceView::default(), &ctx_that_leads_for(checks), &sent).await;
+        let outcome = data.send(to, &InstanceView::default(), ctx, &sent).await;
         (outcome, sent.load(Ordering::Relaxed), to.lock_memory().asked())
     }
 
@@ -221,6 +225,17 @@ mod tests {
         let (outcome, left, asked) = sent(&data(&refuser, None), 1).await;
         let why = format!("rds:PromoteReadReplica: {LeaseLost}");
         assert_eq!(outcome, Outcome::Failed(ErrorClass::Transient, why));
+        assert_eq!((left, asked, refuser.requests()), (false, false, 0));
+    }
+
+    #[tokio::test]
+    async fn a_promotion_whose_time_was_over_was_not_asked_for() {
+        let refuser = Refuser::start("AccessDenied").await;
+        let mut ctx = ctx_that_leads_for(9);
+        ctx.not_after = Instant::now();
+        let (outcome, left, asked) = sent_for(&data(&refuser, None), &ctx).await;
+        let why = "rds:PromoteReadReplica: the time was over before the request was sent";
+        assert_eq!(outcome, Outcome::Failed(ErrorClass::Transient, why.to_owned()));
         assert_eq!((left, asked, refuser.requests()), (false, false, 0));
     }
 

@@ -2,11 +2,11 @@
 //!
 //! What this module must never do: send anything without asking for the lease when it is about to leave.
 
-use super::verb::VerbError;
+use super::verb::{Sends, VerbError};
 use crate::OpCtx;
 use crate::aws::{Account, Action, CallError, LeaseGate};
 use aws_sdk_route53::types::{ChangeBatch, ChangeStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
+use muster_core::facts::ErrorClass;
 
 /// Sends a batch, whose turn has come; gives its id. The inner error: Route 53 compared, and refused it for this.
 pub(super) async fn send_batch(
@@ -14,22 +14,26 @@ pub(super) async fn send_batch(
     zone_id: &str,
     batch: ChangeBatch,
     ctx: &OpCtx,
-    under_way: &AtomicBool,
+    sends: &Sends,
 ) -> Result<Result<Option<String>, String>, VerbError> {
     let client = account.route53().await;
     let change = client.change_resource_record_sets().hosted_zone_id(zone_id).change_batch(batch);
     let failed = |error| CallError::new(Action::ChangeResourceRecordSets, &error);
     let send = async {
-        under_way.store(true, Ordering::Relaxed);
+        sends.leave();
         Box::pin(change.customize().interceptor(LeaseGate::new(ctx)).send()).await.map_err(failed)
     };
     match ctx.send(send).await? {
         Ok(taken) => Ok(Ok(taken.change_info().map(|change| change.id().to_owned()))),
-        Err(error) if error.code.as_deref() == Some("InvalidChangeBatch") => {
-            under_way.store(false, Ordering::Relaxed);
-            Ok(Err(error.why))
+        Err(error) => {
+            if error.class != ErrorClass::UnknownOutcome {
+                sends.had_no_effect();
+            }
+            if error.code.as_deref() == Some("InvalidChangeBatch") {
+                return Ok(Err(error.why));
+            }
+            Err(VerbError::After(error))
         }
-        Err(error) => Err(VerbError::After(error)),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::aws::{CallError, late};
 use crate::{LeaseLost, OpCtx};
 use aws_sdk_route53::error::BuildError;
 use muster_core::facts::{ErrorClass, Outcome};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::timeout_at;
 
@@ -14,6 +14,26 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// So long is one waited for who may be lost: a part of the deadline at most.
 pub(super) fn share_of(ctx: &OpCtx) -> Duration {
     (ctx.remaining() / 4).min(PATIENCE)
+}
+
+/// How many requests of one verb may have had an effect, or may have it still. Several may be out at once.
+#[derive(Debug, Default)]
+pub(super) struct Sends(AtomicU32);
+
+impl Sends {
+    /// One is about to leave.
+    pub(super) fn leave(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of those that left is known to have had no effect, and never to have one.
+    pub(super) fn had_no_effect(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// A verb that gave no outcome of its own.
@@ -52,19 +72,24 @@ impl VerbError {
     }
 }
 
-/// Waits for a verb until its deadline. `under_way`: a request is out that changes something; `whom` is waited for.
+/// Waits for a verb until its deadline; `whom` is waited for. A failure that had no effect itself is not said to have had none
+/// where an earlier request of the verb may have had one.
 pub(super) async fn end_verb(
     work: impl Future<Output = Result<Outcome, VerbError>> + Send,
     ctx: &OpCtx,
-    under_way: &AtomicBool,
+    sends: &Sends,
     whom: &str,
     about: impl Fn(&str) -> String + Send,
 ) -> Outcome {
     match timeout_at(ctx.not_after, work).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Failed(error.class(), about(&error.to_string())),
-        Err(_) => {
-            late(under_way.load(Ordering::Relaxed), about(&format!("no answer of {whom} by the deadline")))
+        Ok(Err(error)) => {
+            let class = match error.class() {
+                ErrorClass::Transient | ErrorClass::Throttled if sends.any() => ErrorClass::UnknownOutcome,
+                class => class,
+            };
+            Outcome::Failed(class, about(&error.to_string()))
         }
+        Err(_) => late(sends.any(), about(&format!("no answer of {whom} by the deadline"))),
     }
 }

@@ -59,7 +59,7 @@ pub(super) use checks::{judge_check, judge_pin_check};
 pub(super) use roles::read_roles;
 
 use super::servers::Servers;
-use super::verb::{VerbError, end_verb, share_of};
+use super::verb::{Sends, VerbError, end_verb, share_of};
 use crate::aws::{Account, Action, CallError, Glance, LONGEST_LOOK, Look};
 use crate::dns::{SteeredName, Verdict};
 use crate::{OpCtx, TrafficControl};
@@ -72,7 +72,6 @@ use objects::{Objects, Put};
 use settle::{Pin, Settling};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -133,7 +132,7 @@ impl Steering {
         to: &RegionName,
         witness: &Witness,
         ctx: &OpCtx,
-        under_way: &AtomicBool,
+        sends: &Sends,
     ) -> Result<Outcome, VerbError> {
         let adopt = self.name.adopted.get();
         let goal = Goal { on: Some(to), may_stay_on: None, witness, adopt: &adopt };
@@ -149,14 +148,14 @@ impl Steering {
             let switching = async {
                 match verdict {
                     Verdict::AlreadyDone => Ok(None),
-                    _ => self.switch(to, &looked.standings, &goal, ctx, under_way).await.map(Some),
+                    _ => self.switch(to, &looked.standings, &goal, ctx, sends).await.map(Some),
                 }
             };
             let is_pinned_elsewhere = self.memory().is_pinned_elsewhere(to);
             let (switched, pin) = if is_pinned_elsewhere {
                 // Both, whatever comes of the other: another process may have ended that, and then the marker moves the name
                 // though no API answers.
-                let settling = Settling { region: to, goal, ctx, under_way };
+                let settling = Settling { region: to, goal, ctx, sends };
                 let (switched, pin) = tokio::join!(switching, self.move_pin(settling));
                 (switched, pin?)
             } else {
@@ -222,7 +221,7 @@ impl Steering {
         standings: &Standings,
         goal: &Goal<'_>,
         ctx: &OpCtx,
-        under_way: &AtomicBool,
+        sends: &Sends,
     ) -> Result<Put, VerbError> {
         let others = standings.keys().filter(|region| *region != to);
         let order: Vec<&RegionName> = std::iter::once(to).chain(others).collect();
@@ -233,7 +232,7 @@ impl Steering {
                 continue;
             }
             self.memory().expect(region, goal.witness);
-            let write = self.objects.write(region, before, goal, ctx, under_way);
+            let write = self.objects.write(region, before, goal, ctx, sends);
             let put = if region == to { write.await? } else { switch_off_other(region, write, ctx).await? };
             if put == Put::Lost {
                 return Ok(Put::Lost);
@@ -422,9 +421,9 @@ impl TrafficControl for HealthObject {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
-        let under_way = AtomicBool::new(false);
-        let work = steering.try_flip(to, &flip.wanted.witness, ctx, &under_way);
-        end_verb(work, ctx, &under_way, "S3", |what| steering.about(what)).await
+        let sends = Sends::default();
+        let work = steering.try_flip(to, &flip.wanted.witness, ctx, &sends);
+        end_verb(work, ctx, &sends, "S3", |what| steering.about(what)).await
     }
 
     async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
@@ -433,9 +432,9 @@ impl TrafficControl for HealthObject {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
-        let under_way = AtomicBool::new(false);
-        let work = steering.try_settle(region, &flip.wanted.witness, ctx, &under_way);
-        end_verb(work, ctx, &under_way, "S3 or Route 53", |what| steering.about(what)).await
+        let sends = Sends::default();
+        let work = steering.try_settle(region, &flip.wanted.witness, ctx, &sends);
+        end_verb(work, ctx, &sends, "S3 or Route 53", |what| steering.about(what)).await
     }
 }
 

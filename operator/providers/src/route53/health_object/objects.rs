@@ -1,17 +1,17 @@
 //! Markers in their buckets: read, and written only over the very version that was read.
 
-use super::super::verb::VerbError;
+use super::super::verb::{Sends, VerbError};
 use super::config::{HealthObjectConfig, MarkerPlace};
 use super::judge::{Goal, Standing};
 use super::marker::{parse_marker, write_marker};
 use crate::OpCtx;
 use crate::aws::{Account, Action, CallError, Glance, LeaseGate, Watched};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use muster_core::facts::ErrorClass;
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -129,7 +129,7 @@ impl Objects {
         before: &Standing,
         goal: &Goal<'_>,
         ctx: &OpCtx,
-        under_way: &AtomicBool,
+        sends: &Sends,
     ) -> Result<Put, VerbError> {
         let Some(place) = self.places.get(region) else { return Ok(Put::Lost) };
         let text = write_marker(region, goal.signal(region), goal.witness, &self.secret);
@@ -143,19 +143,18 @@ impl Objects {
         };
         let request = Box::pin(put.customize().interceptor(LeaseGate::new(ctx)).send());
         let send = async {
-            under_way.store(true, Ordering::Relaxed);
+            sends.leave();
             request.await.map_err(|error| CallError::new(PUT, &error))
         };
-        let put = match ctx.send(send).await? {
-            Ok(_) => Put::Taken,
-            Err(error) if is_lost(&error) => {
-                tracing::debug!(%region, why = error.why, "another writer was faster");
-                Put::Lost
-            }
-            Err(error) => return Err(VerbError::After(error)),
-        };
-        under_way.store(false, Ordering::Relaxed);
-        Ok(put)
+        let Err(error) = ctx.send(send).await? else { return Ok(Put::Taken) };
+        if error.class != ErrorClass::UnknownOutcome {
+            sends.had_no_effect();
+        }
+        if is_lost(&error) {
+            tracing::debug!(%region, why = error.why, "another writer was faster");
+            return Ok(Put::Lost);
+        }
+        Err(VerbError::After(error))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::super::change::{change_status, send_batch};
 use super::super::listed::list_from;
-use super::super::verb::VerbError;
+use super::super::verb::{Sends, VerbError};
 use super::checks::LONGEST_NOTICE;
 use super::judge::{Goal, Standing, Standings, judge};
 use super::objects::Put;
@@ -21,7 +21,6 @@ use crate::dns::Verdict;
 use aws_sdk_route53::types::ChangeStatus;
 use muster_core::facts::{ErrorClass, Outcome, Witness};
 use muster_core::ids::RegionName;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -41,7 +40,7 @@ pub(super) struct Settling<'a> {
     pub(super) region: &'a RegionName,
     pub(super) goal: Goal<'a>,
     pub(super) ctx: &'a OpCtx,
-    pub(super) under_way: &'a AtomicBool,
+    pub(super) sends: &'a Sends,
 }
 
 /// Where a name is pinned that was last seen pinned elsewhere; `written`: by this very call.
@@ -60,7 +59,7 @@ impl Steering {
         region: &RegionName,
         witness: &Witness,
         ctx: &OpCtx,
-        under_way: &AtomicBool,
+        sends: &Sends,
     ) -> Result<Outcome, VerbError> {
         self.memory().begin_settling(Instant::now());
         let adopt = self.name.adopted.get();
@@ -78,7 +77,7 @@ impl Steering {
             );
             return Ok(Outcome::Conflict(self.about(&why)));
         }
-        let settling = Settling { region, goal, ctx, under_way };
+        let settling = Settling { region, goal, ctx, sends };
         let on = standings.iter().filter(|(at, standing)| *at != region && standing.is_on());
         let others: Vec<_> = on.map(|(at, _)| at).collect();
         if !others.is_empty() {
@@ -205,7 +204,7 @@ impl Steering {
 
     /// Writes the own marker on again, by the secret that the health check looks for now.
     async fn renew(&self, own: &Standing, settling: Settling<'_>) -> Result<Outcome, VerbError> {
-        let Settling { region, goal, ctx, under_way } = settling;
+        let Settling { region, goal, ctx, sends } = settling;
         self.turn(Action::GetHealthCheck, ctx).await?;
         if let Some(place) = self.objects.places.get(region)
             && let Some(wrong) = self.judge_check_of(region, place).await?
@@ -216,7 +215,7 @@ impl Steering {
         }
         let goal = Goal { on: Some(region), ..goal };
         self.memory().expect(region, goal.witness);
-        if self.objects.write(region, own, &goal, ctx, under_way).await? == Put::Lost {
+        if self.objects.write(region, own, &goal, ctx, sends).await? == Put::Lost {
             return Ok(self.lose(region));
         }
         let why = format!("the marker of region {region} is written by the new secret");
@@ -264,11 +263,11 @@ impl Steering {
         health: Health,
         settling: Settling<'_>,
     ) -> Result<Outcome, VerbError> {
-        let Settling { region, ctx, under_way, .. } = settling;
+        let Settling { region, ctx, sends, .. } = settling;
         let (batch, new) = write_roles(roles, region, health, &self.name, &self.objects.places, ctx)?;
         self.turn(Action::ChangeResourceRecordSets, ctx).await?;
         self.memory().expect_roles();
-        match send_batch(&self.objects.account, &self.zone_id, batch, ctx, under_way).await? {
+        match send_batch(&self.objects.account, &self.zone_id, batch, ctx, sends).await? {
             Ok(change) => {
                 if let Some(change) = &change {
                     let ttl = roles.ttl().max(Duration::from_secs(u64::from(self.name.ttl)));
@@ -335,11 +334,11 @@ impl Steering {
         standings: &Standings,
         settling: Settling<'_>,
     ) -> Result<Outcome, VerbError> {
-        let Settling { goal, ctx, under_way, .. } = settling;
+        let Settling { goal, ctx, sends, .. } = settling;
         for region in regions {
             let Some(before) = standings.get(*region) else { continue };
             self.memory().expect(region, goal.witness);
-            if self.objects.write(region, before, &goal, ctx, under_way).await? == Put::Lost {
+            if self.objects.write(region, before, &goal, ctx, sends).await? == Put::Lost {
                 return Ok(self.lose(region));
             }
         }

@@ -44,7 +44,7 @@ use super::change::send_batch;
 use super::config::{Route53Config, Route53ConfigError};
 use super::servers::Servers;
 use super::values::wire_name;
-use super::verb::{VerbError, end_verb};
+use super::verb::{Sends, VerbError, end_verb};
 use crate::aws::{Account, Action, CallError, LONGEST_LOOK, Look};
 use crate::dns::{Flip, SteeredName, Verdict, join};
 use crate::{OpCtx, TrafficControl};
@@ -59,7 +59,6 @@ use muster_core::ids::RegionName;
 use records::Records;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -154,12 +153,7 @@ impl Steering {
         listed.map_err(VerbError::Before)
     }
 
-    async fn try_flip(
-        &self,
-        flip: &Flip<'_>,
-        ctx: &OpCtx,
-        under_way: &AtomicBool,
-    ) -> Result<Outcome, VerbError> {
+    async fn try_flip(&self, flip: &Flip<'_>, ctx: &OpCtx, sends: &Sends) -> Result<Outcome, VerbError> {
         let mut refused = String::new();
         for round in 0..ROUNDS {
             if round > 0 && !has_paused(ctx).await {
@@ -179,7 +173,7 @@ impl Steering {
                 Verdict::Conflict(why) => return Ok(Outcome::Conflict(self.name.about(&why))),
                 Verdict::Write => {}
             }
-            match self.write(&records, flip, ctx, under_way).await? {
+            match self.write(&records, flip, ctx, sends).await? {
                 Ok(change) => return Ok(Outcome::Issued(change)),
                 Err(why) if is_protected(&why, &self.name) => {
                     let why = format!("the record is protected, until somebody lifts that: {why}");
@@ -202,11 +196,11 @@ impl Steering {
         records: &Records,
         flip: &Flip<'_>,
         ctx: &OpCtx,
-        under_way: &AtomicBool,
+        sends: &Sends,
     ) -> Result<Result<Option<String>, String>, VerbError> {
         let batch = make_batch(&self.name, records, flip, ctx)?;
         self.account.route53_effect_turn(CHANGE, ctx).await.map_err(VerbError::Before)?;
-        let sent = send_batch(&self.account, &self.zone_id, batch, ctx, under_way).await?;
+        let sent = send_batch(&self.account, &self.zone_id, batch, ctx, sends).await?;
         if let Ok(Some(change)) = &sent {
             let mut memory = self.memory();
             memory.remember_change(change.clone(), Instant::now());
@@ -264,9 +258,9 @@ impl TrafficControl for Route53 {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
-        let under_way = AtomicBool::new(false);
-        let work = steering.try_flip(&flip, ctx, &under_way);
-        end_verb(work, ctx, &under_way, "Route 53", |what| steering.name.about(what)).await
+        let sends = Sends::default();
+        let work = steering.try_flip(&flip, ctx, &sends);
+        end_verb(work, ctx, &sends, "Route 53", |what| steering.name.about(what)).await
     }
 }
 

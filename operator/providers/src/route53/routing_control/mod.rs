@@ -41,7 +41,7 @@ pub use config::{ClusterEndpoint, ControlPlace, RoutingControlConfig, RoutingCon
 
 use super::listed::{list_from, read_check};
 use super::servers::Servers;
-use super::verb::{PATIENCE, VerbError, end_verb, share_of};
+use super::verb::{PATIENCE, Sends, VerbError, end_verb, share_of};
 use crate::aws::{Account, CallError, LONGEST_LOOK, Look};
 use crate::dns::SteeredName;
 use crate::{OpCtx, TrafficControl};
@@ -79,7 +79,7 @@ struct Switching<'a> {
     to: &'a RegionName,
     witness: &'a Witness,
     ctx: &'a OpCtx,
-    under_way: &'a AtomicBool,
+    sends: &'a Sends,
 }
 
 /// A request that memory knows of already.
@@ -211,11 +211,16 @@ impl Steering {
         switching: Switching<'_>,
         leaving: Leaving,
     ) -> Result<Result<(), CallError>, VerbError> {
-        let Switching { to, witness, ctx, under_way } = switching;
+        let Switching { to, witness, ctx, sends } = switching;
         let has_left = Arc::clone(&leaving.has_left);
         let leaves = move || has_left.store(true, Ordering::Relaxed);
-        under_way.store(true, Ordering::Relaxed);
-        let answer = match self.cluster.switch(endpoint, to, ctx, share_of(ctx), leaves).await {
+        sends.leave();
+        let switched = self.cluster.switch(endpoint, to, ctx, share_of(ctx), leaves).await;
+        let has_left = leaving.has_left.load(Ordering::Relaxed);
+        if !has_left {
+            sends.had_no_effect();
+        }
+        let answer = match switched {
             Ok(()) => Ok(()),
             Err(WriteError::Call(error)) => Err(about(endpoint, error)),
             Err(WriteError::Lease(lost)) => return Err(VerbError::Lease(lost)),
@@ -226,7 +231,9 @@ impl Steering {
         memory.note_endpoint(endpoint, is_silent, Instant::now());
         if answer.as_ref().err().is_none_or(lands_no_more) {
             memory.answer(&leaving.sent);
-            under_way.store(memory.may_have_landed(to, Instant::now()), Ordering::Relaxed);
+            if has_left && answer.is_err() && !memory.may_have_landed(to, Instant::now()) {
+                sends.had_no_effect();
+            }
         }
         if answer.is_ok() {
             memory.note_done(to, witness, Instant::now());
@@ -381,10 +388,10 @@ impl TrafficControl for RoutingControl {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
-        let under_way = AtomicBool::new(false);
-        let switching = Switching { to, witness: &flip.wanted.witness, ctx, under_way: &under_way };
+        let sends = Sends::default();
+        let switching = Switching { to, witness: &flip.wanted.witness, ctx, sends: &sends };
         let work = steering.try_flip(switching);
-        end_verb(work, ctx, &under_way, "the cluster", |what| steering.about(what)).await
+        end_verb(work, ctx, &sends, "the cluster", |what| steering.about(what)).await
     }
 
     async fn settle(&self, region: &RegionName, ctx: &OpCtx) -> Outcome {
@@ -393,10 +400,10 @@ impl TrafficControl for RoutingControl {
             Ok(flip) => flip,
             Err(refused) => return refused,
         };
-        let under_way = AtomicBool::new(false);
-        let switching = Switching { to: region, witness: &flip.wanted.witness, ctx, under_way: &under_way };
+        let sends = Sends::default();
+        let switching = Switching { to: region, witness: &flip.wanted.witness, ctx, sends: &sends };
         let work = steering.try_settle(switching);
-        end_verb(work, ctx, &under_way, "the cluster", |what| steering.about(what)).await
+        end_verb(work, ctx, &sends, "the cluster", |what| steering.about(what)).await
     }
 }
 
