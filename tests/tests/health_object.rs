@@ -201,6 +201,10 @@ async fn flip(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
     flip_as("uid-1", adapter, numbers, to).await
 }
 
+async fn flip_within(timeout: Duration, adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
+    adapter.flip(&to.into(), &ctx_of("uid-1", numbers, to, timeout, HELD)).await
+}
+
 async fn settle(adapter: &HealthObject, numbers: Numbers, to: &str) -> Outcome {
     adapter.settle(&to.into(), &ctx_of("uid-1", numbers, to, Duration::from_secs(10), HELD)).await
 }
@@ -230,9 +234,18 @@ async fn until_seen(adapter: &HealthObject, to: &str, numbers: Numbers) -> Traff
     until_seen_within(PATIENCE, adapter, to, numbers).await
 }
 
-/// Flips, and waits until every server answers so.
+/// Flips, and waits until every server answers so. A flip waits two seconds for the other region's marker: what that leaves open
+/// is asked for again, and may be done by then.
 async fn flip_wholly(adapter: &HealthObject, numbers: Numbers, to: &str) -> TrafficFacts {
-    assert_eq!(flip(adapter, numbers, to).await, Outcome::Issued(None));
+    let deadline = Instant::now() + PATIENCE;
+    let (mut outcome, mut is_repeated) = (flip(adapter, numbers, to).await, false);
+    while matches!(outcome, Outcome::Failed(ErrorClass::Transient | ErrorClass::UnknownOutcome, _)) {
+        assert!(Instant::now() < deadline, "{outcome:?}");
+        sleep(Duration::from_millis(50)).await;
+        (outcome, is_repeated) = (flip(adapter, numbers, to).await, true);
+    }
+    let is_done = is_repeated && outcome == Outcome::AlreadyDone;
+    assert!(is_done || outcome == Outcome::Issued(None), "{outcome:?}");
     until_seen(adapter, to, numbers).await
 }
 
@@ -248,7 +261,8 @@ async fn a_name_is_moved_and_moved_back_without_the_api_of_route_53() {
         assert_eq!((seen.drift, seen.unsettled), (None, Some(format!("the marker of region {to}"))));
     }
     let calls = stage.aws.calls();
-    assert_eq!(stage.writes().len(), 6, "two writes for each flip: {calls:?}");
+    let written = stage.writes().into_iter().filter(|call| call.is_done);
+    assert_eq!(written.count(), 6, "two writes for each flip: {calls:?}");
     assert!(calls.iter().all(|call| !(call.is_mutation && call.service == "route53")), "{calls:?}");
     assert_eq!(calls.iter().filter(|call| call.service == "route53").count(), 0, "{calls:?}");
 }
@@ -258,14 +272,21 @@ async fn at_rest_nothing_is_asked_but_the_name_servers() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
     until(&adapter, |seen| seen.points_to == Some("east".into())).await;
-    facts(&adapter).await;
-    stage.aws.clear_calls();
-    for _ in 0..20 {
+    // Looks of before may still be on their way, and a server that is late to answer makes a name doubt its markers for a moment.
+    let deadline = Instant::now() + PATIENCE;
+    let mut calm = 0;
+    while calm < 20 {
         facts(&adapter).await;
+        // The checkers ask too, and sign nothing.
+        let own: Vec<_> = stage.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect();
+        assert!(Instant::now() < deadline, "{own:?}");
+        if own.is_empty() {
+            calm += 1;
+        } else {
+            stage.aws.clear_calls();
+            calm = 0;
+        }
     }
-    // The checkers ask too, and sign nothing.
-    let own: Vec<_> = stage.aws.calls().into_iter().filter(|call| call.account == ACCOUNT).collect();
-    assert_eq!(own, []);
 }
 
 /// As many names as make a list cheaper than reads, each with a marker of its own in the same two buckets.
@@ -362,8 +383,10 @@ async fn a_write_that_was_planned_on_an_older_look_is_refused_by_the_service() {
     let stage = Stage::start().await;
     let (slow, fast) = (stage.adapter(), stage.adapter());
     assert_eq!(flip(&fast, Numbers(1, 0, 1), "east").await, Outcome::Issued(None));
-    stage.fault(PUT, FaultKind::Delay(Duration::from_millis(800)));
-    let (late, ()) = tokio::join!(flip(&slow, Numbers(1, 0, 2), "west"), async {
+    // Long enough for the two flips of the fast one.
+    stage.fault(PUT, FaultKind::Delay(Duration::from_secs(5)));
+    let slow_flip = flip_within(Duration::from_secs(30), &slow, Numbers(1, 0, 2), "west");
+    let (late, ()) = tokio::join!(slow_flip, async {
         let deadline = Instant::now() + PATIENCE;
         // The slow write is on its way.
         while stage.writes().len() < 3 {
@@ -577,19 +600,29 @@ async fn a_flip_away_from_a_pinned_name_writes_its_records() {
     assert!(stage.aws.calls().iter().all(|call| call.operation != CHANGE), "{:?}", stage.aws.calls());
 }
 
-/// The marker and the records are written side by side: that the one is done says nothing of the other.
+/// The marker and the records are written side by side: what becomes of the one says nothing of the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_without_an_answer_is_not_forgotten_for_a_marker_that_has_one() {
-    let stage = Stage::start().await;
-    let adapter = stage.adapter();
-    pinned_to_east(&stage, &adapter).await;
-    stage.aws.clear_faults();
-    stage.fault(CHANGE, FaultKind::Hang);
-    stage.aws.fault(Fault::of(PUT, FaultKind::Delay(Duration::from_secs(4))).in_region("us-west-2"));
-    let unknown = flip(&adapter, Numbers(3, 0, 1), "west").await;
-    assert!(matches!(unknown, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{unknown:?}");
-    let is_written = |call: &Call| call.operation == PUT && call.region == "us-west-2" && call.status == 200;
-    assert!(stage.aws.calls().iter().any(is_written), "{:?}", stage.aws.calls());
+async fn a_flip_that_wrote_one_of_two_things_is_not_said_to_have_had_no_effect() {
+    let refused = FaultKind::Answer {
+        status: 400,
+        code: "InvalidChangeBatch".to_owned(),
+        message: "of this test".to_owned(),
+    };
+    let written_in_part = |fault: FaultKind| async move {
+        let stage = Stage::start().await;
+        let adapter = stage.adapter();
+        pinned_to_east(&stage, &adapter).await;
+        stage.aws.clear_faults();
+        stage.fault(CHANGE, fault);
+        // It is answered later than the other one leaves.
+        stage.aws.fault(Fault::of(PUT, FaultKind::Delay(Duration::from_secs(4))).in_region("us-west-2"));
+        let unknown = flip(&adapter, Numbers(3, 0, 1), "west").await;
+        assert!(matches!(unknown, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{unknown:?}");
+        let is_written =
+            |call: &Call| call.operation == PUT && call.region == "us-west-2" && call.status == 200;
+        assert!(stage.aws.calls().iter().any(is_written), "{:?}", stage.aws.calls());
+    };
+    futures::future::join_all([FaultKind::Hang, refused, FaultKind::Deny].map(written_in_part)).await;
 }
 
 /// Then the marker alone moves the name, and has to be written although Route 53's API went with the region that is left.
@@ -615,13 +648,16 @@ async fn a_swap_of_roles_that_got_stuck_moves_nothing_once_all_is_settled() {
     let stage = Stage::start().await;
     let adapter = stage.adapter();
     flip_wholly(&adapter, Numbers(1, 0, 1), "west").await;
-    stage.fault(CHANGE, FaultKind::Delay(Duration::from_secs(8)));
+    // Later than all that follows is settled.
+    stage.fault(CHANGE, FaultKind::Delay(Duration::from_secs(30)));
     let deadline = Instant::now() + PATIENCE;
     let stuck = loop {
-        let ctx = ctx_of("uid-1", Numbers(1, 0, 2), "west", Duration::from_secs(2), HELD);
+        let ctx = ctx_of("uid-1", Numbers(1, 0, 2), "west", Duration::from_secs(8), HELD);
         match adapter.settle(&"west".into(), &ctx).await {
             // For all that a new process knows, the marker of east was on until just now.
             Outcome::Issued(Some(why)) if why.contains("may not know") => {}
+            // Nothing has left.
+            Outcome::Failed(ErrorClass::Transient, _) => {}
             stuck => break stuck,
         }
         assert!(Instant::now() < deadline, "nothing is sent");
@@ -729,7 +765,7 @@ async fn calls_that_hang_cost_no_more_than_the_deadline() {
         let began = Instant::now();
         let hung = adapter.flip(&"west".into(), &soon(Numbers(1, 0, 1))).await;
         assert!(matches!(&hung, Outcome::Failed(found, _) if *found == class), "{operation}: {hung:?}");
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         stage.aws.clear_faults();
     }
 }

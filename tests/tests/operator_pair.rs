@@ -12,10 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// As in a cluster: the one that stands by looks each 0.8 s, and takes over from one that is silent after 10 s.
-const LONG_LEASE: [&str; 2] = ["--lease-ms", "10000"];
+/// Renewed each 12 s. Who stands by looks each 5 s, and takes over from one that is silent after 60 s.
+const LONG_LEASE: [&str; 2] = ["--lease-ms", "60000"];
 /// Far less than what is left of such a lease, whenever it was renewed.
-const HAND_OVER: SignedDuration = SignedDuration::from_secs(2);
+const HAND_OVER: SignedDuration = SignedDuration::from_secs(30);
 /// Between two looks at the lease.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -73,13 +73,16 @@ async fn a_stranger_comes(operated: &Operated) -> anyhow::Result<()> {
 }
 
 async fn leader_dies(operated: &Operated) -> anyhow::Result<()> {
-    let leader = lease(operated).await?;
     let waiting = in_mid_run(operated).await?;
-    operated.world.kill_process(OPERATOR);
+    // On a busy machine the lease may have passed to the one that stood by.
+    let leader = lease_of_another(operated, "").await?;
+    let is_second = holder(&leader).starts_with(&format!("{SECOND}-"));
+    let (acts, stands_by) = if is_second { (SECOND, OPERATOR) } else { (OPERATOR, SECOND) };
+    operated.world.kill_process(acts);
     goes_on(operated, &waiting).await?;
     let next = lease(operated).await?;
     ensure!(holder(&next) != holder(&leader), "{leader:#} still acts: {next:#}");
-    ensure!(operated.world.processes().is_running(SECOND), "the other one runs");
+    ensure!(operated.world.processes().is_running(stands_by), "the other one runs");
     Ok(())
 }
 
@@ -110,7 +113,7 @@ fn holder(lease: &Value) -> &str {
     text(lease, &["spec", "holderIdentity"])
 }
 
-/// The lease as soon as somebody else holds it. One that was given back is held by nobody.
+/// The lease as soon as somebody else than this one holds it. One that was given back is held by nobody.
 async fn lease_of_another(operated: &Operated, leader: &str) -> anyhow::Result<Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -278,26 +278,27 @@ async fn an_endpoint_that_hangs_costs_two_seconds_and_is_asked_last_from_then_on
     let stage = Stage::start(2).await;
     let adapter = stage.adapter();
     let hangs = || Fault::of_everything(FaultKind::Hang).in_service(CLUSTER);
-    for region in ["us-east-1", "us-west-2"] {
+    let hanging = ["us-east-1", "us-west-2"];
+    for region in hanging {
         stage.aws.fault(hangs().in_region(region));
     }
     let began = Instant::now();
     ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
     // Whichever were met were remembered: of three others one is always first.
     stage.aws.skip(Duration::from_secs(1));
-    for region in ["us-east-1", "us-west-2"] {
+    for region in hanging {
         let near = Duration::from_secs(20);
         while !stage.aws.calls().iter().any(|call| call.region == region) {
             flip_within(&adapter, Numbers(1, 0, 1), "west", near).await;
         }
     }
     stage.aws.clear_calls();
-    let began = Instant::now();
     for _ in 0..10 {
         assert_eq!(flip(&adapter, Numbers(1, 0, 1), "west").await, Outcome::AlreadyDone);
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let calls = stage.aws.calls();
+    assert!(calls.iter().all(|call| !hanging.contains(&call.region.as_str())), "{calls:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,24 +407,18 @@ async fn a_conflict_at_one_endpoint_is_tried_at_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_takes_three_changes_a_second_and_the_others_take_more() {
     let stage = Stage::start(2).await;
+    // A busy machine does not make them all in a second.
+    let window = Duration::from_mins(1);
+    stage.aws.set_change_window(window);
     let adapter = stage.adapter();
-    for epoch in 1..=12 {
+    for epoch in 1..=15 {
         let to = if epoch % 2 == 0 { "east" } else { "west" };
         ensure_issued(&flip(&adapter, Numbers(epoch, 0, 1), to).await);
     }
-    let why = why_failed(flip_on_until_throttled(&adapter).await, ErrorClass::Throttled);
+    let why = why_failed(flip(&adapter, Numbers(16, 0, 1), "east").await, ErrorClass::Throttled);
     assert!(why.contains("ThrottlingException"), "{why}");
-}
-
-async fn flip_on_until_throttled(adapter: &RoutingControl) -> Outcome {
-    for epoch in 13.. {
-        let to = if epoch % 2 == 0 { "east" } else { "west" };
-        let outcome = flip(adapter, Numbers(epoch, 0, 1), to).await;
-        if !matches!(outcome, Outcome::Issued(_)) {
-            return outcome;
-        }
-    }
-    unreachable!("the cluster's limit is reached")
+    stage.aws.skip(window);
+    ensure_issued(&flip(&adapter, Numbers(17, 0, 1), "east").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -478,11 +473,12 @@ async fn a_safety_rule_refuses_with_its_words_and_is_never_overridden() {
     assert_eq!((stage.calls(UPDATE).len(), stage.on()), (1, vec!["east"]), "no other endpoint is asked");
     stage.aws.put_routing_control(&gate, true);
     // One that holds for as long as one region is on: a flip is one transaction, and so never without.
-    stage.aws.add_safety_rule(rule("one-on", all, Vec::new(), Duration::from_secs(5)));
+    let wait_period = Duration::from_mins(1);
+    stage.aws.add_safety_rule(rule("one-on", all, Vec::new(), wait_period));
     ensure_issued(&flip(&adapter, Numbers(1, 0, 1), "west").await);
     let refused = flip(&adapter, Numbers(2, 0, 1), "north").await;
     assert!(matches!(&refused, Outcome::Conflict(why) if why.contains("wait period")), "{refused:?}");
-    stage.aws.skip(Duration::from_secs(5));
+    stage.aws.skip(wait_period);
     ensure_issued(&flip(&adapter, Numbers(2, 0, 1), "north").await);
     until_seen(&adapter, "north", Numbers(2, 0, 1)).await;
 }

@@ -3,6 +3,7 @@
 use crate::arc::{REGIONS, SafetyRule, World};
 use crate::fake::FakeAws;
 use crate::route53::WeightedRecord;
+use std::time::Duration;
 
 impl FakeAws {
     fn arrange_arc<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
@@ -34,6 +35,11 @@ impl FakeAws {
     /// If there is no such control.
     pub fn is_routing_control_on(&self, arn: &str) -> bool {
         self.shared().arc.is_on(arn).expect("a routing control is looked at that was created")
+    }
+
+    /// Lets each endpoint of the cluster take its three changes in so long a time, instead of in a second.
+    pub fn set_change_window(&self, window: Duration) {
+        self.shared().arc.set_window(window);
     }
 
     /// Puts a safety rule in force, and returns its ARN.

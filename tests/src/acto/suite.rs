@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// For what must become so; this machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The same where something is wrong already.
 const IMPATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks at what no watch shows.

@@ -64,14 +64,14 @@ async fn without_a_word_of_the_database_nothing_is_known_whatever_rds_says() {
     assert!(matches!(&seen, Seen::Unknown(why) if !why.contains(WRONG_PASSWORD)), "{seen:?}");
 
     stage.servers().lock().await.server_mut(WEST).stop();
-    let seen = data.observe(&WEST.into(), QUICK).await;
+    let seen = data.observe(&WEST.into(), PATIENCE).await;
     assert!(matches!(&seen, Seen::Unknown(why) if why.contains("connect")), "{seen:?}");
     // A machine that hangs keeps its connections.
     stage.servers().lock().await.server(EAST).freeze();
     let began = Instant::now();
     let seen = data.observe(&EAST.into(), QUICK).await;
     assert!(matches!(seen, Seen::Unknown(_)), "{seen:?}");
-    assert!(began.elapsed() < QUICK + Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < QUICK + Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(stage.changes(), []);
 }
 

@@ -76,10 +76,15 @@ pub(crate) fn ctx_of(owner: &str, numbers: Numbers, to: &str, timeout: Duration,
     OpCtx::new(effect, "run-1".to_owned(), guard)
 }
 
+/// Looks again where nothing is known: on a busy machine no server may answer in time.
 pub(crate) async fn facts(adapter: &impl TrafficControl) -> TrafficFacts {
-    match adapter.observe(Duration::from_secs(5)).await {
-        Seen::Known(facts) => facts,
-        Seen::Unknown(why) => panic!("unknown: {why}"),
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match adapter.observe(Duration::from_secs(5)).await {
+            Seen::Known(facts) => return facts,
+            Seen::Unknown(why) if Instant::now() >= deadline => panic!("unknown: {why}"),
+            Seen::Unknown(_) => sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 

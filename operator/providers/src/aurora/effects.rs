@@ -54,18 +54,17 @@ impl AuroraData {
         let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let by = ctx.not_after;
-            let (global, own) = tokio::join!(self.global_at_once(to, list_by(ctx)), self.own_cluster(to, by));
-            match global.and_then(|global| global.ok_or_else(|| self.knows_none(to))) {
+            let (global, own) = tokio::join!(self.global_at_once(to, by), self.own_cluster(to, by));
+            let own = match global.and_then(|global| global.ok_or_else(|| self.knows_none(to))) {
                 Ok(global) => match judge_failover(&global, &to.arn) {
-                    Verdict::NotStarted => {}
+                    Verdict::NotStarted => own,
                     verdict => return outcome_of_verdict(verdict),
                 },
-                // Nobody knows what RDS makes of a failover to the cluster that takes writes already.
-                Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,
-                // The list of global clusters may fail with the region that is gone. RDS refuses what it cannot do.
-                Err(silent) if !silent.says_nothing() || own.is_none() => return silent.outcome(),
-                Err(_) => {}
-            }
+                Err(silent) => match self.without_list(silent, to, own, by).await {
+                    Ok(own) => Some(own),
+                    Err(outcome) => return outcome,
+                },
+            };
             if let Some(why) = own.and_then(|own| headless(to, &own)) {
                 return transient(why);
             }
@@ -80,10 +79,10 @@ impl AuroraData {
         let sent = Arc::new(AtomicBool::new(false));
         by_deadline(ctx, &sent, async {
             let by = ctx.not_after;
-            let (global, own) = tokio::join!(self.global_at_once(to, list_by(ctx)), self.own_cluster(to, by));
-            match global {
+            let (global, own) = tokio::join!(self.global_at_once(to, by), self.own_cluster(to, by));
+            let own = match global {
                 Ok(global) => match judge_detachment(global.as_ref(), own.as_ref(), &to.arn) {
-                    Verdict::NotStarted => {}
+                    Verdict::NotStarted => own,
                     // A list that lacks it may be one that is late.
                     Verdict::Done if !is_listed(global.as_ref(), to) && !self.takes_writes(to, by).await => {
                         let arn = &to.arn;
@@ -93,17 +92,42 @@ impl AuroraData {
                     }
                     verdict => return outcome_of_verdict(verdict),
                 },
-                Err(_) if self.takes_writes(to, by).await => return Outcome::AlreadyDone,
-                // What keeps RDS from telling may be what keeps the failover from ending. It refuses what it cannot do.
-                Err(silent) if !silent.says_nothing() || own.is_none() => return silent.outcome(),
-                Err(_) => {}
-            }
+                // What keeps RDS from telling may be what keeps the failover from ending.
+                Err(silent) => match self.without_list(silent, to, own, by).await {
+                    Ok(own) => Some(own),
+                    Err(outcome) => return outcome,
+                },
+            };
             if let Some(why) = own.and_then(|own| headless(to, &own)) {
                 return transient(why);
             }
             self.send(Call::Detach, to, to, ctx, &sent).await
         })
         .await
+    }
+
+    /// The list of global clusters may fail with the region that is gone. Where it is `silent`, the target's own cluster is
+    /// enough to ask by, and RDS refuses what it cannot do. `own`: what was seen of it beside the list. `Err`: it is not asked.
+    async fn without_list(
+        &self,
+        silent: Silent,
+        to: &Member,
+        own: Option<ClusterView>,
+        by: Instant,
+    ) -> Result<ClusterView, Outcome> {
+        let own_again = async {
+            match own {
+                Some(own) => Some(own),
+                None => self.own_cluster(to, by).await,
+            }
+        };
+        let (takes_writes, own) = tokio::join!(self.takes_writes(to, by), own_again);
+        match own {
+            // Nobody knows what RDS makes of a call for the cluster that takes writes already.
+            _ if takes_writes => Err(Outcome::AlreadyDone),
+            Some(own) if silent.says_nothing() => Ok(own),
+            _ => Err(silent.outcome()),
+        }
     }
 
     /// Whether the member's database says soon that it takes writes.
@@ -230,13 +254,6 @@ impl AuroraData {
             None => transient(format!("{} is not a member of the global cluster", member.arn)),
         }
     }
-}
-
-/// So long is the list of global clusters waited for, which may hang with the region that is gone: then there is time to go on
-/// without it.
-fn list_by(ctx: &OpCtx) -> Instant {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    Instant::now() + (ctx.remaining() / 2).min(PATIENCE)
 }
 
 /// What a region says before and after a call.

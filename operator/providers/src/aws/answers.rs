@@ -105,7 +105,7 @@ impl Intercept for CountAnswers {
         match status {
             _ if is_silent => self.0.note(false),
             Some(status) => self.0.note(status < 500),
-            // Held back right before it would have left: the lease was lost.
+            // Held back right before it would have left: the lease was lost, or the time was over.
             None => {}
         }
         Ok(())

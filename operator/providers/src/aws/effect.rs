@@ -51,8 +51,17 @@ pub(crate) fn invalid(why: impl Into<String>) -> Outcome {
 }
 
 /// The deadline is over, and no answer came. What was sent may still have its effect.
-pub(crate) fn late(was_sent: bool, why: String) -> Outcome {
+fn late(was_sent: bool, why: String) -> Outcome {
     Outcome::Failed(if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient }, why)
+}
+
+/// An effect of several changes, one of which was carried out, or may have been: none of the others' failures means that
+/// nothing was done.
+pub(crate) fn done_in_part(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(_, why) => Outcome::Failed(ErrorClass::UnknownOutcome, why),
+        other => other,
+    }
 }
 
 /// Ends an effect at its deadline.

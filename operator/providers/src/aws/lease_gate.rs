@@ -1,5 +1,5 @@
-//! The lease and the time, asked once more when a request is signed and right before it leaves: credentials and the signature
-//! may have taken long since they were asked the first time. That narrows the gap; what is on the wire, no lease holds back.
+//! The lease, asked once more when a request is signed and right before it leaves, and the time: credentials and the signature
+//! may have taken long since the lease was asked the first time. That narrows the gap; what is on the wire, no lease holds back.
 
 use crate::{LeaseLost, OpCtx};
 use aws_sdk_rds::config::interceptors::BeforeTransmitInterceptorContextRef;

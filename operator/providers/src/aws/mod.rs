@@ -9,7 +9,8 @@
 //! - Route 53 is limited for a whole account: each of its calls takes a turn, effects before reads at rest (`turns.rs`).
 //! - What RDS and EC2 list in a region is read once for all policies that call as the same role, and not waited for where it does not answer
 //!   (`shared_read.rs`). So is what stands in a bucket that many of them watch (`bucket.rs`).
-//! - A call that changes something asks for the lease once more when it is signed and about to leave (`lease_gate.rs`).
+//! - A call that changes something asks for the lease once more, and whether there is time, when it is signed and about to leave
+//!   (`lease_gate.rs`).
 //! - Nothing connects before the first call.
 //! - Each call has its name and its rights in one table (`permissions.rs`).
 //!
@@ -38,7 +39,7 @@ pub(crate) use bucket::{Glance, Watched};
 #[cfg(test)]
 pub(crate) use ec2::Set;
 pub(crate) use ec2::{Ec2, Entry, NetworkAcl};
-pub(crate) use effect::{Silent, by_deadline, invalid, late, transient};
+pub(crate) use effect::{Silent, by_deadline, done_in_part, invalid, transient};
 pub(crate) use error::CallError;
 pub(crate) use lease_gate::LeaseGate;
 #[cfg(test)]

@@ -37,7 +37,8 @@ mod judge;
 pub use config::{NetworkAclConfig, NetworkAclPlace};
 
 use crate::aws::{
-    AwsAccounts, CallError, Ec2, Entry, LeaseGate, NetworkAcl, Silent, by_deadline, invalid, transient,
+    AwsAccounts, CallError, Ec2, Entry, LeaseGate, NetworkAcl, Silent, by_deadline, done_in_part, invalid,
+    transient,
 };
 use crate::postgres::guarded::lease_lost;
 use crate::{FenceControl, LeaseLost, OpCtx};
@@ -230,9 +231,9 @@ impl Place {
         ctx: &OpCtx,
         sent: &Arc<AtomicBool>,
     ) -> Outcome {
-        for (acl, entry) in entries {
+        for (done, (acl, entry)) in entries.iter().enumerate() {
             if let Err(outcome) = self.change(change, &acl.id, entry, ctx, sent).await {
-                return outcome;
+                return if done == 0 { outcome } else { done_in_part(outcome) };
             }
         }
         match (entries.len(), change) {

@@ -1,6 +1,6 @@
 //! How a verb ends that did not come to an outcome of its own: a failed call, a lost lease, or its deadline.
 
-use crate::aws::{CallError, late};
+use crate::aws::{CallError, done_in_part, transient};
 use crate::{LeaseLost, OpCtx};
 use aws_sdk_route53::error::BuildError;
 use muster_core::facts::{ErrorClass, Outcome};
@@ -26,7 +26,7 @@ impl Sends {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One of those that left is known to have had no effect, and never to have one.
+    /// One of those counted has never left, or is known to have had no effect and never to have one.
     pub(super) fn had_no_effect(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -72,8 +72,8 @@ impl VerbError {
     }
 }
 
-/// Waits for a verb until its deadline; `whom` is waited for. A failure that had no effect itself is not said to have had none
-/// where an earlier request of the verb may have had one.
+/// Waits for a verb until its deadline; `whom` is waited for. No failure is said to have had no effect where any request of the
+/// verb may have one.
 pub(super) async fn end_verb(
     work: impl Future<Output = Result<Outcome, VerbError>> + Send,
     ctx: &OpCtx,
@@ -81,15 +81,10 @@ pub(super) async fn end_verb(
     whom: &str,
     about: impl Fn(&str) -> String + Send,
 ) -> Outcome {
-    match timeout_at(ctx.not_after, work).await {
+    let outcome = match timeout_at(ctx.not_after, work).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => {
-            let class = match error.class() {
-                ErrorClass::Transient | ErrorClass::Throttled if sends.any() => ErrorClass::UnknownOutcome,
-                class => class,
-            };
-            Outcome::Failed(class, about(&error.to_string()))
-        }
-        Err(_) => late(sends.any(), about(&format!("no answer of {whom} by the deadline"))),
-    }
+        Ok(Err(error)) => Outcome::Failed(error.class(), about(&error.to_string())),
+        Err(_) => transient(about(&format!("no answer of {whom} by the deadline"))),
+    };
+    if sends.any() { done_in_part(outcome) } else { outcome }
 }

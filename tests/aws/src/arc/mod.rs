@@ -41,9 +41,10 @@ const TARGET: &str = "ToggleCustomerAPI.";
 const REMEMBERED_STATES: usize = 128;
 /// Of one call of `UpdateRoutingControlStates`.
 const LARGEST_BATCH: usize = 10;
-/// Calls that change something, of one endpoint in a second.
+/// Calls that change something, of one endpoint in a window.
 const LARGEST_RATE: usize = 3;
-const SECOND: Duration = Duration::from_secs(1);
+/// Unless a test says otherwise.
+const USUAL_WINDOW: Duration = Duration::from_secs(1);
 /// Of a list, unless the caller says so.
 const USUAL_PAGE: usize = 500;
 
@@ -63,8 +64,10 @@ pub(crate) struct RoutingControls {
 struct State {
     world: World,
     past: Past<World>,
-    /// When each endpoint was asked for changes, in the last second.
+    /// When each endpoint was asked for changes, in the last window.
     asked: BTreeMap<String, VecDeque<Instant>>,
+    /// What the rate is counted in.
+    window: Duration,
 }
 
 impl State {
@@ -78,7 +81,7 @@ impl State {
 
     fn ensure_rate(&mut self, region: &str, now: Instant) -> Result<(), Refusal> {
         let asked = self.asked.entry(region.to_owned()).or_default();
-        asked.retain(|at| now.saturating_duration_since(*at) < SECOND);
+        asked.retain(|at| now.saturating_duration_since(*at) < self.window);
         if asked.len() >= LARGEST_RATE {
             return Err(Refusal::new(429, "ThrottlingException", "Rate exceeded".to_owned()));
         }
@@ -90,7 +93,7 @@ impl State {
 impl RoutingControls {
     pub(crate) fn new(clock: Arc<Clock>) -> Self {
         let past = Past::new(clock.started(), World::default(), REMEMBERED_STATES);
-        let state = State { world: World::default(), past, asked: BTreeMap::new() };
+        let state = State { world: World::default(), past, asked: BTreeMap::new(), window: USUAL_WINDOW };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -104,6 +107,11 @@ impl RoutingControls {
         let outcome = change(&mut state.world);
         state.remember(self.clock.now());
         outcome
+    }
+
+    /// From now on the rate of each endpoint is counted in windows of this length.
+    pub(crate) fn set_window(&self, window: Duration) {
+        self.lock().window = window;
     }
 
     /// Whether a control is on. `None`: there is no such one.

@@ -129,7 +129,7 @@ impl Process {
 
 /// Polls until `found` says something; a test that waits too long says for what.
 async fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     loop {
         if let Some(value) = found() {
             return value;

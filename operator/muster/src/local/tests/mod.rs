@@ -65,8 +65,12 @@ impl Place {
     }
 
     async fn start(&self, name: &str) -> Server {
+        self.start_with(&self.settings(name)).await
+    }
+
+    async fn start_with(&self, settings: &Settings) -> Server {
         let stop = CancellationToken::new();
-        let local = Local::start(&self.settings(name), &self.path("state"), stop.clone()).await.unwrap();
+        let local = Local::start(settings, &self.path("state"), stop.clone()).await.unwrap();
         let token = std::fs::read_to_string(self.path("state/token")).unwrap().trim().to_owned();
         Server { local, stop, token }
     }

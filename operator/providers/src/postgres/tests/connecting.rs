@@ -128,5 +128,5 @@ async fn a_server_that_refuses_is_told_at_once() {
     let begun = Instant::now();
     let error = link.session(within(10_000)).await.err().expect("nobody listens");
     assert!(matches!(error, PgError::Connect { .. }), "{error}");
-    assert!(begun.elapsed() < SECONDS / 2);
+    assert!(begun.elapsed() < SECONDS);
 }

@@ -189,7 +189,7 @@ impl Steering {
             match self.write(endpoint, switching, leaving).await? {
                 Ok(()) => return Ok(Outcome::Issued(Some(format!("endpoint of {}", endpoint.aws_region)))),
                 Err(error) if is_worth_another(&error) => trouble.note_write(&error),
-                Err(error) if error.class == ErrorClass::Conflict => {
+                Err(error) if error.class == ErrorClass::Conflict && !trouble.is_unknown => {
                     return Ok(Outcome::Conflict(self.about(&error.why)));
                 }
                 Err(error) => return Err(VerbError::After(error)),

@@ -54,7 +54,7 @@ async fn a_log_whose_unsynced_end_is_cut_or_rubbish_holds_every_acknowledged_rec
         let mut acknowledged = numbers(&writer.hear("acknowledged"));
         writer.signal(Signal::SIGSTOP);
         // What it said before it stopped may still be on its way.
-        acknowledged = newest(&writer.hear_all(Duration::from_millis(100)), acknowledged);
+        acknowledged = newest(&writer.hear_all(Duration::from_secs(1)), acknowledged);
         let synced = usize::try_from(acknowledged.1).unwrap();
         let log = std::fs::read(dir.path().join("journal.db-wal")).unwrap();
         let database = std::fs::read(dir.path().join("journal.db")).unwrap();
