@@ -60,7 +60,7 @@ async fn lose_a_region(operated: &Operated) -> anyhow::Result<()> {
     let awaited = run.steps.iter().find(|step| matches!(step.key, StepKey::AwaitCompute(_)));
     ensure!(awaited.is_some_and(|step| step.saw.contains("3 of 3 ready")), "{awaited:?}");
     let rto = run.measured.rto.context("measured")?;
-    ensure!(rto.to_std() < Duration::from_secs(100), "{rto}");
+    ensure!(rto.to_std() < Duration::from_secs(30), "{rto}");
 
     east.cluster.start_api_server().await?;
     operated.world.repair(&"east".into());

@@ -77,7 +77,8 @@ async fn a_call_that_hangs_costs_no_more_than_the_deadline() {
     let soon = ctx_of(OWNER, (1, 2), Duration::from_secs(8), true);
     let hung = adapter.promote(&"west".into(), &soon).await;
     assert!(matches!(hung, Outcome::Failed(ErrorClass::UnknownOutcome, _)), "{hung:?}");
-    assert!(began.elapsed() < Duration::from_secs(28), "{:?}", began.elapsed());
+    // A call ends by itself after 20 s.
+    assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

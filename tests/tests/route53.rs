@@ -229,7 +229,8 @@ async fn a_call_that_hangs_costs_no_more_than_the_deadline() {
         let began = Instant::now();
         let hung = flip_within(Duration::from_secs(4), &adapter, Numbers(2, 0, 1), "west").await;
         assert!(matches!(&hung, Outcome::Failed(found, _) if *found == class), "{operation}: {hung:?}");
-        assert!(began.elapsed() < Duration::from_secs(24), "{:?}", began.elapsed());
+        // A call ends by itself after 20 s.
+        assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
     }
 }
 

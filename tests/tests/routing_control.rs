@@ -438,6 +438,29 @@ async fn a_missing_right_is_told_by_its_name_and_asked_for_once() {
     }
 }
 
+/// And one that is known to have done nothing leaves the next one's word as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_endpoint_refuses_says_nothing_of_what_another_may_still_take() {
+    let away = answer(400, "EndpointTemporarilyUnavailableException", "Try another cluster endpoint.");
+    let by_rule = || answer(409, "ConflictException", "the safety rule of this test");
+    for (first, second, is_open) in [
+        (FaultKind::LoseRequest, FaultKind::Deny, true),
+        (FaultKind::LoseRequest, by_rule(), true),
+        (away, by_rule(), false),
+    ] {
+        let stage = Stage::start(2).await;
+        stage.fault(UPDATE, 1, first);
+        stage.aws.fault(Fault::of(UPDATE, second));
+        let outcome = flip(&stage.adapter(), Numbers(1, 0, 1), "west").await;
+        if is_open {
+            why_failed(outcome, ErrorClass::UnknownOutcome);
+        } else {
+            assert!(matches!(outcome, Outcome::Conflict(_)), "{outcome:?}");
+        }
+        assert_eq!(stage.calls(UPDATE).len(), 2);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_that_is_missing_is_told_before_the_day() {
     let stage = Stage::start(2).await;

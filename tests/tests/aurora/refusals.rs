@@ -152,6 +152,8 @@ async fn calls_that_hang_cost_no_more_than_the_deadline() {
         let began = Instant::now();
         let hung = ask_with(&data, kind, &ctx_of(action_of(kind), 1, SOON).0).await;
         assert_failed(&hung, class, "no answer");
+        // A shared read ends by itself after 8 s, and a call after 20 s.
+        assert!(!format!("{hung:?}").contains("within 8 s"), "{hung:?}");
         assert!(began.elapsed() < SOON + Duration::from_secs(11), "{operation}: {:?}", began.elapsed());
         let changes: Vec<_> = statuses.into_iter().map(|status| change(kind, status)).collect();
         assert_eq!(stage.changes(), changes, "{operation}");
@@ -179,6 +181,24 @@ async fn a_list_of_global_clusters_that_hangs_holds_neither_a_failover_nor_a_det
         assert_eq!(stage.changes(), [removal(200)]);
     };
     tokio::join!(failing_over, detaching);
+}
+
+/// Then the target's own cluster is asked for once more, and without it nobody knows what would be moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_list_and_the_target_s_own_cluster_nothing_is_asked_for() {
+    let silent = |operation| Fault::of(operation, answer(500, "InternalFailure"));
+    let stage = Stage::without_servers().await;
+    let data = stage.adapter();
+    stage.aws.fault(silent("DescribeGlobalClusters"));
+    let own = stage.aws.fault(silent("DescribeDBClusters"));
+    for refused in [ask(&data, RdsMove::Failover).await, detach(&data).await] {
+        assert_failed(&refused, ErrorClass::Transient, "RDS in us-west-2 does not answer");
+    }
+    assert_eq!(stage.changes(), []);
+    stage.aws.remove_fault(own);
+    stage.aws.fault(silent("DescribeDBClusters").up_to(1));
+    assert_asked(&ask(&data, RdsMove::Failover).await, RdsMove::Failover);
+    assert_eq!(stage.changes(), [change(RdsMove::Failover, 200)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,10 +55,11 @@ fn late(was_sent: bool, why: String) -> Outcome {
     Outcome::Failed(if was_sent { ErrorClass::UnknownOutcome } else { ErrorClass::Transient }, why)
 }
 
-/// An effect of several changes, one of which was carried out, or may have been: none of the others' failures means that
-/// nothing was done.
+/// What an effect of several changes ends with where one was carried out, or may have been: a failure of another one does not
+/// mean that nothing was done. Being throttled stays what it is, to be repeated more slowly; so does what stands in the way.
 pub(crate) fn done_in_part(outcome: Outcome) -> Outcome {
     match outcome {
+        Outcome::Failed(ErrorClass::Throttled, _) => outcome,
         Outcome::Failed(_, why) => Outcome::Failed(ErrorClass::UnknownOutcome, why),
         other => other,
     }

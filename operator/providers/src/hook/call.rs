@@ -100,6 +100,7 @@ impl CallError {
                 _ => ErrorClass::Transient,
             },
             Self::Exit { status, .. } if status.is_usage() => ErrorClass::Invalid,
+            Self::Exit { status, .. } if status.is_killed() => ErrorClass::UnknownOutcome,
             Self::Exit { .. } | Self::Lease(_) | Self::Connect { .. } => ErrorClass::Transient,
             Self::Request { .. } => ErrorClass::Invalid,
             Self::Wait { .. } | Self::Killed { .. } | Self::Broken { .. } | Self::TooLate { .. } => {
@@ -109,6 +110,8 @@ impl CallError {
                 StatusCode::CONFLICT => ErrorClass::Conflict,
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorClass::Denied,
                 StatusCode::TOO_MANY_REQUESTS => ErrorClass::Throttled,
+                // A proxy's word, which does not know what became of the request behind it.
+                StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => ErrorClass::UnknownOutcome,
                 status if status.is_server_error() => ErrorClass::Transient,
                 _ => ErrorClass::Invalid,
             },

@@ -118,6 +118,11 @@ impl Exit {
     pub(super) fn is_usage(self) -> bool {
         self.0.code().is_some_and(|code| (64..=78).contains(&code))
     }
+
+    /// It came to no end of its own: nobody knows how far it was.
+    pub(super) fn is_killed(self) -> bool {
+        self.0.code().is_none()
+    }
 }
 
 impl std::fmt::Display for Exit {

@@ -1,4 +1,4 @@
-//! How a verb ends that did not come to an outcome of its own: a failed call, a lost lease, or its deadline.
+//! How a verb ends: by an outcome of its own, a failed call, a lost lease, or its deadline.
 
 use crate::aws::{CallError, done_in_part, transient};
 use crate::{LeaseLost, OpCtx};
@@ -31,7 +31,8 @@ impl Sends {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn any(&self) -> bool {
+    /// Whether something of the verb may stand, or may come to stand.
+    pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }
 }
@@ -72,8 +73,8 @@ impl VerbError {
     }
 }
 
-/// Waits for a verb until its deadline; `whom` is waited for. No failure is said to have had no effect where any request of the
-/// verb may have one.
+/// Waits for a verb until its deadline; `whom` is waited for. Where any request of the verb may have had its effect, a failure is
+/// that of something done in part.
 pub(super) async fn end_verb(
     work: impl Future<Output = Result<Outcome, VerbError>> + Send,
     ctx: &OpCtx,
@@ -87,4 +88,58 @@ pub(super) async fn end_verb(
         Err(_) => transient(about(&format!("no answer of {whom} by the deadline"))),
     };
     if sends.any() { done_in_part(outcome) } else { outcome }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::fixtures::ctx_that_leads_for;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_be_lost_is_waited_for_a_part_of_the_deadline() {
+        let ctx = ctx_that_leads_for(0);
+        assert_eq!(share_of(&ctx), PATIENCE, "of 20 s");
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(share_of(&ctx), Duration::from_secs(1));
+    }
+
+    async fn ended(sends: &Sends, outcome: Outcome) -> Outcome {
+        let ctx = ctx_that_leads_for(0);
+        end_verb(async { Ok(outcome) }, &ctx, sends, "nobody", str::to_owned).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_one_without_effect_only_where_nothing_that_was_sent_may_have_one() {
+        let failed = |class| Outcome::Failed(class, "x".to_owned());
+        let (unknown, denied) = (failed(ErrorClass::UnknownOutcome), failed(ErrorClass::Denied));
+        let sends = Sends::default();
+        assert_eq!(ended(&sends, denied.clone()).await, denied);
+        sends.leave();
+        sends.leave();
+        sends.had_no_effect();
+        for class in [ErrorClass::Denied, ErrorClass::Transient, ErrorClass::Invalid] {
+            assert_eq!(ended(&sends, failed(class)).await, unknown, "{class:?}");
+        }
+        for kept in [failed(ErrorClass::Throttled), Outcome::Conflict("x".to_owned()), Outcome::AlreadyDone] {
+            assert_eq!(ended(&sends, kept.clone()).await, kept);
+        }
+        sends.had_no_effect();
+        assert_eq!(ended(&sends, denied.clone()).await, denied);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_verb_ends_at_its_deadline() {
+        for (left, class) in [(false, ErrorClass::Transient), (true, ErrorClass::UnknownOutcome)] {
+            let (ctx, sends) = (ctx_that_leads_for(0), Sends::default());
+            let work = async {
+                if left {
+                    sends.leave();
+                }
+                std::future::pending().await
+            };
+            let outcome = end_verb(work, &ctx, &sends, "nobody", str::to_owned).await;
+            assert_eq!(outcome, Outcome::Failed(class, "no answer of nobody by the deadline".to_owned()));
+            assert!(ctx.remaining().is_zero());
+        }
+    }
 }

@@ -132,7 +132,7 @@ async fn an_exit_code_tells_the_class_and_the_last_line_tells_why() {
         assert_eq!(failure(&outcome), (class, expected.as_str()));
     }
     let outcome = run_fence("kill -9 $$").await;
-    assert_eq!(failure(&outcome), (ErrorClass::Transient, "/bin/sh was killed by signal 9"));
+    assert_eq!(failure(&outcome), (ErrorClass::UnknownOutcome, "/bin/sh was killed by signal 9"));
 }
 
 #[tokio::test]

@@ -118,7 +118,9 @@ async fn a_status_code_tells_the_class() {
         (422, ErrorClass::Invalid),
         (429, ErrorClass::Throttled),
         (500, ErrorClass::Transient),
+        (502, ErrorClass::UnknownOutcome),
         (503, ErrorClass::Transient),
+        (504, ErrorClass::UnknownOutcome),
     ] {
         let outcome = fence_answered(Answer::With(status, "first\n\x1b[1mbecause\n")).await;
         let (found, why) = failure(&outcome);

@@ -189,7 +189,7 @@ impl Steering {
             match self.write(endpoint, switching, leaving).await? {
                 Ok(()) => return Ok(Outcome::Issued(Some(format!("endpoint of {}", endpoint.aws_region)))),
                 Err(error) if is_worth_another(&error) => trouble.note_write(&error),
-                Err(error) if error.class == ErrorClass::Conflict && !trouble.is_unknown => {
+                Err(error) if error.class == ErrorClass::Conflict && !switching.sends.any() => {
                     return Ok(Outcome::Conflict(self.about(&error.why)));
                 }
                 Err(error) => return Err(VerbError::After(error)),
@@ -231,7 +231,7 @@ impl Steering {
         memory.note_endpoint(endpoint, is_silent, Instant::now());
         if answer.as_ref().err().is_none_or(lands_no_more) {
             memory.answer(&leaving.sent);
-            if has_left && answer.is_err() && !memory.may_have_landed(to, Instant::now()) {
+            if has_left && answer.is_err() {
                 sends.had_no_effect();
             }
         }
