@@ -6,7 +6,6 @@ use super::verb::{Sends, VerbError};
 use crate::OpCtx;
 use crate::aws::{Account, Action, CallError, LeaseGate};
 use aws_sdk_route53::types::{ChangeBatch, ChangeStatus};
-use muster_core::facts::ErrorClass;
 
 /// Sends a batch, whose turn has come; gives its id. The inner error: Route 53 compared, and refused it for this.
 pub(super) async fn send_batch(
@@ -26,9 +25,7 @@ pub(super) async fn send_batch(
     match ctx.send(send).await? {
         Ok(taken) => Ok(Ok(taken.change_info().map(|change| change.id().to_owned()))),
         Err(error) => {
-            if error.class != ErrorClass::UnknownOutcome {
-                sends.had_no_effect();
-            }
+            sends.failed(&error);
             if error.code.as_deref() == Some("InvalidChangeBatch") {
                 return Ok(Err(error.why));
             }

@@ -31,6 +31,13 @@ impl Sends {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The answer to one of those counted: every refusal but one that leaves it open had no effect.
+    pub(super) fn failed(&self, error: &CallError) {
+        if error.class != ErrorClass::UnknownOutcome {
+            self.had_no_effect();
+        }
+    }
+
     /// Whether something of the verb may stand, or may come to stand.
     pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0

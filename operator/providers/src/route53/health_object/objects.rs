@@ -7,7 +7,6 @@ use super::marker::{parse_marker, write_marker};
 use crate::OpCtx;
 use crate::aws::{Account, Action, CallError, Glance, LeaseGate, Watched};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use muster_core::facts::ErrorClass;
 use muster_core::ids::RegionName;
 use muster_core::secret::Secret;
 use std::collections::BTreeMap;
@@ -147,9 +146,7 @@ impl Objects {
             request.await.map_err(|error| CallError::new(PUT, &error))
         };
         let Err(error) = ctx.send(send).await? else { return Ok(Put::Taken) };
-        if error.class != ErrorClass::UnknownOutcome {
-            sends.had_no_effect();
-        }
+        sends.failed(&error);
         if is_lost(&error) {
             tracing::debug!(%region, why = error.why, "another writer was faster");
             return Ok(Put::Lost);

@@ -216,8 +216,8 @@ impl Steering {
         let leaves = move || has_left.store(true, Ordering::Relaxed);
         sends.leave();
         let switched = self.cluster.switch(endpoint, to, ctx, share_of(ctx), leaves).await;
-        let has_left = leaving.has_left.load(Ordering::Relaxed);
-        if !has_left {
+        let is_refused = matches!(&switched, Err(WriteError::Call(error)) if lands_no_more(error));
+        if is_refused || !leaving.has_left.load(Ordering::Relaxed) {
             sends.had_no_effect();
         }
         let answer = match switched {
@@ -231,9 +231,6 @@ impl Steering {
         memory.note_endpoint(endpoint, is_silent, Instant::now());
         if answer.as_ref().err().is_none_or(lands_no_more) {
             memory.answer(&leaving.sent);
-            if has_left && answer.is_err() {
-                sends.had_no_effect();
-            }
         }
         if answer.is_ok() {
             memory.note_done(to, witness, Instant::now());
